@@ -132,7 +132,11 @@ class ConsolidationController(Controller):
                 self._show()
                 return await self._remove_orphans()
             return None
-        memory = self._memories.setdefault(key, _Memory(WorkloadLooks(self._surges, self.world.now)))
+        memory = self._memories.get(key)
+        if memory is None:
+            memory = self._memories[key] = _Memory(WorkloadLooks(self._surges, self.world.now))
+            for at in self._surges.begun(Purpose.CONSOLIDATE, key):
+                memory.bounds.began(at)
         acts = policy.spec.consolidates
         self.descheduler = await self._deschedulers.find() if acts else ""
         observed = await observe(self.world, key)

@@ -6,7 +6,7 @@ governs. A pod that came by a move is left for `AGAIN_SECONDS`.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from spillway.api.zonalbalance import Rebalance, ZonalBalance
@@ -39,13 +39,13 @@ async def movable_pods(
     balance: ZonalBalance,
     nodes: Mapping[NodeName, NodeRecord],
     *,
-    busy: Collection[NodeName],
+    chosen_of: Callable[[Collection[PodRecord]], list[PodRecord]],
     resting: Mapping[str, float],
     arrivals: Arrivals,
 ) -> Movable:
-    """The pods on the `busy` ones of the `nodes` of a ZonalBalance; `resting` says until when a workload is left.
+    """The pods on the `nodes` of a ZonalBalance that may be moved, of those that are chosen of each workload's.
 
-    `arrivals` are the pods that came by a move.
+    `resting` says until when a workload is left, and `arrivals` are the pods that came by a move.
     """
     now, rule = world.now(), balance.spec.rebalance or Rebalance()
     since = now - rule.settle.seconds
@@ -56,7 +56,7 @@ async def movable_pods(
         if not owner.replicas or balance_of(world.state, world.governance, owner) != balance.metadata.name:
             continue
         pods = world.state.active_pods_of(owner.uid)
-        there = [pod for pod in pods if pod.node in busy]
+        there = chosen_of(pods)
         key = workload_of(owner).key
         if not there or resting.get(key, 0.0) > now or world.only_recommends(owner):
             continue

@@ -1,38 +1,36 @@
 """The rebalancer: it plans the moves that would make nodes even, and in mode Active moves pods for them.
 
-Contract: one key for each ZonalBalance with `rebalance`. A plan follows from the loads on the board and from the pods
-that may be moved (`movable_pods`); without current loads there is none. In mode Active at most `maxMovesPerMinute` pods
-are moved: by Surge an additional replica of the workload comes first, by Evict the pod goes through the Eviction API. A
-workload is left alone for `WORKLOAD_SECONDS` after a move, also after one that the API server refused, so that what
-protects one workload keeps no node hot, and longer after each surge in a row that failed. After moves that succeeded,
-the next ones wait until the load shows what they did; a move that was given back delays no other workload. Moves that
-do not help are tried again with growing delays. A pod that came by a move is left for an hour. While another
-descheduler runs, nothing is moved; and no pod is moved from or to a node that a node autoscaler is removing, or to an
-elastic node that is empty and may be removed next.
+Contract: one key for each ZonalBalance with `rebalance`. `MovePlanner` says which moves would help: even zones first,
+then even load; without current loads, and while a zone is down, there are none. In mode Active at most
+`maxMovesPerMinute` pods are moved: by Surge an additional replica of the workload comes first, by Evict the pod goes
+through the Eviction API. A workload is left alone for `WORKLOAD_SECONDS` after a move for the load, also after one that
+the API server refused, so that what protects one workload keeps no node hot, and longer after each surge in a row that
+failed. After moves for the load that succeeded, the next ones wait until the load shows what they did; a move that was
+given back delays no other workload. Moves that do not help are tried again with growing delays. A pod that came by a
+move is left for an hour. While another descheduler runs, nothing is moved; and no pod is moved from or to a node that a
+node autoscaler is removing, or to an elastic node that is empty and may be removed next.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from spillway.api.zonalbalance import BalanceTarget, Moves, Rebalance, ZonalBalance
+from spillway.api.zonalbalance import Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.descheduling import Deschedulers
-from spillway.controllers.balance.emptiable import leaving
-from spillway.controllers.balance.load import current_loads, nodes_of
-from spillway.controllers.balance.movable import Movable, movable_pods
+from spillway.controllers.balance.move_planner import NO_PLAN, MovePlanner, Plan, ZonePlan
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.arrivals import SUCCESSOR_SECONDS
 from spillway.domain.balance.bounds import MoveBounds
-from spillway.domain.balance.load import Weights
-from spillway.domain.balance.moves import LoadedNode, Move, MovePlan, plan_moves
+from spillway.domain.balance.moves import Move, MovePlan
+from spillway.domain.balance.zone_moves import ZoneMove
+from spillway.domain.balance.zone_watch import ZoneWatch
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.owners import reference_to, workload_of
-from spillway.domain.model.records import NodeRecord
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import RequestError
@@ -47,8 +45,6 @@ EFFECT_SECONDS: Final = 180.0
 LONGEST_PAUSE_SECONDS: Final = 3600.0
 LEAST_EFFECT: Final = 1.0
 """Percentage points by which moves must have lowered the imbalance to count as a help."""
-PLANNED_MOST: Final = 50
-"""Moves in one plan."""
 
 
 @dataclass(slots=True)
@@ -65,7 +61,10 @@ class _Memory:
     """Whether it was looked at what the last moves did."""
     bounds: MoveBounds = field(default_factory=MoveBounds)
     left: Mapping[str, Left] = field(default_factory=dict)
-    """Why workloads with pods on busy nodes are not in the plan."""
+    """Why workloads with pods on busy nodes, or with uneven zones, are not in the plan."""
+    zones: ZoneWatch = field(default_factory=ZoneWatch)
+    evened: set[str] = field(default_factory=set)
+    """The workloads whose move for even zones is in progress."""
 
 
 class RebalanceController(Controller):
@@ -85,12 +84,12 @@ class RebalanceController(Controller):
     ) -> None:
         super().__init__(world)
         self._deschedulers = deschedulers
-        self._readings = readings
+        self._planner = MovePlanner(world, readings, surges.arrivals)
         self._writer = writer
         self._events = events
         self._surges = surges
         self._memories: dict[str, _Memory] = {}
-        self.plans: dict[str, MovePlan] = {}
+        self.plans: dict[str, Plan] = {}
         """The present plan of each ZonalBalance."""
         self.descheduler = ""
         """The other descheduler for which nothing is moved; empty if none was found."""
@@ -115,7 +114,7 @@ class RebalanceController(Controller):
             last_day=memory.bounds.last_day(self.world.now()),
             in_progress=self._surges.in_progress(Purpose.REBALANCE, balance),
             left=left_lines(self._left(memory)),
-            expected_imbalance_percent=None if plan is None else round(plan.after),
+            expected_imbalance_percent=round(plan.after) if isinstance(plan, MovePlan) else None,
             next=() if plan is None else tuple(move.text for move in plan.moves[:LISTED]),
         )
 
@@ -127,13 +126,17 @@ class RebalanceController(Controller):
                 self._show_left()
             self._set_plan(key, None)
             return None
-        memory = self._memories.setdefault(key, _Memory())
+        memory = self._memories.get(key)
+        if memory is None:
+            memory = self._memories[key] = _Memory()
+            for at in self._surges.begun(Purpose.REBALANCE, key):
+                memory.bounds.began(at)
         try:
             plan = await self._plan(balance, memory)
         except RequestError as error:
             self.log.warning("no moves are planned", key=key, error=str(error))
             plan = None
-        if plan is not None and plan.moves and not self.plans.get(key, _NO_PLAN).moves:
+        if plan is not None and plan.moves and not self.plans.get(key, NO_PLAN).moves:
             self._announce(balance, plan)
         self._set_plan(key, plan)
         self._show_left()
@@ -143,51 +146,23 @@ class RebalanceController(Controller):
                 await self._move(balance, rule, plan, memory)
         return PERIOD_SECONDS
 
-    async def _plan(self, balance: ZonalBalance, memory: _Memory) -> MovePlan | None:
-        """The present plan; None while the load is not known."""
-        load = balance.spec.effective_load
-        percent = current_loads(self.world, balance)
-        if not percent:
+    async def _plan(self, balance: ZonalBalance, memory: _Memory) -> Plan | None:
+        found = await self._planner.plan(balance, memory.zones, memory.bounds.resting)
+        if found is None:
             return None
-        nodes = {node.name: node for node in await nodes_of(self.world, balance) if node.name in percent}
-        target = float((balance.spec.target or BalanceTarget()).max_imbalance_percent)
-        lowest = min(percent.values())
-        # A node that a node autoscaler is removing is its matter.
-        busy = {name for name, node in nodes.items() if percent[name] > lowest + target and not node.leaves}
-        movable = Movable((), {})
-        if busy:
-            movable = await movable_pods(
-                self.world,
-                self._readings,
-                balance,
-                nodes,
-                busy=busy,
-                resting=memory.bounds.resting,
-                arrivals=self._surges.arrivals,
-            )
-        memory.left = movable.left
-        weights = load.effective_weights
-        only_cpu = load.queries is not None and load.queries.memory is None
-        return plan_moves(
-            [self._node(node, percent[name], balance.spec.zone_key) for name, node in nodes.items()],
-            movable.pods,
-            weights=Weights(1, 0) if only_cpu else Weights(weights.cpu, weights.memory),
-            max_imbalance=target,
-            max_skew=balance.spec.max_skew,
-            most=PLANNED_MOST,
-        )
-
-    def _node(self, node: NodeRecord, percent: float, zone_key: str) -> LoadedNode:
-        found = LoadedNode.of(node, self.world.state.node_usage.free_on(node), zone_key, percent=percent)
-        # A pod that went to an empty elastic node would keep it from the node autoscaler.
-        idle = self.world.governance.elastic_owner(node) is not None and not leaving(self.world, node.name)
-        return replace(found, accepts=False) if idle else found
+        plan, memory.left = found
+        return plan
 
     # Moving
 
-    async def _move(self, balance: ZonalBalance, rule: Rebalance, plan: MovePlan, memory: _Memory) -> None:
+    async def _move(self, balance: ZonalBalance, rule: Rebalance, plan: Plan, memory: _Memory) -> None:
         now = self.world.now()
-        if now < memory.not_before or self._surges.in_progress(Purpose.REBALANCE, balance.metadata.name):
+        if self._surges.in_progress(Purpose.REBALANCE, balance.metadata.name):
+            return
+        if isinstance(plan, ZonePlan):
+            await self._even_zones(balance, rule, plan, memory)
+            return
+        if now < memory.not_before:
             return
         if not memory.judged:
             self._judge(balance.metadata.name, plan, memory, now)
@@ -205,6 +180,29 @@ class RebalanceController(Controller):
                     self._note(memory, move.workload, now)
         if begun:
             self.changed.emit()
+
+    async def _even_zones(self, balance: ZonalBalance, rule: Rebalance, plan: ZonePlan, memory: _Memory) -> None:
+        """Move pods to the zones that lack them: that shows at once, so no effect is waited for."""
+        now = self.world.now()
+        moves = plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]
+        for move in moves:
+            memory.bounds.rest(move.workload, now)
+            memory.evened.add(move.workload)
+            if await self._evict(balance, move) if rule.by == "Evict" else self._surge(balance, move):
+                memory.bounds.began(now)
+                if rule.by == "Evict":
+                    self._surges.arrivals.note(move.workload, float(int(now)), now + SUCCESSOR_SECONDS)
+                    self._evened(memory, move.workload, now)
+            else:
+                memory.evened.discard(move.workload)
+        if moves:
+            self.changed.emit()
+
+    @staticmethod
+    def _evened(memory: _Memory, workload: str, now: float) -> None:
+        """Note that a pod went to another zone; its workload rests until it has settled."""
+        memory.evened.discard(workload)
+        memory.bounds.succeeded(workload, now, seconds=0.0)
 
     def _note(self, memory: _Memory, workload: str, now: float) -> None:
         """Remember that a pod was moved, and wait until the load shows it."""
@@ -224,7 +222,7 @@ class RebalanceController(Controller):
         metrics.MOVES_WITHOUT_EFFECT.labels(balance).inc()
         self.log.warning("moves did not help, waiting", key=balance, imbalance=round(plan.before), seconds=pause)
 
-    async def _evict(self, balance: ZonalBalance, move: Move) -> bool:
+    async def _evict(self, balance: ZonalBalance, move: Move | ZoneMove) -> bool:
         pod = self.world.state.pods.get(move.pod)
         if pod is None or pod.terminating:
             return False
@@ -240,11 +238,12 @@ class RebalanceController(Controller):
         self.log.info("pod moved", key=pod.key, balance=balance.metadata.name, source=move.source, target=move.target)
         owner = self.world.state.owner(pod.owner_uid)
         if owner is not None:
-            message = f"Evicted to make the load of nodes even: {move.text}."
+            why = "zones" if isinstance(move, ZoneMove) else "the load of nodes"
+            message = f"Evicted to make {why} even: {move.text}."
             self._events.record(workload_of(owner).reference, "Normal", event_reasons.POD_MOVED, message)
         return True
 
-    def _surge(self, balance: ZonalBalance, move: Move) -> bool:
+    def _surge(self, balance: ZonalBalance, move: Move | ZoneMove) -> bool:
         """Ask for the move; what came of it is learned by `_ended`."""
         pod = self.world.state.pods.get(move.pod)
         if pod is None or pod.terminating:
@@ -258,13 +257,19 @@ class RebalanceController(Controller):
         if memory is None:
             return
         metrics.MOVES.labels(end.asker, "moved" if end.moved else end.result.value).inc()
+        zones = workload in memory.evened
+        memory.evened.discard(workload)
         if end.moved:
-            self._note(memory, workload, now)
+            if zones:
+                self._evened(memory, workload, now)
+            else:
+                self._note(memory, workload, now)
             message = f"A pod was moved off node {end.node}: an additional replica was ready before it was deleted."
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.POD_MOVED, message)
         else:
             memory.bounds.given_back(workload, end.result, now)
-            message = f"A pod is not moved off a busy node: {told(end.result)}. It is tried again later."
+            what = "to another zone" if zones else "off a busy node"
+            message = f"A pod is not moved {what}: {told(end.result)}. It is tried again later."
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.MOVE_LEFT, message)
         self._show_left()
         self.queue.add(end.asker)
@@ -282,15 +287,22 @@ class RebalanceController(Controller):
         now = self.world.now()
         metrics.MOVES_LAST_DAY.replace({(name,): one.bounds.last_day(now) for name, one in self._memories.items()})
 
-    def _announce(self, balance: ZonalBalance, plan: MovePlan) -> None:
+    def _announce(self, balance: ZonalBalance, plan: Plan) -> None:
         reference = reference_to(balance)
+        if isinstance(plan, ZonePlan):
+            count, first = len(plan.moves), plan.moves[0].text
+            message = (
+                f"{count} workloads differ between zones by more than {balance.spec.max_skew}, first move {first}."
+            )
+            self._events.record(reference, "Normal", event_reasons.MOVES_PLANNED, message)
+            return
         message = (
             f"{len(plan.moves)} moves would lower the imbalance of nodes from {plan.before:.0f} to {plan.after:.0f} "
             f"points, first {plan.moves[0].text}."
         )
         self._events.record(reference, "Normal", event_reasons.MOVES_PLANNED, message)
 
-    def _set_plan(self, balance: str, plan: MovePlan | None) -> None:
+    def _set_plan(self, balance: str, plan: Plan | None) -> None:
         before = self.plans.get(balance)
         if plan is None:
             self.plans.pop(balance, None)
@@ -299,6 +311,3 @@ class RebalanceController(Controller):
         if before != plan:
             metrics.MOVES_PLANNED.replace({(name,): len(one.moves) for name, one in self.plans.items()})
             self.changed.emit()
-
-
-_NO_PLAN: Final = MovePlan((), 0.0, 0.0)

@@ -8,6 +8,7 @@ continued for the resource that its mark names, and withdrawn if that no longer 
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from spillway.controllers.base import World
 from spillway.controllers.surge.base import SurgeController
 from spillway.controllers.surge.room import physical_room
 from spillway.controllers.surge.runner import STEP_SECONDS
-from spillway.controllers.surge.scaler import SurgeScaler, target_of
+from spillway.controllers.surge.scaler import SurgeScaler, proven_surge, target_of
 from spillway.domain.balance.arrivals import Arrivals
 from spillway.domain.fit.neighbours import Incoming
 from spillway.domain.model.documents import Json
@@ -90,6 +91,11 @@ class SurgeMovesController(SurgeController):
         """How many moves go on that this resource asked for."""
         asked = sum((one.purpose, one.asker) == (purpose, asker) for one in self._asked.values())
         return asked + sum((one.purpose, one.asker) == (purpose, asker) for one in self._surges.values())
+
+    def begun(self, purpose: Purpose, asker: str) -> Sequence[float]:
+        """When the present surges of this resource began, as their marks say; the last leader's are among them."""
+        marked = (proven_surge(self.world, one) for one in self.world.state.replicasets.values() if one.surge)
+        return sorted(one.since for one in marked if one is not None and (one.purpose, one.asker) == (purpose, asker))
 
     async def reconcile_resting(self, replicaset: ReplicaSetRecord) -> float | None:
         uid = replicaset.uid

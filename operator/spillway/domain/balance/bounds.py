@@ -2,7 +2,9 @@
 
 Contract: no clock of its own. A workload is left alone for `WORKLOAD_SECONDS` once a move of it is asked for, so that
 what protects one workload holds up no other; each move in a row that was given back doubles that time, up to
-`LONGEST_REST_SECONDS`.
+`LONGEST_REST_SECONDS`. A new leader knows of the moves before it only those that are in progress: it may begin as many
+in a minute as are allowed beside those that have ended, and try once what has failed. That is bounded by how often the
+leader changes, and costs an additional replica for a short time, never one that is missing.
 """
 
 from collections import Counter, deque
@@ -56,9 +58,9 @@ class MoveBounds:
         """Leave a workload alone from now on."""
         self.resting[workload] = now + WORKLOAD_SECONDS
 
-    def began(self, now: float) -> None:
-        """Count a move."""
-        self._recent.append(now)
+    def began(self, at: float) -> None:
+        """Count a move that began at this time, which is not before that of the last one."""
+        self._recent.append(at)
 
     def succeeded(self, workload: str, now: float, *, seconds: float = WORKLOAD_SECONDS) -> None:
         """Note that a move succeeded; its workload is left alone for so long."""

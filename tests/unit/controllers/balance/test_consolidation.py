@@ -542,6 +542,19 @@ async def test_the_next_leader_goes_on() -> None:
     assert (scene.tainted, scene.asked) == ({"e1": "online"}, ["api-0", "web-0"])
 
 
+async def test_the_moves_in_progress_count_for_the_next_leader() -> None:
+    scene = Scene(policy(maxMovesPerMinute=2))
+    await scene.reconcile()
+    cart, pod = scene.world.state.replicasets[OwnerUid("rs-cart")], scene.world.state.pods[PodUid("uid-cart-0")]
+    surge = Surge(3, 0, scene.clock.now(), pod.uid, Purpose.CONSOLIDATE, "online")
+    scene.change(cart, replicas=4, surge=surge.mark)
+    scene.lead()
+    await scene.reconcile()
+    assert scene.asked == ["api-0"]
+    await scene.reconcile(seconds=60.0)
+    assert scene.asked == ["api-0", "web-0"]
+
+
 async def test_few_workloads_are_read_in_one_pass() -> None:
     many = [f"w{index:02}" for index in range(LOOKS + 6)]
     more: list[Record] = [make_node("big", labels={ZONE_LABEL: "a"}, cpu_millis=64_000)]

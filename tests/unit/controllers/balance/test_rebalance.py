@@ -389,3 +389,53 @@ async def test_a_balance_that_plans_no_moves_any_more_has_none() -> None:
     scene.world.catalog.replace(Kind.ZONAL_BALANCE, [resource(Kind.ZONAL_BALANCE, "even", version=2)], 60)
     assert await scene.controller.reconcile("even") is None
     assert scene.controller.moves("even") is None
+
+
+def _in_zones(record: Record) -> Record:
+    """`busy` is in zone a, `idle` in b and `other` in c; `web` has both replicas in a."""
+    name = getattr(record, "name", "")
+    if name in NODES:
+        return msgspec.structs.replace(record, labels={ZONE_LABEL: "abc"[NODES.index(name)]})
+    return msgspec.structs.replace(record, node=NodeName("busy")) if name == "web-2" else record
+
+
+async def test_uneven_zones_come_first_and_no_effect_on_the_load_is_waited_for() -> None:
+    scene = Scene(change=_in_zones, mode="Active", by="Surge")
+    await scene.later()
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert (moves.next, moves.in_progress) == (("shop/web-1: busy (a, 2 replicas) to idle (b, 0)",), 1)
+    [event] = scene.events.said
+    assert "zones" in event.message
+    await scene.later(PERIOD_SECONDS)
+    assert scene.in_progress == 1, "one move of a workload at a time"
+    pod = scene.world.state.pods[next(iter(scene.surges._asked.values())).pod]
+    scene.end(SurgeOutcome.SUCCEEDED)
+    scene.world.state.apply(msgspec.structs.replace(pod, node=NodeName("idle")))
+    # Zones are even now, so the load is next, without a wait for what the move did to it.
+    await scene.later(PERIOD_SECONDS)
+    assert scene.planned == ["shop/api-1"]
+    assert scene.in_progress == 1
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["its nodes are not ready", "its nodes are gone"])
+async def test_nothing_is_moved_while_a_zone_is_down_or_has_just_come_back(*, gone: bool) -> None:
+    scene = Scene(change=_in_zones, mode="Active", by="Surge")
+    await scene.controller.reconcile("even")
+    state = scene.world.state
+    node = state.nodes[NodeName("idle")]
+    if gone:
+        state.remove(node)
+    else:
+        state.apply(msgspec.structs.replace(node, ready=False))
+    for _ in range(2):
+        await scene.later()
+        moves = scene.controller.moves("even")
+        assert moves is not None
+        assert (moves.next, moves.in_progress, moves.left) == ((), 0, ("Zone/b: ZoneDown",))
+    state.apply(node)
+    await scene.later(PERIOD_SECONDS)
+    await scene.later(SETTLE_SECONDS - 1.0)
+    assert scene.in_progress == 0
+    await scene.later(1.0)
+    assert scene.in_progress == 1

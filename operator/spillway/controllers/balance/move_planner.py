@@ -1,0 +1,130 @@
+"""The plan of moves of one ZonalBalance, from the state, the loads on the board, and what pods use.
+
+Contract: reads and never writes. Workloads whose zones differ by more than `maxSkew` come first; only without such
+moves are there moves for the load of nodes. While a zone is down, or has come back less than `settle` ago, there is
+none.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from spillway.api.zonalbalance import BalanceTarget, Rebalance, ZonalBalance
+from spillway.controllers.balance.emptiable import leaving
+from spillway.controllers.balance.load import current_loads, nodes_of
+from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_zone
+from spillway.controllers.balance.readings import Readings
+from spillway.controllers.base import World
+from spillway.domain.balance.arrivals import Arrivals
+from spillway.domain.balance.load import Weights
+from spillway.domain.balance.moves import LoadedNode, MovePlan, plan_moves
+from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
+from spillway.domain.balance.zone_watch import ZoneWatch
+from spillway.domain.fit.node_fit import takes_pods
+from spillway.domain.model.names import NodeName, Zone
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.surge.hindrance import Left
+
+PLANNED_MOST: Final = 50
+"""Moves in one plan."""
+_NONE: Final = Movable((), {})
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePlan:
+    """The moves that bring the zones of workloads within `maxSkew`."""
+
+    moves: tuple[ZoneMove, ...]
+
+
+Plan = MovePlan | ZonePlan
+NO_PLAN: Final = MovePlan((), 0.0, 0.0)
+
+
+class MovePlanner:
+    """The planner of all ZonalBalances; `arrivals` are the pods that came by a move."""
+
+    def __init__(self, world: World, readings: Readings, arrivals: Arrivals) -> None:
+        self._world = world
+        self._readings = readings
+        self._arrivals = arrivals
+
+    async def plan(
+        self, balance: ZonalBalance, watch: ZoneWatch, resting: Mapping[str, float]
+    ) -> tuple[Plan, Mapping[str, Left]] | None:
+        """The present plan, and why workloads are left; None while the load is not known.
+
+        `watch` is what is remembered of its zones; `resting` says until when a workload is left.
+
+        Raises:
+            RequestError: what pods use could not be read.
+        """
+        spec, now, rule = balance.spec, self._world.now(), balance.spec.rebalance or Rebalance()
+        selected, zone_key = await nodes_of(self._world, balance), spec.zone_key
+        watch.look(((node.zone_by(zone_key), takes_pods(node)) for node in self._lasting(selected)), now)
+        percent = current_loads(self._world, balance)
+        if not percent:
+            return None
+        down = watch.unsettled(now, rule.settle.seconds)
+        if down:
+            return NO_PLAN, {f"Zone/{zone}": Left.ZONE_DOWN for zone in down}
+        nodes = {node.name: node for node in selected if node.name in percent}
+        planned = [self._node(node, percent[name], zone_key) for name, node in nodes.items()]
+
+        async def movable(chosen_of: Callable[[Collection[PodRecord]], list[PodRecord]]) -> Movable:
+            return await movable_pods(
+                self._world,
+                self._readings,
+                balance,
+                nodes,
+                chosen_of=chosen_of,
+                resting=resting,
+                arrivals=self._arrivals,
+            )
+
+        zones = open_zones(planned)
+        uneven = await movable(_in_fullest_zone(nodes, zones, balance)) if len(zones) > 1 else _NONE
+        moves = plan_zone_moves(planned, uneven.pods, max_skew=spec.max_skew, most=PLANNED_MOST)
+        if moves:
+            return ZonePlan(moves), uneven.left
+        target = float((spec.target or BalanceTarget()).max_imbalance_percent)
+        lowest = min(percent.values())
+        # A node that a node autoscaler is removing is its matter.
+        busy = {name for name, node in nodes.items() if percent[name] > lowest + target and not node.leaves}
+        found = await movable(lambda pods: [pod for pod in pods if pod.node in busy]) if busy else _NONE
+        load = spec.effective_load
+        weights = load.effective_weights
+        only_cpu = load.queries is not None and load.queries.memory is None
+        plan = plan_moves(
+            planned,
+            found.pods,
+            weights=Weights(1, 0) if only_cpu else Weights(weights.cpu, weights.memory),
+            max_imbalance=target,
+            max_skew=spec.max_skew,
+            most=PLANNED_MOST,
+        )
+        return plan, {**uneven.left, **found.left}
+
+    def _lasting(self, nodes: Iterable[NodeRecord]) -> Iterable[NodeRecord]:
+        """The nodes that no node autoscaler adds and removes: elastic ones may leave a zone that is not down."""
+        return (node for node in nodes if self._world.governance.elastic_owner(node) is None)
+
+    def _node(self, node: NodeRecord, percent: float, zone_key: str) -> LoadedNode:
+        found = LoadedNode.of(node, self._world.state.node_usage.free_on(node), zone_key, percent=percent)
+        # A pod that went to an empty elastic node would keep it from the node autoscaler.
+        idle = self._world.governance.elastic_owner(node) is not None and not leaving(self._world, node.name)
+        return replace(found, accepts=False) if idle else found
+
+
+def _in_fullest_zone(
+    nodes: Mapping[NodeName, NodeRecord], zones: Collection[Zone], balance: ZonalBalance
+) -> Callable[[Collection[PodRecord]], list[PodRecord]]:
+    """What chooses, of a workload whose zones differ by more than `maxSkew`, the pods in the fullest zone."""
+    zone_key, max_skew = balance.spec.zone_key, balance.spec.max_skew
+
+    def chosen(pods: Collection[PodRecord]) -> list[PodRecord]:
+        zone = fullest_zone(pods_by_zone(pods, nodes, zone_key), zones, max_skew)
+        there = (pod for pod in pods if pod.node in nodes and not nodes[pod.node].leaves)
+        return [] if zone is None else [pod for pod in there if nodes[pod.node].zone_by(zone_key) == zone]
+
+    return chosen

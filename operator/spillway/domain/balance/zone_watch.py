@@ -1,0 +1,48 @@
+"""Zones that are down: while one is, and for a while after it has come back, no pod is moved.
+
+Contract: no clock of its own. A zone is down once none of its nodes takes pods although some did: they are not ready,
+or gone. A zone whose nodes are gone is forgotten after `GONE_SECONDS`, because it may not come back.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from spillway.domain.model.names import Zone
+
+GONE_SECONDS: Final = 3600.0
+
+
+@dataclass(slots=True)
+class ZoneWatch:
+    """What is remembered of the zones of one ZonalBalance."""
+
+    _open: set[Zone] = field(default_factory=set)
+    _down: dict[Zone, float] = field(default_factory=dict)
+    """Since when a zone is down; counted anew while it still has nodes."""
+    _back: dict[Zone, float] = field(default_factory=dict)
+    """Since when a zone that was down takes pods again."""
+
+    def look(self, nodes: Iterable[tuple[Zone, bool]], now: float) -> None:
+        """Take note of the zones: of each node its zone, and whether it takes pods."""
+        present: dict[Zone, bool] = {}
+        for zone, takes in nodes:
+            present[zone] = present.get(zone, False) or takes
+        taking = {zone for zone, takes in present.items() if takes and zone}
+        for zone in self._open - taking:
+            self._down[zone] = now
+        for zone in taking & self._down.keys():
+            self._back[zone] = now
+        known = self._down.items()
+        self._down = {
+            zone: now if zone in present else since
+            for zone, since in known
+            if zone not in taking and (zone in present or now - since < GONE_SECONDS)
+        }
+        self._back = {zone: since for zone, since in self._back.items() if zone in taking}
+        self._open = taking
+
+    def unsettled(self, now: float, settle_seconds: float) -> tuple[Zone, ...]:
+        """The zones that are down, or came back less than `settle_seconds` ago."""
+        recent = {zone for zone, since in self._back.items() if now - since < settle_seconds}
+        return tuple(sorted(recent | self._down.keys()))
