@@ -49,6 +49,9 @@ def main(
     placement: Annotated[
         bool, typer.Option("--placement", help="Let Spillway decide which of its pods run on virtual nodes.")
     ] = False,
+    moves: Annotated[
+        bool, typer.Option("--moves", help="Let Spillway also empty elastic nodes by moves (consolidation).")
+    ] = False,
     picture: Annotated[Path | None, typer.Option(help="Also write the last view to this SVG file.")] = None,
 ) -> None:
     console = console_for(sys.stdout)
@@ -60,7 +63,7 @@ def main(
     day = plan_day(seed=seed, workloads=workloads, seconds=seconds)
     try:
         build.ensure_built(programs())
-        asyncio.run(_run(console, day, taking_part, output, picture, placement=placement))
+        asyncio.run(_run(console, day, taking_part, output, picture, placement=placement, moves=moves))
     except KeyboardInterrupt:
         console.print("interrupted, the cluster was stopped", highlight=False)
         raise typer.Exit(_INTERRUPTED) from None
@@ -70,10 +73,18 @@ def main(
 
 
 async def _run(
-    console: Console, day: Day, contenders: list[Contender], output: Path, picture: Path | None, *, placement: bool
+    console: Console,
+    day: Day,
+    contenders: list[Contender],
+    output: Path,
+    picture: Path | None,
+    *,
+    placement: bool,
+    moves: bool,
 ) -> None:
+    moving = (Contender.SPILLWAY, Contender.SPILLWAY_MOVES) if moves else (Contender.SPILLWAY_MOVES,)
     with View(console, contenders) as view:
-        async with open_scene(day, contenders, view.say, placement=placement) as scene:
+        async with open_scene(day, contenders, view.say, placement=placement, moves=moving) as scene:
             view.say(f"the day begins: {day.seconds_per_hour:.1f} s to the hour, {day.seconds:.0f} s in all")
 
             def tick(elapsed: float, closed: list[ScaleDown]) -> None:

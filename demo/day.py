@@ -31,7 +31,7 @@ from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
 from spillway.state.cluster import ClusterState
 
-DRIVE_EVERY_SECONDS: Final = 5.0
+DRIVE_EVERY_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 1.0
 OPERATOR_USER: Final = f"system:serviceaccount:{NAMESPACE}:{NAME}"
 OPERATOR_REPLICAS: Final = 2

@@ -40,6 +40,7 @@ from spillway.state.signal import Signal
 from spillway.telemetry import balance as metrics
 
 PERIOD_SECONDS: Final = 30.0
+SHORTEST_PERIOD_SECONDS: Final = 5.0
 EFFECT_SECONDS: Final = 180.0
 """After so long the load shows what moves did."""
 LONGEST_PAUSE_SECONDS: Final = 3600.0
@@ -144,7 +145,8 @@ class RebalanceController(Controller):
             self.descheduler = await self._deschedulers.find()
             if plan is not None and not self.descheduler:
                 await self._move(balance, rule, plan, memory)
-        return PERIOD_SECONDS
+        # A shorter time in which something has to be settled asks for passes that follow each other sooner.
+        return min(PERIOD_SECONDS, max(rule.settle.seconds / 2, SHORTEST_PERIOD_SECONDS))
 
     async def _plan(self, balance: ZonalBalance, memory: _Memory) -> Plan | None:
         found = await self._planner.plan(balance, memory.zones, memory.bounds.resting)

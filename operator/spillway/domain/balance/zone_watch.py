@@ -19,7 +19,7 @@ class ZoneWatch:
 
     _open: set[Zone] = field(default_factory=set)
     _down: dict[Zone, float] = field(default_factory=dict)
-    """Since when a zone is down; counted anew while it still has nodes."""
+    """Since when a zone is down; counted again while it still has nodes."""
     _back: dict[Zone, float] = field(default_factory=dict)
     """Since when a zone that was down takes pods again."""
 
