@@ -8,7 +8,7 @@ import pytest
 from harness import Installation
 from localcluster import Cluster
 from localcluster.rest import Object
-from spillway.domain.model.names import EMPTYING_TAINT, SURGE
+from spillway.domain.model.names import EMPTYING_TAINT, NODE_POOL_LABEL, SURGE
 from tests.e2e.conftest import LEASE_PATH
 from tests.support.installed import annotations, applied, deployment, eventually, policy, status
 from tests.support.tight import is_ready
@@ -45,8 +45,8 @@ class Scene:
         self.least = dict.fromkeys(kept.values(), 1)
         return kept
 
-    def policy(self, mode: str) -> Object:
-        made = policy(self.namespace, namespace_label=self.namespace, elastic=ELASTIC)
+    def policy(self, mode: str, **elastic: Any) -> Object:
+        made = policy(self.namespace, namespace_label=self.namespace, elastic={**ELASTIC, **elastic})
         made["spec"]["consolidation"] = {"mode": mode, "maxMovesPerMinute": 60, **QUICK}
         return made
 
@@ -170,3 +170,77 @@ def test_the_taint_and_the_surge_go_when_consolidation_ends(scene: Scene, instal
         scene.wait_at_rest()
         scene.look()
     assert scene.least == dict.fromkeys(scene.least, 1)
+
+
+POOLS = "/apis/karpenter.sh/v1/nodepools"
+DISRUPTED = "karpenter.sh/disrupted"
+
+
+@pytest.fixture
+def draining(elastic: Cluster) -> Iterator[None]:
+    """Karpenter drains nodes that are not empty, at most one of each NodePool at once."""
+    pools = [pool["metadata"]["name"] for pool in elastic.rest.items(POOLS)]
+    before = {name: elastic.rest.get(f"{POOLS}/{name}")["spec"]["disruption"] for name in pools}
+    for name in pools:
+        disruption = {
+            "consolidationPolicy": "WhenEmptyOrUnderutilized",
+            "consolidateAfter": "3s",
+            "budgets": [{"nodes": "1"}],
+        }
+        elastic.rest.merge(f"{POOLS}/{name}", {"spec": {"disruption": disruption}})
+    yield
+    for name, disruption in before.items():
+        elastic.rest.merge(f"{POOLS}/{name}", {"spec": {"disruption": disruption}})
+
+
+@pytest.mark.usefixtures("draining")
+def test_beside_a_karpenter_that_drains_nodes_each_does_its_part_within_the_budgets(
+    scene: Scene, installed: Installation
+) -> None:
+    kept = scene.fill()
+    *paused, moved = sorted(kept.values())
+    # What may not be evicted, Karpenter leaves; a paused Deployment is left by moves. So the pod that may not be
+    # evicted moves to a node of a paused one, and only Karpenter can bring the paused ones together.
+    unavailable = {"maxUnavailable": 0, "selector": {"matchLabels": {"app": moved}}}
+    metadata = {"name": "none", "namespace": scene.namespace}
+    scene.cluster.apply(
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": unavailable}
+    )
+    for app in paused:
+        scene.cluster.kubectl("rollout", "pause", f"deployment/{app}", "-n", scene.namespace)
+    before = {node["metadata"]["name"] for node in scene.nodes}
+    seen, karpenters, most = set(before), set[str](), 0
+
+    def look() -> bool:
+        nonlocal most
+        scene.look()
+        busy = {pod["spec"].get("nodeName") for pod in scene.pods}
+        used: dict[str, int] = {}
+        for node in scene.nodes:
+            name, labels = node["metadata"]["name"], node["metadata"]["labels"]
+            keys = {taint["key"] for taint in node["spec"].get("taints") or []}
+            seen.add(name)
+            if DISRUPTED in keys and EMPTYING_TAINT not in keys:
+                karpenters.add(name)
+            assert not (name in karpenters and EMPTYING_TAINT in keys), "a node that Karpenter removes is left to it"
+            pool = labels[NODE_POOL_LABEL]
+            used[pool] = used.get(pool, 0) + (DISRUPTED in keys or (EMPTYING_TAINT in keys and name in busy))
+        most = max(most, *used.values(), 0)
+        return True
+
+    # Karpenter takes a soft taint that no NodePool declares for a hard one, and would find no room on the other nodes.
+    with applied(scene.cluster, scene.policy("Active", softTaint=False)):
+        wanted = -(-len(kept) // 3)
+        eventually(lambda: look() and len(scene.nodes) <= wanted, "the nodes to be removed", seconds=400)
+        scene.wait_at_rest()
+        look()
+
+    assert scene.least[moved] == 1
+    assert seen == before, "neither has made the other add a node"
+    assert most == 1
+    events = scene.cluster.rest.items(f"/apis/events.k8s.io/v1/namespaces/{scene.namespace}/events")
+    evicted = {one["regarding"]["name"].rsplit("-", 2)[0] for one in events if one["reason"] == "Evicted"}
+    assert evicted
+    assert evicted <= set(paused)
+    assert {one["regarding"]["name"] for one in events if one["reason"] == "PodMoved"} == {moved}
+    assert installed.total("spillway_surges_total", purpose="Consolidate", outcome="Succeeded") >= 1
