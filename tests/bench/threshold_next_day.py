@@ -60,7 +60,7 @@ def _windows(folder: Path, random: np.random.Generator) -> Floats:
         for _ in range(_WINDOWS if last >= 0 else 0):
             begin = int(random.integers(last + 1)) * DAY_STEPS
             window = grid[begin : begin + steps]
-            if np.isfinite(window).all() and window[-DAY_STEPS:].max() > 0:
+            if np.isfinite(window).all() and min(window[:-DAY_STEPS].max(), window[-DAY_STEPS:].max()) > 0:
                 rows.append(window / window[:-DAY_STEPS].max() * float(np.clip(random.lognormal(2.3, 0.9), 1, 200)))
     return np.array(rows)
 
