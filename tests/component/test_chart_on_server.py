@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.chart import CHART, IMAGE, Chart, ChartError, run_helm
+from harness.chart import CHART, IMAGE, PROJECT, Chart, ChartError, run_helm
 from harness.operator import Installation
 from localcluster import ClusterApi, ClusterFactory, Options
 from localcluster.rest import Object
@@ -157,3 +157,45 @@ def test_helm_installs_tests_upgrades_and_uninstalls_and_the_crds_stay(untouched
     assert not cluster.exists(webhooks)
     assert not cluster.exists("/apis/rbac.authorization.k8s.io/v1/clusterroles/spillway-restore")
     assert cluster.exists("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/elasticpolicies.spillway.dev")
+
+
+BEFORE = "29afb96458eed686966d928054529e2c86a1e44d"
+"""A commit with an earlier chart; a tag takes its place once there is a release."""
+
+
+def _chart_before(folder: Path) -> Path:
+    archive = subprocess.run(
+        ["git", "-C", str(CHART), "archive", "--format=tar", BEFORE, "."], capture_output=True, check=False, timeout=60
+    )
+    if archive.returncode:
+        pytest.skip(f"this checkout has no history with commit {BEFORE[:7]}")
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True, timeout=60)
+    return folder
+
+
+def test_helm_upgrades_from_an_earlier_chart_and_goes_back(untouched: ClusterApi, tmp_path: Path) -> None:
+    before, cluster = _chart_before(tmp_path), untouched
+    where = (f"--kubeconfig={cluster.kubeconfig}", "--namespace=spillway-system", "--wait", "--timeout=55s")
+    definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/zonalbalances.spillway.dev"
+
+    def deployed() -> tuple[int, object]:
+        spec = cluster.rest.get("/apis/apps/v1/namespaces/spillway-system/deployments/spillway")["spec"]
+        return spec["replicas"], spec["template"]["spec"].get("priorityClassName")
+
+    given = (f"--set=image.repository={IMAGE['repository']}", "--set=replicas=3")
+    run_helm("install", "spillway", str(before), "--create-namespace", *given, *where)
+    policy = yaml.safe_load((PROJECT / "examples" / "1-recommend.yaml").read_text())
+    cluster.apply(policy)
+    old = cluster.rest.get(definition)["spec"]
+    assert deployed() == (3, None)
+
+    with pytest.raises(ChartError, match="nil pointer"):
+        run_helm("upgrade", "spillway", str(CHART), "--reuse-values", *where)
+    run_helm("upgrade", "spillway", str(CHART), "--reset-then-reuse-values", *where)
+    assert deployed() == (3, "spillway"), "what was set is kept, what is new has its default"
+    assert cluster.rest.get(definition)["spec"] != old
+
+    run_helm("rollback", "spillway", *where)
+    assert deployed() == (3, None)
+    assert cluster.rest.get(definition)["spec"] == old
+    assert cluster.exists("/apis/spillway.dev/v1alpha1/elasticpolicies/try")

@@ -300,6 +300,7 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/how-to/cordon.md": pools,
     "docs/how-to/failover.md": pools,
     "docs/how-to/hot-nodes.md": NOTHING,
+    "docs/how-to/load-classes.md": NOTHING,
     "docs/how-to/parity.md": pools,
     "docs/how-to/providers.md": pools,
     "docs/how-to/rebalance.md": NOTHING,
