@@ -92,7 +92,7 @@ format: $(STAMP) ## Format the code
 build: $(STAMP) ## Build the control plane for demo and tests (once; minutes)
 	@$(RUN) -m localcluster build
 
-BENCHES := scaledown simulate admission informer placement threshold cordon forecast refresh restore foresight backtest balance classes
+BENCHES := scaledown simulate admission informer placement threshold cordon forecast refresh restore foresight backtest balance classes operate
 .PHONY: $(addprefix bench-,$(BENCHES))
 bench-scaledown: build ## Measure a day with plain Kubernetes, flat costs and Spillway -> build/bench/scaledown.json
 bench-simulate: build ## Replay days in the simulator with the same planners -> build/bench/simulate.json
@@ -107,6 +107,7 @@ bench-backtest: $(STAMP) ## Time a backtest of 200 workloads over two weeks -> b
 bench-balance: build ## Compare the load of nodes: scheduler alone, descheduler, Spillway -> build/bench/balance.json
 bench-classes: build ## Measure what load classes cost the scheduler -> build/bench/classes.json
 bench-restore: build ## Restore 60,000 marked pods, stopped once -> build/bench/restore.json
+bench-operate: build ## Measure explain, the start of the CLI, report, install, uninstall -> build/bench/operate.json
 bench-informer: build ## Measure the informer with 150,000 pods -> build/bench/informer.json
 $(addprefix bench-,$(BENCHES)): bench-%:
 	@mkdir -p build/bench

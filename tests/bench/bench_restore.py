@@ -61,13 +61,13 @@ def main() -> None:
         pid = processes.pid("kube-apiserver")
         server = psutil.Process(pid)
         before = cpu_seconds(server)
-        runs = [_run(layout.kubeconfig, arguments.stop_after), _run(layout.kubeconfig, _LONGEST_SECONDS)]
+        runs = [restored(layout.kubeconfig, arguments.stop_after), restored(layout.kubeconfig, _LONGEST_SECONDS)]
         result: dict[str, Any] = {
             "pods": arguments.pods,
             "seconds": round(sum(run["seconds"] for run in runs), 1),
             "limit_seconds": LIMIT_SECONDS,
             "runs": runs,
-            "left_with_marks": _left(layout.kubeconfig),
+            "left_with_marks": left_with_marks(layout.kubeconfig),
             "api_server_cpu_s": round(cpu_seconds(server) - before, 1),
             "seeded": seeded,
             "ran_on": machine | {"load_after": os.getloadavg()},
@@ -77,7 +77,8 @@ def main() -> None:
     print(json.dumps(result, indent=2))  # noqa: T201 - what the command is for
 
 
-def _run(kubeconfig: Path, stop_after: float) -> dict[str, Any]:
+def restored(kubeconfig: Path, stop_after: float) -> dict[str, Any]:
+    """One `spillway restore`, stopped after so many seconds: its time, its CPU and what it did."""
     command = [sys.executable, "-m", "spillway", "restore", f"--kubeconfig={kubeconfig}", "--yes", "--quiet"]
     began = time.monotonic()
     child = subprocess.Popen(
@@ -95,17 +96,18 @@ def _run(kubeconfig: Path, stop_after: float) -> dict[str, Any]:
     finally:
         child.kill()
     seconds = time.monotonic() - began
-    restored = _RESTORED.search(said)
+    found = _RESTORED.search(said)
     return {
         "seconds": round(seconds, 1),
         "exit_code": child.returncode,
-        "pods": int(restored.group(1)) if restored else None,
+        "pods": int(found.group(1)) if found else None,
         "cpu_s": round(cpu, 1),
         "said": said.strip()[-300:],
     }
 
 
-def _left(kubeconfig: Path) -> int:
+def left_with_marks(kubeconfig: Path) -> int:
+    """The pods that still carry the mark of a policy."""
     rest, left, more = Rest(kubeconfig), 0, ""
     try:
         while True:
