@@ -24,6 +24,8 @@ _KEPT_GROUPS: Final = frozenset(
     {"spillway.dev", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "admissionregistration.k8s.io"}
 )
 """API groups of whose objects nothing belongs to users, or which only ask: their rights are the chart's."""
+_HEADROOM: Final = frozenset({"deployments", "podtemplates", "capacitybuffers"})
+"""What holds headroom in the operator's namespace."""
 
 
 def files() -> Mapping[str, str]:
@@ -35,7 +37,7 @@ def files() -> Mapping[str, str]:
         "kind": "Namespace",
         "metadata": {"name": _NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
     }
-    role = next(item for item in objects if item["kind"] == "ClusterRole" and item["metadata"]["name"] == "spillway")
+    wide, own = (_rules(objects, kind) for kind in ("ClusterRole", "Role"))
     return {
         "base/spillway.yaml": _documents(objects),
         "base/kustomization.yaml": _kustomization(resources=["../../../crds", "spillway.yaml"]),
@@ -48,7 +50,8 @@ def files() -> Mapping[str, str]:
             resources=["../cluster-install"],
             patches=[
                 _replaced("MutatingWebhookConfiguration", "spillway", "/webhooks", []),
-                _replaced("ClusterRole", "spillway", "/rules", list(_reads(role["rules"]))),
+                _replaced("ClusterRole", "spillway", "/rules", list(_reads(wide))),
+                _replaced("Role", "spillway", "/rules", list(_without_headroom(own))),
             ],
         ),
     }
@@ -66,6 +69,13 @@ def _cleaned(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _rules(objects: list[Object], kind: str) -> list[Object]:
+    """The rules of the operator's role of this kind."""
+    found = next(item for item in objects if item["kind"] == kind and item["metadata"]["name"] == "spillway")
+    rules: list[Object] = found["rules"]
+    return rules
+
+
 def _reads(rules: list[Object]) -> Iterator[Object]:
     """The rules without the rights to write what is not Spillway's own."""
     for rule in rules:
@@ -73,6 +83,15 @@ def _reads(rules: list[Object]) -> Iterator[Object]:
         verbs = rule["verbs"] if own else [verb for verb in rule["verbs"] if verb in _READS]
         if verbs:
             yield {**rule, "verbs": verbs}
+
+
+def _without_headroom(rules: list[Object]) -> Iterator[Object]:
+    """The rules in the operator's namespace without the rights to write what holds headroom."""
+    for rule in rules:
+        if _HEADROOM.isdisjoint(rule["resources"]):
+            yield rule
+        else:
+            yield {**rule, "verbs": [verb for verb in rule["verbs"] if verb in _READS]}
 
 
 def _replaced(kind: str, name: str, path: str, value: Any) -> Object:  # noqa: ANN401 - any YAML

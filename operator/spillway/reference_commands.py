@@ -46,7 +46,13 @@ def _row(parameter: Any) -> str | None:  # noqa: ANN401 - as above
     argument = parameter.param_type_name == "argument"
     names = [parameter.metavar or parameter.name.upper()] if argument else [*parameter.opts, *parameter.secondary_opts]
     default = parameter.default() if callable(parameter.default) else parameter.default
-    none = default is None or default is False or default in ((), [], "")
-    shown = "required" if parameter.required else "none" if none else f"`{getattr(default, 'value', default)}`"
     meaning = " ".join((getattr(parameter, "help", "") or "").split()).replace("|", "\\|")
+    if parameter.required:
+        shown = "required"
+    elif getattr(parameter, "is_flag", False):
+        shown = "on" if default else "off"
+    elif default is None or default in ((), [], ""):
+        shown = "see meaning" if "Default: " in meaning else "none"
+    else:
+        shown = f"`{getattr(default, 'value', default)}`"
     return f"| {', '.join(f'`{one}`' for one in names)} | {shown} | {meaning} |"

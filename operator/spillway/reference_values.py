@@ -12,7 +12,7 @@ from typing import Final
 import yaml
 
 CHART: Final = Path(__file__).resolve().parents[2] / "charts" / "spillway"
-_NOT_EMPTY_STRING: Final = '""'
+_EMPTY: Final = ('""', "[]", "{}")
 
 
 def values_page(chart: Path = CHART) -> Iterator[str]:
@@ -57,4 +57,4 @@ def _comment_above(line: int, lines: Sequence[str]) -> str:
 def _default(value: yaml.Node) -> str:
     plain = yaml.safe_load(yaml.serialize(value))
     shown = json.dumps(plain, ensure_ascii=False)
-    return "none" if shown in (_NOT_EMPTY_STRING, "[]", "{}") else f"`{shown}`"
+    return "none" if shown in _EMPTY else f"`{shown}`"

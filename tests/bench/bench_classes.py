@@ -19,7 +19,7 @@ import psutil
 import typer
 
 from localcluster import Cluster, Options
-from spillway.domain.balance.classes import LoadClass, apart
+from spillway.domain.balance.classes import LoadClass, anti_affinity_term
 from spillway.domain.model.names import LOAD_CLASS
 from spillway.domain.model.records import PodRecord
 from spillway.kube.client import KubeClient
@@ -36,7 +36,9 @@ PATIENCE_SECONDS: Final = 400.0
 def pod(number: int, *, classed: bool) -> dict[str, Any]:
     """One pod; of three, two are of the class that uses much CPU."""
     load_class = LoadClass.MEMORY if number % 3 == 0 else LoadClass.CPU
-    affinity = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart(load_class)]}}
+    affinity = {
+        "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [anti_affinity_term(load_class)]}
+    }
     requests = {"cpu": "100m", "memory": "256Mi"}
     return {
         "metadata": {"name": f"pod-{number}", "labels": {"app": "bench", LOAD_CLASS: load_class.value}},

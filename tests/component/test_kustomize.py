@@ -22,6 +22,15 @@ def test_the_files_are_those_of_the_chart() -> None:
     assert committed == files(), "run `make kustomize`"
 
 
+def test_recommend_only_may_not_create_what_holds_headroom() -> None:
+    overlay = yaml.safe_load(files()["overlays/recommend-only/kustomization.yaml"])
+    changes = {one["target"]["kind"]: yaml.safe_load(one["patch"])[0]["value"] for one in overlay["patches"]}
+    allowed = {(name, verb) for rule in changes["Role"] for name in rule["resources"] for verb in rule["verbs"]}
+    headroom = {(name, verb) for name, verb in allowed if name in {"deployments", "podtemplates", "capacitybuffers"}}
+    assert headroom == {("deployments", "list"), ("podtemplates", "list"), ("capacitybuffers", "list")}
+    assert {("leases", "update"), ("configmaps", "patch"), ("secrets", "update")} <= allowed
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_server_accepts_an_overlay_without_hooks(cluster: ClusterApi, overlay: str) -> None:
     objects = _built(cluster, overlay)

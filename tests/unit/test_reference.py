@@ -244,5 +244,8 @@ def test_every_value_of_the_chart_and_every_flag_has_a_row() -> None:
         assert f"| `{section}" in rows, section
     assert "| `prometheus.tls.ca.configMap` | none |" in rows
     commands = pages()["command-line.md"]
+    assert "| `--lease-seconds` | see meaning |" in commands
+    assert "| `--webhooks`, `--no-webhooks` | on |" in commands
+    assert "| `--drain` | off |" in commands
     for name in Settings.model_fields:
         assert f"`--{name.replace('_', '-').removesuffix('s')}" in commands, name

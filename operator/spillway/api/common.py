@@ -268,5 +268,5 @@ class Status(Model):
     """The metadata.generation that this status describes; smaller than metadata.generation until the operator has
     processed the latest spec."""
     conditions: Conditions = ()
-    """Ready says whether the spec is in force; NotImplemented lists fields that are set and have no effect in this
-    version; Degraded, ForeignWriter and others are True while an exceptional state lasts."""
+    """Ready says whether the spec is in force; NotImplemented lists fields that are set and have no effect in
+    combination with the others; Degraded, ForeignWriter and others are True while an exceptional state lasts."""

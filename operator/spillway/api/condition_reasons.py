@@ -129,8 +129,8 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "NotImplemented",
         ALL,
-        "Fields are set that have no effect in this version, or none in combination with other fields, for example a "
-        "`scaling.target` while no class of any policy plans its threshold.",
+        "Fields are set that have no effect in combination with other fields, for example a `scaling.target` while no "
+        "class of any policy plans its threshold.",
         (
             _true("FieldsWithoutBehaviour", "The message names the fields."),
             _false("AllFieldsImplemented", "Every field that is set has an effect."),

@@ -28,8 +28,9 @@ class Consolidation(Model):
     node_settle: Duration = Duration("10m")
     """How long a node must have existed, and no pod must have come to it, before it is emptied, for example 10m."""
     empty_for: Duration = Duration("30m")
-    """How long a node has to stay empty to be worth its moves: room for the requests that are expected to be added
-    within that time stays free on the others, and an emptied node keeps its taint for so long, for example 30m."""
+    """The time for which an emptied node has to stay empty for its moves to be worth it, for example 30m. The other
+    nodes keep room for the requests that are expected within this time, and an emptied node keeps its taint for this
+    time."""
 
 
 class ConsolidationStatus(Model):
@@ -44,9 +45,8 @@ class ConsolidationStatus(Model):
     in_progress: Count = 0
     """Workloads that run an additional replica now, so that a pod can move."""
     left: _LINES = ()
-    """Workloads with pods on little used nodes that are left as they are, and NodePools whose disruption budgets allow
-    no further node, 10 at most, and why, for example "Deployment/shop/web: AutoscalerAtMaximum". They keep their
-    nodes."""
+    """Why nodes that are little used are not emptied: workloads whose pods cannot be moved, and NodePools whose
+    disruption budgets allow no further node; 10 at most, for example "Deployment/shop/web: AutoscalerAtMaximum"."""
     moved: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Pods moved since the operator started."""
     moved_last_day: Count = 0

@@ -177,7 +177,7 @@ class ZonalBalanceSpec(Model):
     hot_nodes: HotNodes | None = None
     """What to do about nodes that are too busy."""
     classes: LoadClasses | None = None
-    """Classes of workloads by what their pods use most. Left out: nothing is measured."""
+    """Classes of workloads by what their pods use most. Without this section nothing is measured."""
     rebalance: Rebalance | None = None
     """Moving running pods to even out load."""
 

@@ -6,11 +6,11 @@ its failure policy is Ignore, so a missing answer is asked for again until the t
 
 import asyncio
 import time
-import uuid
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from spillway.domain.doctor.probe import probe_pod
 from spillway.domain.model import names
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
@@ -19,7 +19,6 @@ from spillway.kube.errors import ApiError
 WRONG_TIME_ZONE: Final = "Nowhere/Nothing"
 """Valid by the schema of the CRD; only the validating webhook knows the time zones that exist."""
 _POLL_SECONDS: Final = 1.0
-_IMAGE: Final = "registry.k8s.io/pause:3.10.1"
 _DRY_RUN: Final = {"dryRun": "All"}
 
 
@@ -78,37 +77,9 @@ async def _refusal(client: KubeClient) -> str:
 
 
 async def _marks(client: KubeClient, namespace: str) -> dict[str, str]:
-    made = await client.request("POST", paths.PODS.within(namespace), params=_DRY_RUN, body=_pod())
+    made = await client.request("POST", paths.PODS.within(namespace), params=_DRY_RUN, body=probe_pod())
     found: dict[str, Any] = msgspec.json.decode(made)
     return found["metadata"].get("annotations") or {}
-
-
-def _pod() -> dict[str, Any]:
-    """A pod as a controller creates it, which meets the restricted pod security standard."""
-    owner = {"apiVersion": "spillway.dev/v1alpha1", "kind": "AdmissionCheck", "name": "check-admission"}
-    container = {
-        "name": "pause",
-        "image": _IMAGE,
-        "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"memory": "1Mi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "generateName": "check-admission-",
-            "ownerReferences": [{**owner, "uid": str(uuid.uuid4()), "controller": True}],
-        },
-        "spec": {
-            "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 65532,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-        },
-    }
 
 
 async def _conflict(client: KubeClient, policy: str) -> str:

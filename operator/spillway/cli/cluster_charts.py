@@ -41,7 +41,7 @@ def charts(report: ClusterReport) -> list[page.Chart]:
     found = [_thresholds(report)]
     if report.history is not None:
         history = report.history
-        found = [_demand(history), _costs(report), *found, _victims(history), *_balance(history), _budgets(history)]
+        found = [_demand(history), _costs(report), *found, _victims(history), *_balance(history), _limits(history)]
     return found
 
 
@@ -163,8 +163,8 @@ def _balance(history: ClusterHistory) -> list[page.Chart]:
     return [imbalance, _daily(history, "Moves", text, history.moves, "No pod was moved in the time shown.")]
 
 
-def _budgets(history: ClusterHistory) -> page.Chart:
-    title = "Budgets"
+def _limits(history: ClusterHistory) -> page.Chart:
+    title = "Limits of pools"
     if not _known(history.limits):
         return _none(title, "No pool has a limit.")
     shares = {name: values * 100 for name, values in history.limits.items()}

@@ -31,7 +31,7 @@ def report(
     operator_namespace: live.OperatorNamespace = "spillway-system",
     lease_name: live.LeaseName = "spillway",
 ) -> None:
-    """Write one HTML page: demand and capacity, costs, thresholds, victims, imbalance, moves and budgets.
+    """Write one HTML page: demand and capacity, costs, thresholds, victims, imbalance, moves and limits of pools.
 
     The page needs no network to be shown. The present state comes from the statuses of Spillway's resources, and the
     history from --prometheus-url, whose server must scrape the operator; without it the page has the present state

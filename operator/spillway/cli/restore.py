@@ -31,7 +31,8 @@ def restore(
         str | None,
         typer.Option(
             metavar="NAMESPACE/NAME",
-            help="At the end, delete this Lease and the last plan of the thresholds. Stop the operator first.",
+            help="At the end, delete this Lease, the last plan of the thresholds and the measurements of load classes. "
+            "Stop the operator first.",
         ),
     ] = None,
     namespace: Annotated[

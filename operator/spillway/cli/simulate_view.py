@@ -39,7 +39,7 @@ def _parts(found: Proposal, *, wide: bool) -> Iterator[RenderableType]:
 
 def _summary(found: Proposal) -> str:
     lines = [
-        f"{found.governed} workloads would be governed, and {len(found.workloads)} would be treated differently.",
+        f"Workloads governed: {found.governed}; treated differently: {len(found.workloads)}.",
         f"{found.to_virtual} replicas would go to virtual nodes as pods are created.",
         f"{found.to_physical} replicas would come back from there.",
         f"{found.costs_written} pods would get a deletion cost.",

@@ -31,6 +31,7 @@ CHUNK_BYTES: Final = 700_000
 _MADE: Final = "made"
 _PARTS: Final = "parts"
 _DATA: Final = "plan.json.gz"
+"""The key of the packed value, of whatever type; kept from the time when it was always a plan."""
 
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ EMPTYING: Final = PrerenderedGauge(
     "Elastic nodes that are being emptied; in mode DryRun those that would be. Leader only.",
     ("policy",),
 )
-HELD: Final = PrerenderedGauge(
-    "spillway_consolidation_nodes_held",
-    "Little used elastic nodes that are left because the disruption budgets of their Karpenter NodePool allow no "
-    "further node now. Leader only.",
+OVER_BUDGET: Final = PrerenderedGauge(
+    "spillway_consolidation_nodes_over_budget",
+    "Little used elastic nodes that are not emptied now, because the disruption budgets of their Karpenter NodePool "
+    "allow no further node. Leader only.",
     ("policy",),
 )
 EMPTIED: Final = counter("spillway_consolidation_nodes_emptied", "Elastic nodes that moves have emptied.", ("policy",))

@@ -171,8 +171,9 @@ class ReplicaSetWebhook:
         new_replicas = default if new.spec.replicas is None else new.spec.replicas
         if new.metadata.deletion_timestamp is not None or new_replicas >= old_replicas:
             return Answer("not-down")
-        if new_replicas == 0 or request.dry_run:
-            return Answer("dry-run" if new_replicas else "all-go")
+        trivial = "all-go" if new_replicas == 0 else "dry-run" if request.dry_run else ""
+        if trivial:
+            return Answer(trivial)
         if self._places.state.stale():
             raise LetGoError("stale")
         uid = OwnerUid(new.metadata.uid or old.metadata.uid)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, get_args
 
 from spillway.api.zonalbalance import ZonalBalance
-from spillway.domain.balance.classes import apart, class_of_pod, label_additions
+from spillway.domain.balance.classes import anti_affinity_term, class_of_pod, label_additions
 from spillway.domain.balance.zones import WhenUnsatisfiable, affinity_additions, spread_additions
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
@@ -55,7 +55,7 @@ class Zones:
         load_class = None
         if spec.spreads_classes:
             load_class = class_of_pod(pod, self._board.load_classes.get(balance.metadata.name, {}).get(owner.key))
-        term = None if load_class is None else apart(load_class)
+        term = None if load_class is None else anti_affinity_term(load_class)
         return (
             *(() if load_class is None else label_additions(pod, load_class)),
             *affinity_additions(pod, spec.zone_key, weights, apart=term),

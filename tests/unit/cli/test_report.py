@@ -35,7 +35,7 @@ CHAPTERS = [
     "Victims by reason",
     "Imbalance",
     "Moves",
-    "Budgets",
+    "Limits of pools",
 ]
 
 

@@ -207,7 +207,7 @@ async def _probed(client: KubeClient, world: World) -> AsyncIterator[Finding]:
     pods = []
     try:
         for _ in range(PROBES):
-            answer = await client.request("POST", path, params={"dryRun": "All"}, body=probe_pod(probe))
+            answer = await client.request("POST", path, params={"dryRun": "All"}, body=probe_pod(probe.workload_class))
             pods.append(msgspec.json.decode(answer))
     except ApiError as error:
         why = f"a pod cannot be created there in a dry run: {error.message}"

@@ -67,9 +67,9 @@ class _Memory:
     emptied: int = 0
 
     @property
-    def held(self) -> Mapping[str, Left | SurgeOutcome]:
+    def over_budget(self) -> Mapping[str, Left | SurgeOutcome]:
         """The NodePools whose disruption budgets allow no further node."""
-        return {f"NodePool/{name}": Left.DISRUPTION_BUDGET for name in self.plan.held}
+        return {f"NodePool/{name}": Left.DISRUPTION_BUDGET for name in self.plan.over_budget}
 
 
 class ConsolidationController(Controller):
@@ -116,7 +116,7 @@ class ConsolidationController(Controller):
             emptying=tuple(memory.plan.nodes[:NODES_LISTED]),
             next=tuple(self._text(move) for move in memory.plan.moves[:LISTED]),
             in_progress=self._surges.in_progress(Purpose.CONSOLIDATE, policy),
-            left=left_lines({**memory.held, **memory.left}),
+            left=left_lines({**memory.over_budget, **memory.left}),
             moved=memory.bounds.done,
             moved_last_day=memory.bounds.last_day(self.world.now()),
             emptied=memory.emptied,
@@ -192,7 +192,7 @@ class ConsolidationController(Controller):
             )
             unread = found.unread(plan.nodes) if reads else ()
             if not unread:
-                if await found.compare(plan.nodes):
+                if await found.read_other_pods(plan.nodes):
                     continue
                 memory.left = dict(found.left)
                 return plan
@@ -341,7 +341,9 @@ class ConsolidationController(Controller):
 
     def _show(self) -> None:
         metrics.EMPTYING.replace({(name,): len(one.plan.nodes) for name, one in self._memories.items()})
-        metrics.HELD.replace({(name,): sum(one.plan.held.values()) for name, one in self._memories.items()})
+        metrics.OVER_BUDGET.replace(
+            {(name,): sum(one.plan.over_budget.values()) for name, one in self._memories.items()}
+        )
         counts: Counter[tuple[str, ...]] = Counter()
         for name, memory in self._memories.items():
             counts.update((name, reason.value) for reason in memory.left.values())

@@ -215,7 +215,7 @@ class Emptiable:
         left = self._left_by_others.get(record.owner_uid)
         return self._admitted[key] and (left is None or node in left)
 
-    async def compare(self, nodes: Iterable[NodeName]) -> bool:
+    async def read_other_pods(self, nodes: Iterable[NodeName]) -> bool:
         """Learn which nodes other pods leave to the pods on these; whether there was one to learn it of.
 
         At most `COMPARED` ReplicaSets are looked at in one pass; of the others the scheduler decides.
@@ -224,10 +224,10 @@ class Emptiable:
         known = [uid for uid in sorted(found) if (look := self._looks.get(uid)) is not None and look.fit is not None]
         known = known[: COMPARED - len(self._left_by_others)]
         async for uid in in_slices(known):
-            self._left_by_others[uid] = self._leave(uid)
+            self._left_by_others[uid] = self._left_to(uid)
         return bool(known)
 
-    def _leave(self, uid: OwnerUid) -> frozenset[NodeName] | None:
+    def _left_to(self, uid: OwnerUid) -> frozenset[NodeName] | None:
         look, owner = self._looks.get(uid), self._world.state.replicasets.get(uid)
         if look is None or look.fit is None or owner is None:
             return None
@@ -271,7 +271,7 @@ class Emptiable:
     def _old_enough(self, node: NodeRecord, *, emptying: bool) -> bool:
         """Whether the node may be emptied as far as its age, its state and its last pod decide.
 
-        A node that a node autoscaler is removing is its matter.
+        A node that a node autoscaler is removing is left to it.
         """
         since = self._world.now() - self._rule.node_settle.seconds
         if not takes_pods(node) or node.leaves or node.created > since or self._rests(node.name):

@@ -89,7 +89,7 @@ class MovePlanner:
             return ZonePlan(moves), uneven.left
         target = float((spec.target or BalanceTarget()).max_imbalance_percent)
         lowest = min(percent.values())
-        # A node that a node autoscaler is removing is its matter.
+        # A node that a node autoscaler is removing is left to it.
         busy = {name for name, node in nodes.items() if percent[name] > lowest + target and not node.leaves}
         found = await movable(lambda pods: [pod for pod in pods if pod.node in busy]) if busy else _NONE
         load = spec.effective_load

@@ -293,9 +293,8 @@ class RebalanceController(Controller):
         reference = reference_to(balance)
         if isinstance(plan, ZonePlan):
             count, first = len(plan.moves), plan.moves[0].text
-            message = (
-                f"{count} workloads differ between zones by more than {balance.spec.max_skew}, first move {first}."
-            )
+            skew = balance.spec.max_skew
+            message = f"Zones are to be evened to a maxSkew of {skew}: moves planned: {count}, first {first}."
             self._events.record(reference, "Normal", event_reasons.MOVES_PLANNED, message)
             return
         message = (

@@ -19,7 +19,7 @@ from spillway.controllers.status.wording import first_names
 from spillway.controllers.status.workload_counts import PolicyCount, WorkloadCounts
 from spillway.domain.model.names import Tier
 from spillway.domain.policies.conflicts import BUDGET_NOT_FOUND, ResourceProblem
-from spillway.domain.policies.unimplemented import not_implemented, plans_thresholds
+from spillway.domain.policies.without_effect import fields_without_effect, plans_thresholds
 from spillway.state.catalog import Kind
 
 
@@ -28,8 +28,8 @@ class ResourceState:
     """What is known about a resource of any kind."""
 
     problems: tuple[ResourceProblem, ...] = ()
-    not_implemented: tuple[str, ...] = ()
-    """Fields that are set and have no behaviour in this version."""
+    without_effect: tuple[str, ...] = ()
+    """Fields that are set and have no effect in combination with the others."""
     rejected: str = ""
     """Why the newest version of the resource was refused; empty if it was not."""
     stale: str = ""
@@ -37,7 +37,7 @@ class ResourceState:
 
 
 class ResourceContributor:
-    """The contributor of problems, unimplemented fields and stale data, for every kind."""
+    """The contributor of problems, fields without effect and stale data, for every kind."""
 
     def __init__(self, world: World, counts: WorkloadCounts, nodes: NodeSummary) -> None:
         self._world = world
@@ -55,7 +55,7 @@ class ResourceContributor:
         return resource_part(
             ResourceState(
                 problems=tuple(one for one in problems if one.kind == kind and one.name == name),
-                not_implemented=not_implemented(model, planned=plans_thresholds(governance.policies.values())),
+                without_effect=fields_without_effect(model, planned=plans_thresholds(governance.policies.values())),
                 rejected=entry.error if entry is not None else "",
                 stale="" if self._world.fresh else "the API server has not been heard for too long",
             )
@@ -129,7 +129,7 @@ def _resource_conditions(state: ResourceState) -> Iterable[ObservedCondition]:
         # A missing budget may only not be applied yet; every other problem needs another spec.
         waits = all(problem.reason == BUDGET_NOT_FOUND for problem in state.problems)
         yield ObservedCondition(RECONCILING if waits else STALLED, holds=True, reason=first, message=message)
-    yield _not_implemented(state.not_implemented)
+    yield _without_effect(state.without_effect)
     yield _degraded(state.stale)
     for kind in dict.fromkeys(problem.type for problem in state.problems if problem.type != READY):
         of_kind = [problem for problem in state.problems if problem.type == kind]
@@ -137,11 +137,11 @@ def _resource_conditions(state: ResourceState) -> Iterable[ObservedCondition]:
         yield ObservedCondition(kind, holds=True, reason=of_kind[0].reason, message=message)
 
 
-def _not_implemented(fields: tuple[str, ...]) -> ObservedCondition:
+def _without_effect(fields: tuple[str, ...]) -> ObservedCondition:
     if not fields:
-        message = "Every field that is set has its behaviour."
+        message = "Every field that is set has an effect."
         return ObservedCondition(NOT_IMPLEMENTED, holds=False, reason="AllFieldsImplemented", message=message)
-    message = f"These fields are accepted and do nothing in this version: {', '.join(fields)}."
+    message = f"These fields have no effect in combination with the others: {', '.join(fields)}."
     return ObservedCondition(NOT_IMPLEMENTED, holds=True, reason="FieldsWithoutBehaviour", message=message)
 
 

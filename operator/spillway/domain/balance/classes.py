@@ -23,7 +23,7 @@ PERCENTILE: Final = 0.95
 HYSTERESIS: Final = 1.25
 LONGEST_SAMPLE_SECONDS: Final = 300.0
 """A sample stands for no more time, so that a gap does not count as measured."""
-WEIGHT: Final = 10
+ANTI_AFFINITY_WEIGHT: Final = 10
 """Of the preference that pods of one class are apart: less than that of most preferences of a user's own."""
 _STEPS: Final = 4
 """Buckets for each doubling of the ratio."""
@@ -116,10 +116,10 @@ def label_additions(pod: Json, load_class: str) -> tuple[Addition, ...]:
     return () if LOAD_CLASS in labels else (Addition(("metadata", "labels", LOAD_CLASS), load_class),)
 
 
-def apart(load_class: str) -> Json:
+def anti_affinity_term(load_class: str) -> Json:
     """The preferred term that keeps pods of a class, of whatever namespace, on different nodes."""
     return {
-        "weight": WEIGHT,
+        "weight": ANTI_AFFINITY_WEIGHT,
         "podAffinityTerm": {
             "labelSelector": {"matchLabels": {LOAD_CLASS: load_class}},
             "namespaceSelector": {},

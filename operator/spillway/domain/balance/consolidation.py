@@ -99,8 +99,8 @@ class ConsolidationPlan:
     moves: tuple[ConsolidationMove, ...]
     waiting: frozenset[NodeName] = frozenset()
     """Those of the nodes of which no pod can be moved now."""
-    held: Mapping[str, int] = field(default_factory=dict)
-    """By NodePool, the nodes that are left because its disruption budgets allow no more now."""
+    over_budget: Mapping[str, int] = field(default_factory=dict)
+    """By NodePool, the nodes that are not emptied now, because its disruption budgets allow no further node."""
 
 
 def _anywhere(_pod: NodePod, _node: NodeName) -> bool:
@@ -128,13 +128,13 @@ def plan_consolidation(
     waiting: set[NodeName] = set()
     wanted = [one for one in board.nodes.values() if one.may_empty and one.pods and (one.used < below or one.emptying)]
     begun: Counter[str] = Counter()
-    held: Counter[str] = Counter()
+    over_budget: Counter[str] = Counter()
     for node in sorted(wanted, key=lambda one: (not one.emptying, not one.candidate, -one.order, one.name)):
         if len(emptied) == MOST_NODES or board.failed == MOST_FAILED:
             break
         budget = budgets.get(node.node_pool)
         if budget is not None and not budget.takes(begun[node.node_pool], emptying=node.emptying):
-            held[node.node_pool] += 1
+            over_budget[node.node_pool] += 1
             continue
         found = board.empty(node, reserve=reserve, admits=admits)
         if found is None:
@@ -147,7 +147,7 @@ def plan_consolidation(
             if len(moves) < most and pod.ready_to_move and pod.workload not in moved:
                 moves.append(ConsolidationMove(pod.uid, pod.workload, node.name, target))
                 moved.add(pod.workload)
-    return ConsolidationPlan(tuple(emptied), tuple(moves), frozenset(waiting), dict(held))
+    return ConsolidationPlan(tuple(emptied), tuple(moves), frozenset(waiting), dict(over_budget))
 
 
 class _Board:

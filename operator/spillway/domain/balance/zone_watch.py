@@ -19,7 +19,7 @@ class ZoneWatch:
 
     _open: set[Zone] = field(default_factory=set)
     _down: dict[Zone, float] = field(default_factory=dict)
-    """Since when a zone is down; counted again while it still has nodes."""
+    """When a zone that is down was last seen with nodes, in Unix seconds; it is forgotten `GONE_SECONDS` later."""
     _back: dict[Zone, float] = field(default_factory=dict)
     """Since when a zone that was down takes pods again."""
 

@@ -1,6 +1,6 @@
 """The forecast demand of one workload, in replicas at the target load.
 
-Contract: demand is a real number, and `replicas_for` it are whole. A forecast that is older than
+Contract: demand is a real number; `replicas_for` rounds it up to whole replicas. A forecast that is older than
 `STALE_SECONDS` counts no more, because the span that it describes has begun.
 """
 

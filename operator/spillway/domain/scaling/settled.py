@@ -13,7 +13,10 @@ TOLERANCE: Final = 0.1
 
 
 def settled(forecast: DemandForecast, before: int) -> int:
-    """The replicas to ask for, `before` of which are asked for, or exist, until now."""
+    """The replicas to request.
+
+    `before` is the number requested until now, or the replicas that exist where there was none.
+    """
     wanted = replicas_for(forecast.highest)
     if wanted >= before:
         return wanted

@@ -47,7 +47,7 @@ def problem(kind: str, reason: str, message: str = "It is wrong.") -> ResourcePr
             id="the first problem is the reason",
         ),
         pytest.param(
-            ResourceState(not_implemented=("spec.headroom",), problems=(problem("TierConflict", "SameNodes"),)),
+            ResourceState(without_effect=("spec.headroom",), problems=(problem("TierConflict", "SameNodes"),)),
             {
                 "Ready": (False, "SameNodes"),
                 "Stalled": (True, "SameNodes"),

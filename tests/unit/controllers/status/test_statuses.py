@@ -89,7 +89,10 @@ def test_scale_downs_add_up_over_leaders() -> None:
         ),
         pytest.param(ResourceState(rejected="spec.mode: bad"), "Enforce", ("False", "Invalid"), id="does not parse"),
         pytest.param(
-            ResourceState(not_implemented=("spec.headroom",)), "Enforce", ("True", "Enforcing"), id="unbuilt field"
+            ResourceState(without_effect=("spec.headroom",)),
+            "Enforce",
+            ("True", "Enforcing"),
+            id="without effect",
         ),
     ],
 )
@@ -138,7 +141,7 @@ def test_the_unusual_comes_and_is_then_said_to_be_over() -> None:
         foreign=Counter({f"Deployment/shop/{name}": 3 for name in "abcdefg"}),
         foreign_pods=Counter({f"shop/{name}-{index}": 1 for name in "abcdefg" for index in range(3)}),
     )
-    first = status_of(ResourceState(stale="pods", not_implemented=("spec.headroom",)), count=foreign, now=NOW)
+    first = status_of(ResourceState(stale="pods", without_effect=("spec.headroom",)), count=foreign, now=NOW)
     assert said(first, "ForeignWriter") == ("True", "DeletionCostNotOurs")
     assert said(first, "Degraded") == ("True", "StaleData")
     assert said(first, "NotImplemented") == ("True", "FieldsWithoutBehaviour")
@@ -154,7 +157,7 @@ def test_the_unusual_comes_and_is_then_said_to_be_over() -> None:
 
 
 def test_fields_that_do_nothing_are_named() -> None:
-    status = status_of(ResourceState(not_implemented=("spec.headroom", "spec.limits")))
+    status = status_of(ResourceState(without_effect=("spec.headroom", "spec.limits")))
     told = find(status.conditions, "NotImplemented")
     assert told is not None
     assert told.status == "True"

@@ -15,7 +15,7 @@ from spillway.domain.balance.classes import (
     ClassHistories,
     ClassHistory,
     LoadClass,
-    apart,
+    anti_affinity_term,
     class_of_pod,
     label_additions,
 )
@@ -128,5 +128,5 @@ def test_a_new_pod_gets_the_class_of_its_workload_and_keeps_its_own_label() -> N
 
 
 def test_the_term_counts_pods_of_every_namespace_on_a_node() -> None:
-    term = apart("cpu-bound")["podAffinityTerm"]
+    term = anti_affinity_term("cpu-bound")["podAffinityTerm"]
     assert (term["namespaceSelector"], term["labelSelector"]) == ({}, {"matchLabels": {LOAD_CLASS: "cpu-bound"}})

@@ -151,7 +151,7 @@ def test_nodes_of_a_node_pool_are_emptied_within_its_budget_and_what_was_begun_i
         budgets = {"spot": DisruptionBudget(allowed, disrupted)}
         plan = plan_consolidation([*made, other, wide], below=BELOW, most=10, budgets=budgets)
         assert "other" in plan.nodes
-        return "".join(name[1] for name in plan.nodes if name.startswith("e")), plan.held.get("spot", 0)
+        return "".join(name[1] for name in plan.nodes if name.startswith("e")), plan.over_budget.get("spot", 0)
 
     assert emptied(None) == ("3012", 0)
     assert emptied(2) == ("30", 2)

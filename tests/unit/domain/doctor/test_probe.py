@@ -28,7 +28,8 @@ def test_answers(pods: list[dict[str, object]], told: tuple[str, str] | None) ->
 
 
 def test_the_pod_is_of_the_class_and_of_no_known_owner() -> None:
-    metadata = probe_pod(PROBE)["metadata"]
+    assert not probe_pod()["metadata"]["labels"]
+    metadata = probe_pod(PROBE.workload_class)["metadata"]
     assert metadata["labels"] == {"spillway.dev/class": "default"}
     [owner] = metadata["ownerReferences"]
     assert owner["controller"]

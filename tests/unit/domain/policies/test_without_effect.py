@@ -1,4 +1,4 @@
-"""Fields that do nothing yet: named where the user has set them, silent otherwise, and each of them a real field."""
+"""Fields without effect: named where the user has set them, silent otherwise, and each of them a real field."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from spillway.api import KINDS, ElasticPolicy, Resource, VirtualNodeBudget, ZonalBalance
-from spillway.domain.policies.unimplemented import not_implemented, plans_thresholds
+from spillway.domain.policies.without_effect import fields_without_effect, plans_thresholds
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
 EVENING = {"name": "evening", "start": "0 18 * * *", "duration": "5h", "timeZone": "UTC", "replicas": 40}
@@ -23,7 +23,7 @@ def resource(kind: type[Resource], **spec: Any) -> Resource:
 
 
 def named(one: Resource) -> tuple[str, ...]:
-    return not_implemented(one, planned=isinstance(one, ElasticPolicy) and plans_thresholds([one]))
+    return fields_without_effect(one, planned=isinstance(one, ElasticPolicy) and plans_thresholds([one]))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -115,8 +115,8 @@ def test_a_target_is_named_where_nothing_looks_at_it(workloads: list[dict[str, A
 
 def test_a_target_counts_in_the_plan_of_another_policy() -> None:
     policy = resource(ElasticPolicy, workloads=[{"name": "web", "scaling": CPU}])
-    assert not_implemented(policy, planned=False) == ("spec.workloads[web].scaling.target",)
-    assert not_implemented(policy, planned=True) == ()
+    assert fields_without_effect(policy, planned=False) == ("spec.workloads[web].scaling.target",)
+    assert fields_without_effect(policy, planned=True) == ()
 
 
 def test_a_balance_of_some_nodes_keeps_the_zones_of_all() -> None:

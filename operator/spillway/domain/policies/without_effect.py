@@ -1,4 +1,4 @@
-"""The fields of a resource that are accepted and have no effect as they stand.
+"""The fields of a resource that have no effect in combination with the others.
 
 Contract: a field is named only where the user has set it, by its path as a manifest writes it, and a list's entry by
 its name. Such fields have an effect only together with others: they are named if those are missing.
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from spillway.api import ElasticPolicy, Resource, ZonalBalance
-from spillway.api.elasticpolicy import Placement
+from spillway.api.elasticpolicy import ElasticPolicySpec, Placement
 from spillway.api.scaling import ScalingTarget
 from spillway.api.zonalbalance import ZonalBalanceSpec
 
@@ -22,32 +22,34 @@ def plans_thresholds(policies: Iterable[ElasticPolicy]) -> bool:
     return any(one.plans_threshold for one in classes)
 
 
-def not_implemented(resource: Resource, *, planned: bool) -> tuple[str, ...]:
+def fields_without_effect(resource: Resource, *, planned: bool) -> tuple[str, ...]:
     """The fields under `spec` that the user has set and that have no effect; `planned` is `plans_thresholds`."""
-    return tuple(_without_effect(resource, planned=planned))
-
-
-def _without_effect(resource: Resource, *, planned: bool) -> Iterator[str]:
     match resource:
         case ElasticPolicy():
-            for one in resource.spec.workloads:
-                if one.scaling is None:
-                    continue
-                here, scaling = f"spec.workloads[{one.name}].scaling", one.scaling
-                if scaling.forecasts:
-                    continue
-                target = None if scaling.hpa == "Managed" else scaling.target
-                if target is not None and not (planned and _counts(target, one.effective_placement)):
-                    yield f"{here}.target"
-                if scaling.forecast is not None and scaling.target is None:
-                    # A plan of thresholds counts the start-up all the same.
-                    given = [field for field in _FORECAST if field in scaling.forecast.model_fields_set]
-                    yield from (f"{here}.forecast.{field}" for field in given) if planned else (f"{here}.forecast",)
+            return tuple(_of_policy(resource.spec, planned=planned))
         case ZonalBalance():
-            yield from _without_effect_on_balance(resource.spec)
+            return tuple(_of_balance(resource.spec))
+        case _:
+            return ()
 
 
-def _without_effect_on_balance(spec: ZonalBalanceSpec) -> Iterator[str]:
+def _of_policy(spec: ElasticPolicySpec, *, planned: bool) -> Iterator[str]:
+    for one in spec.workloads:
+        if one.scaling is None:
+            continue
+        here, scaling = f"spec.workloads[{one.name}].scaling", one.scaling
+        if scaling.forecasts:
+            continue
+        target = None if scaling.hpa == "Managed" else scaling.target
+        if target is not None and not (planned and _counts(target, one.effective_placement)):
+            yield f"{here}.target"
+        if scaling.forecast is not None and scaling.target is None:
+            # A plan of thresholds counts the start-up all the same.
+            given = [field for field in _FORECAST if field in scaling.forecast.model_fields_set]
+            yield from (f"{here}.forecast.{field}" for field in given) if planned else (f"{here}.forecast",)
+
+
+def _of_balance(spec: ZonalBalanceSpec) -> Iterator[str]:
     # The status counts by it, and the load is read by it; a scale-down keeps the zones of all nodes.
     if (spec.node_selector.match_labels or spec.node_selector.match_expressions) and not spec.reads_load:
         yield "spec.nodeSelector"
