@@ -103,13 +103,15 @@ async def test_the_leaders_patch_comes_back_as_it_is(authorities: bool) -> None:
     assert msgspec.json.decode(request.object) == POD
 
 
-async def test_a_leader_that_lets_go_lets_the_pod_be_as_it_is() -> None:
-    async def let_go(request: AdmissionRequest, deadline: Deadline) -> Answer:
-        raise LetGoError("not-leader")
+@pytest.mark.parametrize("error", [LetGoError("not-leader"), ValueError("a fault")])
+async def test_what_the_leader_cannot_decide_may_be_decided_by_the_replica_that_asked(error: Exception) -> None:
+    async def undecided(request: AdmissionRequest, deadline: Deadline) -> Answer:
+        raise error
 
     tls = _tls(_material())
-    async with _leader(let_go, tls) as address, _forwarder(lambda: address, tls) as forward:
-        assert await forward(_request(), _deadline()) == Answer("forwarded")
+    async with _leader(undecided, tls) as address, _forwarder(lambda: address, tls) as forward:
+        with pytest.raises(LetGoError, match="forward-refused"):
+            await forward(_request(), _deadline())
 
 
 async def test_many_questions_share_one_connection_and_each_gets_its_own_answer() -> None:

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from spillway.admission.review import MAX_BODY_BYTES, AdmissionRequest, Answer
+from spillway.admission.review import MAX_BODY_BYTES, UNDECIDED, AdmissionRequest, Answer
 from spillway.domain.model.additions import Addition
 
 log: Final = structlog.get_logger(__name__)
@@ -36,10 +36,11 @@ class Question(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """The answer to the question of this number."""
+    """The answer to the question of this number; `refused` if the leader has no answer of its own."""
 
     number: int
     additions: tuple[Addition, ...] = ()
+    refused: bool = False
 
 
 questions: Final = msgspec.json.Decoder(tuple[Question, ...])
@@ -124,7 +125,7 @@ class Answering:
 
     async def _reply(self, question: Question, outbox: Outbox) -> None:
         answer = await self._answer(question.request, question.seconds)
-        outbox.put(Reply(question.number, answer.additions))
+        outbox.put(Reply(question.number, answer.additions, refused=answer.outcome in UNDECIDED))
 
     async def close(self, _: web.Application) -> None:
         """Answer the received questions, then close every channel."""

@@ -104,7 +104,7 @@ class Forwarder:
     """The forwarder of requests to the leader, for one path.
 
     `leader` gives its `host:port`, empty while none is known; `tls` gives the trusted certificates; `count` is called
-    with the result of each request: answered, no-leader, quiet, timeout, error.
+    with the result of each request: answered, no-leader, quiet, timeout, error, refused (by the leader).
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Forwarder:
         """The leader's answer.
 
         Raises:
-            LetGoError: there is no leader, or it did not answer in time.
+            LetGoError: there is no leader, it did not answer in time, or it let the request go.
         """
         address, tls = self._leader(), self._tls()
         if not address or tls is None:
@@ -161,6 +161,8 @@ class Forwarder:
         except (aiohttp.ClientError, OSError) as error:
             raise self._lost("error") from error
         self._silent = 0
+        if reply.refused:
+            raise self._lost("refused")
         self._count("answered")
         return Answer("forwarded", reply.additions)
 

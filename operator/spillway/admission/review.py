@@ -68,6 +68,13 @@ class Answer(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+LET_GO: Final = Answer("let-go")
+"""The answer where a handler could not do its work in time, or at all."""
+FAILED: Final = Answer("error")
+"""The answer where a handler raised."""
+UNDECIDED: Final = frozenset({LET_GO.outcome, FAILED.outcome})
+"""The outcomes of requests that were allowed undecided: another replica may still decide them."""
+
 _NULL: Final = msgspec.Raw(b"null")
 _decoder: Final = msgspec.json.Decoder(_Review)
 _encoder: Final = msgspec.json.Encoder()

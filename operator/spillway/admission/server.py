@@ -26,6 +26,8 @@ from spillway.admission.deadline import Clock, Deadline, hold_seconds
 from spillway.admission.http_connection import HttpConnection, HttpRequest, HttpResponse
 from spillway.admission.http_server import listen
 from spillway.admission.review import (
+    FAILED,
+    LET_GO,
     AdmissionRequest,
     Answer,
     UnreadableReviewError,
@@ -73,14 +75,14 @@ async def decide(webhook: Webhook, request: AdmissionRequest, deadline: Deadline
             return await webhook.handle(request, deadline)
     except LetGoError as let_go:
         metrics.LET_GO.labels(webhook.name, let_go.reason).inc()
-        return Answer("let-go")
+        return LET_GO
     except TimeoutError:
         metrics.LET_GO.labels(webhook.name, "timeout").inc()
-        return Answer("let-go")
+        return LET_GO
     except Exception:
         metrics.ERRORS.labels(webhook.name).inc()
         log.exception("admission handler failed, the request is allowed", webhook=webhook.name, key=request.key)
-        return Answer("error")
+        return FAILED
 
 
 async def answer(webhook: Webhook, request: AdmissionRequest, deadline: Deadline) -> Answer:

@@ -127,8 +127,8 @@ class PodWebhook:
             return subject
         if self._board.leading():
             return await self._answer(request, subject, deadline)
-        if isinstance(subject, _ZoneSubject) and not subject.balance.spec.needs_readings:
-            return self._choose_zone(request, subject)
+        if isinstance(subject, _ZoneSubject):
+            return await self._choose_zone_by_leader(request, subject, deadline)
         if self._forward is None:
             raise LetGoError("not-leader")
         return await self._forward(request, deadline)
@@ -167,6 +167,15 @@ class PodWebhook:
         pod: dict[str, Any] = msgspec.json.decode(request.object)
         additions = self._zones.additions(subject.balance, pod, subject.workload)
         return Answer("zone" if additions else "not-placed", additions)
+
+    async def _choose_zone_by_leader(
+        self, request: AdmissionRequest, subject: _ZoneSubject, deadline: Deadline
+    ) -> Answer:
+        """The leader's answer where it needs what only the leader reads; the spread alone if there is none."""
+        if subject.balance.spec.needs_readings and self._forward is not None:
+            with suppress(LetGoError):
+                return await self._forward(request, deadline)
+        return self._choose_zone(request, subject)
 
     async def _answer(self, request: AdmissionRequest, subject: _Subject | _ZoneSubject, deadline: Deadline) -> Answer:
         if isinstance(subject, _ZoneSubject):

@@ -10,7 +10,8 @@ and writes nothing. At the deadline the request is allowed with a counted reason
 first part of the plan, and the initial costs decide the rest. Requests for one ReplicaSet go one after another. The
 scale-downs of one namespace, however many and large, leave others part of the writes and most of the time: what has to
 wait for that until its deadline is let go. Where a ZonalBalance prefers zones by the load of the workload, only the
-leader knows the loads: another replica forwards the request, and without an answer it plans as if all zones were equal.
+leader knows the loads: another replica forwards the request, and without an answer it plans as if all zones were equal
+in the time that it kept for this.
 """
 
 import asyncio
@@ -63,6 +64,8 @@ SETTLE_RESERVE_SECONDS: Final = 0.1
 """Writing stops this long before the deadline."""
 FORWARDED: Final = "/forwarded/replicasets"
 """The path to which requests are forwarded."""
+PLAN_RESERVE_SECONDS: Final = 0.6
+"""What a replica that forwards keeps of the time, to plan itself if the leader does not answer."""
 UNSEEN_SECONDS: Final = 10.0
 """How long a written cost is remembered that the watch has not shown."""
 
@@ -184,9 +187,10 @@ class ReplicaSetWebhook:
         claim = claim_of(self._places.state, self._places.governance, replicaset)
         if claim is None:
             return Answer("ungoverned")
-        if forward is not None and not self._board.leading() and self._prefers_zones(claim):
+        for_leader = deadline.remaining - PLAN_RESERVE_SECONDS
+        if forward is not None and for_leader > 0 and not self._board.leading() and self._prefers_zones(claim):
             try:
-                return await forward(request, deadline)
+                return await forward(request, Deadline(self._clock, for_leader))
             except LetGoError as error:
                 log.info("planned without the leader", key=replicaset.key, reason=error.reason)
         lock = self._locks.setdefault(replicaset.uid, asyncio.Lock())
@@ -199,7 +203,7 @@ class ReplicaSetWebhook:
 
     def _prefers_zones(self, claim: Claim) -> bool:
         balance = self._places.governance.balances.get(claim.balance)
-        return balance is not None and balance.spec.zone_preference is not None
+        return claim.enforced and balance is not None and balance.spec.zone_preference is not None
 
     async def _scale_down(self, question: _Question, deadline: Deadline) -> Answer:
         claim, namespace = question.claim, question.replicaset.namespace

@@ -7,6 +7,7 @@ import msgspec
 
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer
+from spillway.admission.server import LetGoError
 from spillway.domain.model.additions import pointer
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board
@@ -47,6 +48,7 @@ class Scene:
         self.server = FakeReader()
         self.recorder = FakeRecorder()
         self.forwarded: list[str] = []
+        self.leader_answers = True
         self.state.apply(make_namespace("shop"))
         self.state.apply(make_node("f1"))
         self.state.apply(make_node("v1", labels=labels_of("a"), **VAST))
@@ -68,6 +70,8 @@ class Scene:
         )
 
     async def _forward(self, request: AdmissionRequest, _: Deadline) -> Answer:
+        if not self.leader_answers:
+            raise LetGoError("forward-refused")
         self.forwarded.append(request.uid)
         return Answer("forwarded")
 

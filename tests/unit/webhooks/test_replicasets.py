@@ -31,7 +31,12 @@ from spillway.state.node_places import NodePlaces
 from spillway.webhooks.cache_wait import CacheWait
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.plan_log import PlanLog
-from spillway.webhooks.replicasets import CONCURRENT_WRITES, CONCURRENT_WRITES_OF_NAMESPACE, ReplicaSetWebhook
+from spillway.webhooks.replicasets import (
+    CONCURRENT_WRITES,
+    CONCURRENT_WRITES_OF_NAMESPACE,
+    PLAN_RESERVE_SECONDS,
+    ReplicaSetWebhook,
+)
 from spillway.webhooks.scale_down_outcomes import FollowedPlan
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_replication_controller, make_state
 from tests.support.fake_clock import FakeClock, settle
@@ -100,8 +105,9 @@ class Scene:
             cpu=self._cpu,
         )
 
-    async def _forward(self, request: AdmissionRequest, _deadline: Deadline) -> Answer:
+    async def _forward(self, request: AdmissionRequest, deadline: Deadline) -> Answer:
         if not self.leader_answers:
+            await self.clock.skip(deadline.remaining)
             raise LetGoError("forward-timeout")
         self.forwarded.append(request.name)
         return Answer("forwarded")
@@ -456,8 +462,15 @@ async def test_a_replica_that_does_not_lead_asks_the_leader_only_where_zones_are
 async def test_without_an_answer_of_the_leader_a_replica_plans_itself() -> None:
     scene = in_two_zones(balance=PREFERS, leads=False)
     scene.leader_answers = False
-    assert await scene.ask(4, 3) != "forwarded"
+    assert await scene.ask(4, 3, seconds=1.4) == "as-stored"
     assert len(scene.victims) == 1
+    assert scene.clock() == pytest.approx(100.0 + 1.4 - PLAN_RESERVE_SECONDS)
+
+
+async def test_a_policy_in_recommend_does_not_ask_the_leader() -> None:
+    scene = in_two_zones(balance=PREFERS, leads=False, mode="Recommend")
+    await scene.ask(4, 3)
+    assert not scene.forwarded
 
 
 async def test_only_the_leader_answers_what_was_forwarded() -> None:

@@ -188,3 +188,10 @@ async def test_only_the_leader_knows_the_classes() -> None:
     made = scene(CLASSES, leads=False)
     await made.ask()
     assert made.forwarded
+
+
+@pytest.mark.parametrize("readings", [CLASSES, PREFERENCE], ids=["classes", "a preference"])
+async def test_without_an_answer_of_the_leader_pods_are_spread_all_the_same(readings: dict[str, Any]) -> None:
+    made = scene(SPREAD | readings, leads=False)
+    made.leader_answers = False
+    assert zones_of(await created(made)) == ["DoNotSchedule"]

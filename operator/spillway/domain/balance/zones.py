@@ -17,6 +17,8 @@ from spillway.domain.model.documents import HEAVIEST, PREFERRED, Json
 
 HOSTNAME: Final = "kubernetes.io/hostname"
 _HOST_SKEW: Final = 3
+_MOST_TERMS: Final = 100
+"""The most preferences of the user's that are outweighed: each hundred of their weight costs one term a zone."""
 """As in Kubernetes' default constraints, which apply only to pods without any constraint of their own."""
 
 WhenUnsatisfiable = Literal["DoNotSchedule", "ScheduleAnyway"]
@@ -78,7 +80,10 @@ def affinity_additions(
 
 
 def _zones_preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights) -> Json | None:
-    """The node affinity with these preferences; None if they are there already, or all zones are equal."""
+    """The node affinity with these preferences; None if they are there already, or all zones are equal.
+
+    None also for preferences that no addition of reasonable size outweighs: more than a hundred, or invalid ones.
+    """
     if not weights:
         return None
     present = list(node_affinity.get(PREFERRED) or ())
@@ -92,8 +97,11 @@ def _zones_preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights) -
     if any(term in present for term in ours):
         # The webhook is called again, because another one has changed the pod.
         return None
-    others = sum(int(term.get("weight") or 0) for term in present)
-    times = 1 + others // HEAVIEST
+    theirs = [term.get("weight") or 0 for term in present]
+    if len(present) > _MOST_TERMS or not all(0 <= weight <= HEAVIEST for weight in theirs):
+        # The API server refuses such weights, but only after its webhooks have answered.
+        return None
+    times = 1 + sum(theirs) // HEAVIEST
     return {**node_affinity, PREFERRED: [*present, *(ours * times)]}
 
 

@@ -156,3 +156,16 @@ def test_a_users_constraint_over_other_topologies_stays_alone_beside_it() -> Non
 )
 def test_no_spread_is_added(pod: dict[str, Any], labels: Mapping[str, str]) -> None:
     assert spread_additions(pod, ZONE_LABEL, labels, max_skew=1, when="DoNotSchedule") == ()
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        pytest.param([term("b", 2**31 - 1)], id="a weight that the API server refuses later"),
+        pytest.param([term("b", -(2**31))], id="a negative weight"),
+        pytest.param([term("b", 1)] * 101, id="more preferences than anyone needs"),
+    ],
+)
+def test_preferences_that_only_a_huge_pod_would_outweigh_are_left(theirs: list[dict[str, Any]]) -> None:
+    pod = {"spec": {"affinity": {"nodeAffinity": {PREFERRED: theirs}}}}
+    assert affinity_additions(pod, ZONE_LABEL, {"a": 100}) == ()
