@@ -16,8 +16,9 @@ from typing import ClassVar, Final
 from spillway.api.consolidation import Consolidation, ConsolidationStatus
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.controllers.balance.descheduling import Deschedulers
-from spillway.controllers.balance.emptiable import Emptiable, NodesSeen, WorkloadLooks, leaving, observe
+from spillway.controllers.balance.emptiable import Emptiable, NodesSeen, leaving, observe
 from spillway.controllers.balance.node_pools import NodePools
+from spillway.controllers.balance.workload_looks import LOOKS, WorkloadLooks
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
@@ -48,8 +49,6 @@ PERIOD_SECONDS: Final = 30.0
 SHORTEST_PERIOD_SECONDS: Final = 5.0
 ORPHANS: Final = "*"
 """The key of a check of every taint; any other key is the name of an ElasticPolicy."""
-LOOKS: Final = 20
-"""Workloads that are read from the API server in one pass; the others are read in the next ones."""
 NODES_LISTED: Final = 50
 _NO_PLAN: Final = ConsolidationPlan((), ())
 

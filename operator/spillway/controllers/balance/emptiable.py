@@ -4,14 +4,15 @@ Contract: reads the state and never writes. A pod whose workload was not looked 
 only if the caller asks for that, to learn which workloads have to be looked at.
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from spillway.api.consolidation import Consolidation
 from spillway.controllers.balance.movable import pods_by_zone, unsettled
+from spillway.controllers.balance.workload_looks import PASSING, WorkloadLooks
 from spillway.controllers.base import World
-from spillway.controllers.surge.moves import SurgeMovesController, incoming
+from spillway.controllers.surge.moves import incoming
 from spillway.controllers.surge.scaler import proven_surge
 from spillway.domain.balance.arrivals import Arrivals
 from spillway.domain.balance.bounds import MoveBounds
@@ -30,64 +31,13 @@ from spillway.domain.model.names import (
 from spillway.domain.model.owners import CAN_SURGE, comes_with_node, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.usage import NOTHING, Usage
-from spillway.domain.surge.hindrance import Left, stays_on_its_node
+from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import SurgeOutcome
 from spillway.kube.slices import in_slices
-from spillway.state.node_room import PodFit
 from spillway.state.nodes_left import nodes_left
 
-LOOK_SECONDS: Final = 300.0
-"""So long counts what was read of a workload; the surge itself reads it again."""
 COMPARED: Final = 100
 """ReplicaSets that are compared with the other pods of the cluster in one pass."""
-_PASSING: Final = frozenset({Left.SETTLING, Left.ROLLOUT, Left.NOT_READY})
-"""Reasons that pass by themselves: a node that is being emptied waits for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkloadLook:
-    """What was read of one workload."""
-
-    at: float
-    reason: Left | None
-    fit: PodFit | None
-
-
-class WorkloadLooks:
-    """What was read of the workloads of one policy."""
-
-    def __init__(self, surges: SurgeMovesController, now: Callable[[], float]) -> None:
-        self._surges = surges
-        self._now = now
-        self._looks: dict[OwnerUid, WorkloadLook] = {}
-
-    def get(self, owner: OwnerUid) -> WorkloadLook | None:
-        """What is known of the workload of a ReplicaSet; None if it was never read."""
-        return self._looks.get(owner)
-
-    async def read(self, owner: ReplicaSetRecord, pod: PodRecord) -> None:
-        """Read the workload of a ReplicaSet, for the move of one of its pods.
-
-        Raises:
-            RequestError: the API server has no answer.
-        """
-        present, reason = await self._surges.examine(owner, pod)
-        fit: PodFit | None = None
-        if present is not None:
-            template = present["spec"]["template"]
-            fit = PodFit(template.get("spec") or {})
-            # What passes by itself is read from the state.
-            reason = stays_on_its_node(template) or (None if reason in _PASSING else reason)
-        self._looks[owner.uid] = WorkloadLook(self._now(), reason, fit)
-
-    def due(self, owner: OwnerUid) -> bool:
-        """Whether the workload has to be read, for the first time or again."""
-        look = self._looks.get(owner)
-        return look is None or self._now() - look.at > LOOK_SECONDS
-
-    def forget_gone(self, owners: Container[OwnerUid]) -> None:
-        """Forget the ReplicaSets that are not among these."""
-        self._looks = {uid: look for uid, look in self._looks.items() if uid in owners}
 
 
 @dataclass(slots=True)
@@ -209,9 +159,8 @@ class Emptiable:
             return False
         key = record.owner_uid, node
         if key not in self._admitted:
-            look, there = self._looks.get(record.owner_uid), self._world.state.nodes.get(node)
-            fit = None if look is None else look.fit
-            self._admitted[key] = there is not None and (fit is None or fit.admits(there))
+            there = self._world.state.nodes.get(node)
+            self._admitted[key] = there is not None and self._looks.admits(record.owner_uid, there)
         left = self._left_by_others.get(record.owner_uid)
         return self._admitted[key] and (left is None or node in left)
 
@@ -286,7 +235,7 @@ class Emptiable:
 
     def _pod(self, pod: PodRecord, *, optimistic: bool, begun: bool) -> NodePod:
         now, one = self._world.now(), self._workload_of(pod)
-        passing = one.reason in (_PASSING if begun else {Left.SETTLING})
+        passing = one.reason in (PASSING if begun else {Left.SETTLING})
         settled = pod.ready_since <= now - self._rule.settle.seconds
         again = self._arrivals.moved(one.key, pod.created, now, within=self._rule.empty_for.seconds)
         return NodePod(

@@ -1,29 +1,32 @@
 """The plan of moves of one ZonalBalance, from the state, the loads on the board, and what pods use.
 
-Contract: reads and never writes. Workloads whose zones differ by more than `maxSkew` come first; only without such
-moves are there moves for the load of nodes. While a zone is down, or has come back less than `settle` ago, there is
-none.
+Contract: reads and never writes. Workloads whose zones differ by more than `maxSkew`, and whose pods may run in another
+zone, come first; only without such moves are there moves for the load of nodes. No pod is moved to a node that its own
+constraints exclude. While a zone is down, or has come back less than `settle` ago, there is none.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from spillway.api.zonalbalance import BalanceTarget, Rebalance, ZonalBalance
 from spillway.controllers.balance.emptiable import leaving
 from spillway.controllers.balance.load import current_loads, nodes_of
-from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_zone
+from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_zone, unsettled
 from spillway.controllers.balance.readings import Readings
+from spillway.controllers.balance.workload_looks import LOOKS, WorkloadLooks
 from spillway.controllers.base import World
-from spillway.domain.balance.arrivals import Arrivals
+from spillway.controllers.surge.moves import SurgeMovesController
 from spillway.domain.balance.load import Weights
-from spillway.domain.balance.moves import LoadedNode, MovePlan, plan_moves
+from spillway.domain.balance.moves import Admits, LoadedNode, MovablePod, MovePlan, plan_moves
 from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
 from spillway.domain.balance.zone_watch import ZoneWatch
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model.names import NodeName, Zone
+from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.surge.hindrance import Left
+from spillway.kube.slices import in_slices
 
 PLANNED_MOST: Final = 50
 """Moves in one plan."""
@@ -38,16 +41,18 @@ class ZonePlan:
 
 
 Plan = MovePlan | ZonePlan
+P = TypeVar("P", ZonePlan, MovePlan)
 NO_PLAN: Final = MovePlan((), 0.0, 0.0)
 
 
 class MovePlanner:
-    """The planner of all ZonalBalances; `arrivals` are the pods that came by a move."""
+    """The planner of all ZonalBalances."""
 
-    def __init__(self, world: World, readings: Readings, arrivals: Arrivals) -> None:
+    def __init__(self, world: World, readings: Readings, surges: SurgeMovesController) -> None:
         self._world = world
         self._readings = readings
-        self._arrivals = arrivals
+        self._arrivals = surges.arrivals
+        self._looks = WorkloadLooks(surges, world.now)
 
     async def plan(
         self, balance: ZonalBalance, watch: ZoneWatch, resting: Mapping[str, float]
@@ -84,9 +89,14 @@ class MovePlanner:
 
         zones = open_zones(planned)
         uneven = await movable(_in_fullest_zone(nodes, zones, balance)) if len(zones) > 1 else _NONE
-        moves = plan_zone_moves(planned, uneven.pods, max_skew=spec.max_skew, most=PLANNED_MOST)
-        if moves:
-            return ZonePlan(moves), uneven.left
+        self._looks.forget_gone(self._world.state.replicasets)
+        even = await self._admitted(
+            lambda admits: ZonePlan(
+                plan_zone_moves(planned, uneven.pods, max_skew=spec.max_skew, most=PLANNED_MOST, admits=admits)
+            )
+        )
+        if even.moves:
+            return even, uneven.left
         target = float((spec.target or BalanceTarget()).max_imbalance_percent)
         lowest = min(percent.values())
         # A node that a node autoscaler is removing is left to it.
@@ -95,15 +105,60 @@ class MovePlanner:
         load = spec.effective_load
         weights = load.effective_weights
         only_cpu = load.queries is not None and load.queries.memory is None
-        plan = plan_moves(
-            planned,
-            found.pods,
-            weights=Weights(1, 0) if only_cpu else Weights(weights.cpu, weights.memory),
-            max_imbalance=target,
-            max_skew=spec.max_skew,
-            most=PLANNED_MOST,
+        plan = await self._admitted(
+            lambda admits: plan_moves(
+                planned,
+                found.pods,
+                weights=Weights(1, 0) if only_cpu else Weights(weights.cpu, weights.memory),
+                max_imbalance=target,
+                max_skew=spec.max_skew,
+                most=PLANNED_MOST,
+                admits=admits,
+            )
         )
         return plan, {**uneven.left, **found.left}
+
+    async def settled_zones(
+        self, balance: ZonalBalance, workloads: Collection[str]
+    ) -> Mapping[str, Mapping[Zone, int] | None]:
+        """Of these workloads those that exist: their pods by zone, or None for one that has not settled yet."""
+        world, spec = self._world, balance.spec
+        since = world.now() - (spec.rebalance or Rebalance()).settle.seconds
+        nodes = {node.name: node for node in await nodes_of(world, balance)}
+        found: dict[str, Mapping[Zone, int] | None] = {}
+        async for owner in in_slices(list(world.state.replicasets.values())):
+            key = workload_of(owner).key
+            if owner.replicas and key in workloads:
+                pods = world.state.active_pods_of(owner.uid)
+                waits = unsettled(world, owner, pods, since) or any(pod.ready_since > since for pod in pods)
+                found[key] = None if waits else pods_by_zone(pods, nodes, spec.zone_key)
+        return found
+
+    async def _admitted(self, planned: Callable[[Admits], P]) -> P:
+        """The plan of moves to nodes that pods may use; a workload that was not read yet is left to the next pass.
+
+        Raises:
+            RequestError: a workload of the plan could not be read.
+        """
+        state, reads = self._world.state, LOOKS
+
+        def admits(pod: MovablePod, name: NodeName) -> bool:
+            known, node = state.pods.get(pod.uid), state.nodes.get(name)
+            if known is None or node is None or (not reads and self._looks.get(known.owner_uid) is None):
+                return False
+            return self._looks.admits(known.owner_uid, node)
+
+        while True:
+            # As long as workloads are read, the plan shows which ones have to be.
+            plan = planned(admits)
+            moved = {pod.owner_uid: pod for move in plan.moves if (pod := state.pods.get(move.pod)) is not None}
+            unread = [(uid, pod) for uid, pod in moved.items() if self._looks.get(uid) is None]
+            if not unread:
+                return plan
+            for uid, pod in unread[:reads]:
+                if (owner := state.replicasets.get(uid)) is not None:
+                    await self._looks.read(owner, pod)
+            reads -= len(unread[:reads])
 
     def _lasting(self, nodes: Iterable[NodeRecord]) -> Iterable[NodeRecord]:
         """The nodes that no node autoscaler adds and removes: elastic ones may leave a zone that is not down."""

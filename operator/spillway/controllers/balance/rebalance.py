@@ -6,11 +6,13 @@ then even load; without current loads, and while a zone is down, there are none.
 through the Eviction API. A workload is left alone for `WORKLOAD_SECONDS` after a move for the load, also after one that
 the API server refused, so that what protects one workload keeps no node hot, and longer after each surge in a row that
 failed. After moves for the load that succeeded, the next ones wait until the load shows what they did; a move that was
-given back delays no other workload. Moves that do not help are tried again with growing delays. A pod that came by a
+given back delays no other workload. Moves that do not help are tried again with growing delays: those for the load
+together, those for even zones by workload. A pod that came by a
 move is left for an hour. While another descheduler runs, nothing is moved; and no pod is moved from or to a node that a
 node autoscaler is removing, or to an elastic node that is empty and may be removed next.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,10 +28,12 @@ from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.arrivals import SUCCESSOR_SECONDS
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.moves import Move, MovePlan
+from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.balance.zone_moves import ZoneMove
 from spillway.domain.balance.zone_watch import ZoneWatch
 from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
+from spillway.domain.model.names import Zone
 from spillway.domain.model.owners import reference_to, workload_of
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
@@ -64,8 +68,9 @@ class _Memory:
     left: Mapping[str, Left] = field(default_factory=dict)
     """Why workloads with pods on busy nodes, or with uneven zones, are not in the plan."""
     zones: ZoneWatch = field(default_factory=ZoneWatch)
-    evened: set[str] = field(default_factory=set)
-    """The workloads whose move for even zones is in progress."""
+    evened: dict[str, Mapping[Zone, int]] = field(default_factory=dict)
+    """The workloads whose move for even zones is in progress, with their pods by zone before it."""
+    effects: ZoneEffects = field(default_factory=ZoneEffects)
 
 
 class RebalanceController(Controller):
@@ -85,7 +90,7 @@ class RebalanceController(Controller):
     ) -> None:
         super().__init__(world)
         self._deschedulers = deschedulers
-        self._planner = MovePlanner(world, readings, surges.arrivals)
+        self._planner = MovePlanner(world, readings, surges)
         self._writer = writer
         self._events = events
         self._surges = surges
@@ -149,7 +154,10 @@ class RebalanceController(Controller):
         return min(PERIOD_SECONDS, max(rule.settle.seconds / 2, SHORTEST_PERIOD_SECONDS))
 
     async def _plan(self, balance: ZonalBalance, memory: _Memory) -> Plan | None:
-        found = await self._planner.plan(balance, memory.zones, memory.bounds.resting)
+        await self._judge_zones(balance, memory)
+        # Until a move for even zones was judged, its workload is left.
+        resting = {**memory.bounds.resting, **dict.fromkeys(memory.effects.pending, math.inf)}
+        found = await self._planner.plan(balance, memory.zones, resting)
         if found is None:
             return None
         plan, memory.left = found
@@ -161,6 +169,8 @@ class RebalanceController(Controller):
         now = self.world.now()
         if self._surges.in_progress(Purpose.REBALANCE, balance.metadata.name):
             return
+        # Of a ReplicaSet that was deleted during its surge, no end is reported.
+        memory.evened.clear()
         if isinstance(plan, ZonePlan):
             await self._even_zones(balance, rule, plan, memory)
             return
@@ -184,27 +194,45 @@ class RebalanceController(Controller):
             self.changed.emit()
 
     async def _even_zones(self, balance: ZonalBalance, rule: Rebalance, plan: ZonePlan, memory: _Memory) -> None:
-        """Move pods to the zones that lack them: that shows at once, so no effect is waited for."""
+        """Move pods to the zones that lack them: no effect on the load of nodes is waited for."""
         now = self.world.now()
         moves = plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]
         for move in moves:
             memory.bounds.rest(move.workload, now)
-            memory.evened.add(move.workload)
+            memory.evened[move.workload] = move.before
             if await self._evict(balance, move) if rule.by == "Evict" else self._surge(balance, move):
                 memory.bounds.began(now)
                 if rule.by == "Evict":
                     self._surges.arrivals.note(move.workload, float(int(now)), now + SUCCESSOR_SECONDS)
                     self._evened(memory, move.workload, now)
             else:
-                memory.evened.discard(move.workload)
+                memory.evened.pop(move.workload, None)
         if moves:
             self.changed.emit()
 
     @staticmethod
     def _evened(memory: _Memory, workload: str, now: float) -> None:
-        """Note that a pod went to another zone; its workload rests until it has settled."""
-        memory.evened.discard(workload)
-        memory.bounds.succeeded(workload, now, seconds=0.0)
+        """Note that a move for even zones succeeded; what it did is judged once the workload has settled."""
+        memory.effects.moved(workload, memory.evened.pop(workload))
+        memory.bounds.moved(now)
+        memory.bounds.resting.pop(workload, None)
+
+    async def _judge_zones(self, balance: ZonalBalance, memory: _Memory) -> None:
+        """Leave the workloads alone for longer whose zones are not more even after a move."""
+        pending, name = set(memory.effects.pending), balance.metadata.name
+        found = await self._planner.settled_zones(balance, pending) if pending else {}
+        now = self.world.now()
+        for workload, zones in found.items():
+            if zones is None:
+                continue
+            if memory.effects.helped(workload, zones):
+                memory.bounds.helped(workload)
+                continue
+            memory.bounds.given_back(workload, Left.NO_EFFECT, now)
+            metrics.MOVES_WITHOUT_EFFECT.labels(name).inc()
+            self.log.warning("a move did not make zones more even", key=name, workload=workload)
+        # What is pending and was not found is gone; a move may have ended in the meantime.
+        memory.effects.keep({*found, *memory.bounds.failing, *(memory.effects.pending - pending)})
 
     def _note(self, memory: _Memory, workload: str, now: float) -> None:
         """Remember that a pod was moved, and wait until the load shows it."""
@@ -260,7 +288,6 @@ class RebalanceController(Controller):
             return
         metrics.MOVES.labels(end.asker, "moved" if end.moved else end.result.value).inc()
         zones = workload in memory.evened
-        memory.evened.discard(workload)
         if end.moved:
             if zones:
                 self._evened(memory, workload, now)
@@ -269,6 +296,7 @@ class RebalanceController(Controller):
             message = f"A pod was moved off node {end.node}: an additional replica was ready before it was deleted."
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.POD_MOVED, message)
         else:
+            memory.evened.pop(workload, None)
             memory.bounds.given_back(workload, end.result, now)
             what = "to another zone" if zones else "off a busy node"
             message = f"A pod is not moved {what}: {told(end.result)}. It is tried again later."

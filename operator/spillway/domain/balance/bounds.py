@@ -8,7 +8,7 @@ leader changes, and costs an additional replica for a short time, never one that
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,9 +37,9 @@ class MoveBounds:
     _recent: deque[float] = field(default_factory=deque)
     """When moves were begun in the last minute."""
     _failed: Counter[str] = field(default_factory=Counter)
-    """How many moves of a workload failed in a row, or could not begin."""
+    """How many moves of a workload failed in a row, could not begin, or did not help."""
     _refused: dict[str, Left | SurgeOutcome] = field(default_factory=dict)
-    """Why the last move of a workload failed, or did not begin."""
+    """Why the last move of a workload failed, did not begin, or did not help."""
 
     def allowed(self, per_minute: int, now: float) -> int:
         """How many moves may begin now."""
@@ -62,16 +62,29 @@ class MoveBounds:
         """Count a move that began at this time, which is not before that of the last one."""
         self._recent.append(at)
 
+    @property
+    def failing(self) -> Collection[str]:
+        """The workloads whose last moves failed, could not begin, or did not help."""
+        return self._failed.keys()
+
     def succeeded(self, workload: str, now: float, *, seconds: float = WORKLOAD_SECONDS) -> None:
         """Note that a move succeeded; its workload is left alone for so long."""
-        self.done += 1
-        self._day.append(now)
-        self._failed.pop(workload, None)
-        self._refused.pop(workload, None)
+        self.moved(now)
+        self.helped(workload)
         self.resting[workload] = now + seconds
 
+    def moved(self, now: float) -> None:
+        """Count a move that succeeded, of which it is not known yet whether it helped."""
+        self.done += 1
+        self._day.append(now)
+
+    def helped(self, workload: str) -> None:
+        """Forget the moves of a workload that failed before one that helped."""
+        self._failed.pop(workload, None)
+        self._refused.pop(workload, None)
+
     def given_back(self, workload: str, why: Left | SurgeOutcome, now: float) -> None:
-        """Note that a move failed, or could not begin."""
+        """Note that a move failed, could not begin, or did not help."""
         self._failed[workload] += 1
         self._refused[workload] = why
         self.resting[workload] = now + backoff_seconds(

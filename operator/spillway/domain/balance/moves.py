@@ -4,11 +4,11 @@ Contract: pure, deterministic and greedy. Each move takes a pod from a busy node
 it, and is planned only if the busier of the two is then less loaded by at least `LEAST_GAIN` points. The plan ends when
 the difference between the most and the least loaded node is within the target, when nothing improves it, or at the
 bounds: one move for each workload, `MOST_PER_NODE` from and to each node. Where a pod really goes is the scheduler's
-decision; the plan predicts it from requests, zones and hard taints.
+decision; the plan predicts it from requests, zones, hard taints and what the pod's own constraints admit.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +50,10 @@ class MovablePod:
     """The replicas of its workload by zone."""
 
 
+Admits = Callable[[MovablePod, NodeName], bool]
+"""Whether the constraints of a pod allow it to run on a node."""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """One pod that would be better elsewhere."""
@@ -88,9 +92,10 @@ def plan_moves(
     max_imbalance: float,
     max_skew: int,
     most: int,
+    admits: Admits,
 ) -> MovePlan:
     """At most `most` moves towards an imbalance of `max_imbalance` points or less."""
-    board = _Board(nodes, weights)
+    board = _Board(nodes, weights, admits)
     on_node: dict[NodeName, list[MovablePod]] = {}
     for pod in pods:
         on_node.setdefault(pod.node, []).append(pod)
@@ -110,8 +115,9 @@ def plan_moves(
 class _Board:
     """The nodes as they would be after the moves so far."""
 
-    def __init__(self, nodes: Iterable[LoadedNode], weights: Weights) -> None:
+    def __init__(self, nodes: Iterable[LoadedNode], weights: Weights, admits: Admits) -> None:
         self._weights = weights
+        self._admits = admits
         self.nodes = {node.name: node for node in nodes}
         self.percent = {name: node.percent for name, node in self.nodes.items()}
         self._free = {node.name: node.free for node in self.nodes.values()}
@@ -127,7 +133,7 @@ class _Board:
         return sorted(self.percent, key=lambda name: (sign * self.percent[name], name))
 
     def takes(self, pod: MovablePod, target: LoadedNode, max_skew: int) -> bool:
-        """Whether the pod may go there, as far as room, hard taints and the zones of its workload decide."""
+        """Whether the pod may go there: room, hard taints, its constraints, and the zones of its workload."""
         source = self.nodes[pod.node]
         return (
             target.accepts
@@ -135,6 +141,7 @@ class _Board:
             and self._free[target.name].covers(pod.requests)
             and target.tolerated_from(source)
             and keeps_zones(pod.zones, source.zone, target.zone, max_skew)
+            and self._admits(pod, target.name)
         )
 
     def target(self, pod: MovablePod, order: Iterable[NodeName], max_skew: int) -> NodeName | None:

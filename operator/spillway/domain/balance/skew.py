@@ -1,6 +1,6 @@
-"""The skew of a workload: how much more pods its fullest zone has than its emptiest.
+"""The skew of a workload: how much more pods its fullest zone has than its emptiest; and how concentrated it is.
 
-Contract: pure. Zones without pods of the workload count; pods in other zones do not.
+Contract: pure. For the skew, zones without pods of the workload count; pods in other zones do not.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,3 +21,13 @@ def keeps_zones(pods: Mapping[Z, int], source: Z, target: Z, max_skew: int) -> b
         return True
     after = {**pods, source: pods.get(source, 0) - 1, target: pods.get(target, 0) + 1}
     return zone_skew(after, after) <= max(max_skew, zone_skew(pods, pods))
+
+
+def concentration(pods: Mapping[Z, int]) -> float:
+    """How concentrated pods are in few zones: 1 if all are in one, and lower after each move to a zone that has fewer.
+
+    It is the sum of the squares of the zones' shares. Unlike the skew it is also lower after a move from one of several
+    fullest zones to one of several emptiest, and it does not change when a workload is scaled in proportion.
+    """
+    total = sum(pods.values())
+    return sum(count * count for count in pods.values()) / (total * total) if total else 0.0

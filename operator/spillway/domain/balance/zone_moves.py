@@ -2,15 +2,15 @@
 
 Contract: pure, deterministic and greedy. Each move takes a pod from the fullest zone of a workload, off the most loaded
 node there, to the emptiest zone that has room, onto the least loaded node there. One move for each workload and
-`MOST_PER_NODE` to each node in one plan. Zones without a node that takes pods do not count. Where a pod really goes is
-the scheduler's decision.
+`MOST_PER_NODE` to each node in one plan. Zones without a node that takes pods do not count, and a pod that may not run
+in another zone is left. Where a pod really goes is the scheduler's decision.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from spillway.domain.balance.moves import MOST_PER_NODE, LoadedNode, MovablePod
+from spillway.domain.balance.moves import MOST_PER_NODE, Admits, LoadedNode, MovablePod
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName, PodUid, Zone
 
@@ -27,6 +27,8 @@ class ZoneMove:
     zones: tuple[Zone, Zone]
     replicas: tuple[int, int]
     """The replicas of its workload in the two zones, before the move."""
+    before: Mapping[Zone, int]
+    """The replicas of its workload by zone, before the move."""
 
     @property
     def text(self) -> str:
@@ -48,10 +50,15 @@ def fullest_zone(pods: Mapping[Zone, int], zones: Collection[Zone], max_skew: in
 
 
 def plan_zone_moves(
-    nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], *, max_skew: int, most: int
+    nodes: Iterable[LoadedNode],
+    pods: Iterable[MovablePod],
+    *,
+    max_skew: int,
+    most: int,
+    admits: Admits,
 ) -> tuple[ZoneMove, ...]:
     """At most `most` moves of these pods, which are in the fullest zones of their workloads."""
-    board = _Board(nodes, max_skew)
+    board = _Board(nodes, max_skew, admits)
     found: dict[str, ZoneMove] = {}
     for pod in sorted(pods, key=lambda one: (-board.nodes[one.node].percent, one.key)):
         if len(found) == most:
@@ -65,7 +72,8 @@ def plan_zone_moves(
 class _Board:
     """The nodes as they would be after the moves so far."""
 
-    def __init__(self, nodes: Iterable[LoadedNode], max_skew: int) -> None:
+    def __init__(self, nodes: Iterable[LoadedNode], max_skew: int, admits: Admits) -> None:
+        self._admits = admits
         self.nodes = {node.name: node for node in nodes}
         self._max_skew = max_skew
         self._zones = open_zones(self.nodes.values())
@@ -87,11 +95,12 @@ class _Board:
             and self._come[node.name] < MOST_PER_NODE
             and self._free[node.name].covers(pod.requests)
             and node.tolerated_from(source)
+            and self._admits(pod, node.name)
         ]
         if not targets:
             return None
         target = min(targets, key=lambda node: (pod.zones.get(node.zone, 0), node.percent, node.name))
         self._come[target.name] += 1
         self._free[target.name] -= pod.requests
-        counts = here, pod.zones.get(target.zone, 0)
-        return ZoneMove(pod.uid, pod.key, pod.workload, source.name, target.name, (source.zone, target.zone), counts)
+        zones, counts = (source.zone, target.zone), (here, pod.zones.get(target.zone, 0))
+        return ZoneMove(pod.uid, pod.key, pod.workload, source.name, target.name, zones, counts, pod.zones)

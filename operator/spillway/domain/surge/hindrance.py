@@ -30,6 +30,8 @@ class Left(StrEnum):
     """The workload or the room has not been stable for long enough, or the last try failed a short time ago."""
     MOVED_RECENTLY = "MovedRecently"
     """Its pods there came by a move a short time ago."""
+    NO_EFFECT = "NoEffect"
+    """The last move of one of its pods did not make its zones more even."""
     ZONE_DOWN = "ZoneDown"
     """A zone is down, or has come back a short time ago."""
     NO_ROOM = "NoRoom"

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from spillway.api.elasticpolicy import ElasticPolicyStatus
-from spillway.controllers.balance.consolidation import LOOKS, ORPHANS, PERIOD_SECONDS, ConsolidationController
+from spillway.controllers.balance.consolidation import ORPHANS, PERIOD_SECONDS, ConsolidationController
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
 from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.node_pools import NodePools
+from spillway.controllers.balance.workload_looks import LOOKS
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import WORKLOAD_SECONDS

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from spillway.controllers.balance.descheduling import Deschedulers
+from spillway.controllers.balance.move_planner import ZonePlan
 from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
 from spillway.controllers.balance.rebalance import EFFECT_SECONDS, PERIOD_SECONDS, RebalanceController
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
@@ -14,6 +15,7 @@ from spillway.domain.balance.arrivals import AGAIN_SECONDS
 from spillway.domain.balance.bounds import WORKLOAD_SECONDS
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
+from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.domain.model.records import Taint
 from spillway.domain.surge.hindrance import Left
@@ -21,6 +23,7 @@ from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import UnreachableError
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
+from spillway.telemetry import balance as metrics
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_reader import FakeReader
@@ -52,13 +55,6 @@ class Metrics:
         return msgspec.json.encode({"kind": "PodMetricsList", "items": items})
 
 
-class Nothing:
-    """An API server from which nothing is read."""
-
-    async def get_json(self, path: str) -> Any:
-        raise AssertionError(path)
-
-
 class Scene:
     """Three workloads with a replica each on a busy and on an idle node, and the balance of a test."""
 
@@ -88,7 +84,10 @@ class Scene:
         self.answer = Eviction.EVICTED
         self.writer = FakeWriter(evict=lambda pod: self._evict(pod.name))
         self.events = FakeRecorder()
-        scaler = SurgeScaler(self.world, self.writer, Nothing())
+        self.template: dict[str, Any] = {}
+        """The spec of the pods in the templates of all workloads."""
+        self.workloads = FakeReader(self._read)
+        scaler = SurgeScaler(self.world, self.writer, self.workloads)
         self.surges = SurgeMovesController(self.world, scaler, ready_seconds=300.0)
         reader = FakeReader(lambda path: {"spec": {"serviceAccountName": path.rpartition("/")[2]}})
         self.controller = RebalanceController(
@@ -105,6 +104,13 @@ class Scene:
     def _evict(self, name: str) -> Eviction:
         self.evicted.append(name)
         return self.answer
+
+    def _read(self, path: str) -> dict[str, Any]:
+        _, _, name = path.partition("/deployments/")
+        if not name:
+            return {"items": []}
+        spec = {"replicas": 2, "template": {"spec": self.template}}
+        return {"metadata": {"name": name, "uid": f"deploy-{name}"}, "spec": spec}
 
     def load(self, *percent: float) -> None:
         loads = dict(zip(map(NodeName, NODES), percent, strict=True))
@@ -416,6 +422,75 @@ async def test_uneven_zones_come_first_and_no_effect_on_the_load_is_waited_for()
     await scene.later(PERIOD_SECONDS)
     assert scene.planned == ["shop/api-1"]
     assert scene.in_progress == 1
+
+
+def _three_in_one_zone(record: Record) -> Record:
+    """`busy` and `other` are in zone a, with three replicas of `web`; `idle` is in b."""
+    name = getattr(record, "name", "")
+    if name in NODES:
+        return msgspec.structs.replace(record, labels={ZONE_LABEL: "aba"[NODES.index(name)]})
+    return make_replicaset("web", replicas=3) if record == make_replicaset("web", replicas=2) else record
+
+
+async def _uneven(**rebalance: Any) -> Scene:
+    scene = Scene(change=_three_in_one_zone, **rebalance)
+    owner = make_replicaset("web").uid
+    scene.world.state.apply(make_pod("web-3", node=NodeName("busy"), owner_uid=owner, ready_since=0.0))
+    scene.metrics.names.append("web-3")
+    for app in ("api", "cart"):
+        scene.world.state.remove(make_replicaset(app, replicas=2))
+        for index in (1, 2):
+            scene.world.state.remove(scene.world.state.pods[make_pod(f"{app}-{index}").uid])
+    return scene
+
+
+@pytest.mark.parametrize("zone", ["a", "b"])
+async def test_a_pod_is_not_moved_to_a_zone_in_which_it_may_not_run(zone: str) -> None:
+    scene = await _uneven(mode="Active", by="Evict")
+    scene.template["nodeSelector"] = {ZONE_LABEL: zone}
+    await scene.later()
+    plan = scene.controller.plans["even"]
+    assert isinstance(plan, ZonePlan) is (zone == "b")
+    # A move within its zone, for the load of nodes, is another matter.
+    assert [(move.key, move.target) for move in plan.moves] == [("shop/web-1", "idle" if zone == "b" else "other")]
+    read = [path for path in scene.workloads.read if path.endswith("/web")]
+    await scene.later(PERIOD_SECONDS)
+    assert [path for path in scene.workloads.read if path.endswith("/web")] == read == read[:1]
+
+
+async def test_a_workload_whose_pods_come_back_to_the_same_zone_is_seldom_moved() -> None:
+    scene, moved = await _uneven(mode="Active", by="Evict"), []
+    before = metrics.MOVES_WITHOUT_EFFECT.labels("even")._value.get()
+    for _ in range(24 * 12):
+        # The state does not change: it is as if each pod had come back. The load asks for nothing.
+        await scene.clock.advance(SETTLE_SECONDS)
+        scene.load(60.0, 60.0, 60.0)
+        await scene.controller.reconcile("even")
+        moved.append(len(scene.evicted))
+    assert 3 <= moved[-1] <= 12
+    assert moved[-1] - moved[len(moved) // 2] <= 3, "less and less often"
+    assert metrics.MOVES_WITHOUT_EFFECT.labels("even")._value.get() - before >= moved[-1] - 1
+
+
+async def test_a_workload_whose_zones_do_not_become_even_delays_no_moves_for_the_load() -> None:
+    scene = Scene(change=_in_zones, mode="Active", by="Evict")
+    await scene.later()
+    assert scene.evicted == ["web-1"]
+    await scene.later()
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert "Deployment/shop/web: NoEffect" in moves.left
+    assert scene.evicted == ["web-1", "api-1"]
+
+
+async def test_moves_of_a_workload_that_is_gone_are_forgotten() -> None:
+    scene = await _uneven(mode="Active", by="Evict")
+    await scene.later()
+    memory = scene.controller._memories["even"]
+    assert memory.effects.pending == {"Deployment/shop/web"}
+    scene.world.state.remove(scene.world.state.replicasets[make_replicaset("web").uid])
+    await scene.later(PERIOD_SECONDS)
+    assert memory.effects == ZoneEffects()
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["its nodes are not ready", "its nodes are gone"])

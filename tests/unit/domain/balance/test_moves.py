@@ -35,9 +35,8 @@ def pod(name: str, on: str, percent: float, workload: str = "", **changes: Any) 
 
 
 def plan(nodes: list[LoadedNode], pods: list[MovablePod], **changes: Any) -> MovePlan:
-    return plan_moves(
-        nodes, pods, **{"weights": Weights(100, 0), "max_imbalance": 20.0, "max_skew": 1, "most": 10, **changes}
-    )
+    bounds: dict[str, Any] = {"weights": Weights(100, 0), "max_imbalance": 20.0, "max_skew": 1, "most": 10}
+    return plan_moves(nodes, pods, **{"admits": lambda _, __: True, **bounds, **changes})
 
 
 def targets(found: MovePlan) -> list[tuple[str, str]]:
@@ -57,6 +56,11 @@ def test_the_pod_with_the_greatest_gain_goes_to_the_least_loaded_node() -> None:
     assert targets(found)[0] == ("large", "cold")
     assert (found.before, found.moves[0].source_percent, found.moves[0].target_percent) == (60, (90, 65), (30, 55))
     assert found.moves[0].text == "shop/large: hot (90 % to 65 %) to cold"
+
+
+def test_a_pod_goes_only_where_its_constraints_allow_it() -> None:
+    found = plan([HOT, WARM, COLD], [pod("p", "hot", 20.0)], admits=lambda _, name: name == "warm")
+    assert targets(found) == [("p", "warm")]
 
 
 @pytest.mark.parametrize(

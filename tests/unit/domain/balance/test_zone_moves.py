@@ -30,8 +30,12 @@ def pod(name: str, on: str, workload: str = "web", *, cpu: int = 500, **zones: i
 NODES = (node("a1", A, 60.0), node("a2", A, 80.0), node("b1", B, 70.0), node("c1", C, 40.0), node("c2", C, 30.0))
 
 
+def anywhere(_: MovablePod, __: NodeName) -> bool:
+    return True
+
+
 def planned(*pods: MovablePod, nodes: tuple[LoadedNode, ...] = NODES, max_skew: int = 1, most: int = 10) -> list[str]:
-    return [move.text for move in plan_zone_moves(nodes, pods, max_skew=max_skew, most=most)]
+    return [move.text for move in plan_zone_moves(nodes, pods, max_skew=max_skew, most=most, admits=anywhere)]
 
 
 def test_a_pod_goes_from_the_most_loaded_node_of_the_fullest_zone_to_the_least_loaded_of_the_emptiest() -> None:
@@ -57,15 +61,26 @@ def test_a_pod_goes_from_the_most_loaded_node_of_the_fullest_zone_to_the_least_l
     ],
 )
 def test_where_a_pod_goes(pods: MovablePod, nodes: tuple[LoadedNode, ...], target: str | None) -> None:
-    moves = plan_zone_moves(nodes, [pods], max_skew=1, most=10)
+    moves = plan_zone_moves(nodes, [pods], max_skew=1, most=10, admits=anywhere)
     assert [move.target for move in moves] == ([] if target is None else [target])
 
 
 def test_a_node_gets_few_pods_at_once_and_a_plan_is_bounded() -> None:
     pods = [pod(f"p{n}", "a1", f"w{n}", a=3, b=3) for n in range(9)]
-    targets = Counter(move.target for move in plan_zone_moves(NODES, pods, max_skew=1, most=10))
+    targets = Counter(move.target for move in plan_zone_moves(NODES, pods, max_skew=1, most=10, admits=anywhere))
     assert targets == {"c1": MOST_PER_NODE, "c2": MOST_PER_NODE}
     assert len(planned(*pods, most=1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("allowed", "targets"),
+    [("a1 a2", []), ("a1 a2 b1", ["b1"]), ("a1 a2 b1 c1", ["c1"])],
+    ids=["its own zone alone", "not the emptiest zone", "one node of the emptiest zone"],
+)
+def test_a_pod_goes_only_where_its_constraints_allow_it(allowed: str, targets: list[str]) -> None:
+    pods = [pod("p", "a1", a=4, b=2)]
+    moves = plan_zone_moves(NODES, pods, max_skew=1, most=10, admits=lambda _, name: name in allowed.split())
+    assert [move.target for move in moves] == targets
 
 
 @given(
@@ -82,7 +97,7 @@ def test_no_move_makes_zones_less_even(counts: list[tuple[int, ...]], max_skew: 
         for zone in "abc"
         if of["abc".index(zone)]
     ]
-    for move in plan_zone_moves(nodes, pods, max_skew=max_skew, most=10):
+    for move in plan_zone_moves(nodes, pods, max_skew=max_skew, most=10, admits=anywhere):
         of = counts[int(move.workload[1:])]
         before = dict(zip((A, B, C), of, strict=True))
         assert move.zones[0] == fullest_zone(before, zones, max_skew)

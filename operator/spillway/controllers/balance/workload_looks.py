@@ -1,0 +1,73 @@
+"""What was read of workloads of which pods may be moved: the nodes that their pods may use, and why none is moved.
+
+Contract: it reads the objects of workloads through the controller of moves by surge, and never writes. How many are
+read in one pass is the caller's decision; `LOOKS` is what planners allow themselves.
+"""
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from typing import Final
+
+from spillway.controllers.surge.moves import SurgeMovesController
+from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.surge.hindrance import Left, stays_on_its_node
+from spillway.state.node_room import PodFit
+
+LOOK_SECONDS: Final = 300.0
+"""So long counts what was read of a workload; the surge itself reads it again."""
+LOOKS: Final = 20
+"""Workloads that are read from the API server in one pass; the others are read in the next ones."""
+PASSING: Final = frozenset({Left.SETTLING, Left.ROLLOUT, Left.NOT_READY})
+"""Reasons that pass by themselves: a node that is being emptied waits for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadLook:
+    """What was read of one workload."""
+
+    at: float
+    reason: Left | None
+    fit: PodFit | None
+
+
+class WorkloadLooks:
+    """What was read of the workloads of one policy."""
+
+    def __init__(self, surges: SurgeMovesController, now: Callable[[], float]) -> None:
+        self._surges = surges
+        self._now = now
+        self._looks: dict[OwnerUid, WorkloadLook] = {}
+
+    def get(self, owner: OwnerUid) -> WorkloadLook | None:
+        """What is known of the workload of a ReplicaSet; None if it was never read."""
+        return self._looks.get(owner)
+
+    async def read(self, owner: ReplicaSetRecord, pod: PodRecord) -> None:
+        """Read the workload of a ReplicaSet, for the move of one of its pods.
+
+        Raises:
+            RequestError: the API server has no answer.
+        """
+        present, reason = await self._surges.examine(owner, pod)
+        fit: PodFit | None = None
+        if present is not None:
+            template = present["spec"]["template"]
+            fit = PodFit(template.get("spec") or {})
+            # What passes by itself is read from the state.
+            reason = stays_on_its_node(template) or (None if reason in PASSING else reason)
+        self._looks[owner.uid] = WorkloadLook(self._now(), reason, fit)
+
+    def admits(self, owner: OwnerUid, node: NodeRecord) -> bool:
+        """Whether the pods of a ReplicaSet may run on a node, by their own constraints; unknown counts as yes."""
+        look = self._looks.get(owner)
+        return look is None or look.fit is None or look.fit.admits(node)
+
+    def due(self, owner: OwnerUid) -> bool:
+        """Whether the workload has to be read, for the first time or again."""
+        look = self._looks.get(owner)
+        return look is None or self._now() - look.at > LOOK_SECONDS
+
+    def forget_gone(self, owners: Container[OwnerUid]) -> None:
+        """Forget the ReplicaSets that are not among these."""
+        self._looks = {uid: look for uid, look in self._looks.items() if uid in owners}
