@@ -4,6 +4,7 @@ Contract: one query for each series of a `ClusterHistory`, over steps of which t
 Counters are summed over replicas, since only the leader counts; gauges are those of whichever replica led.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
@@ -66,7 +67,7 @@ async def read_history(prometheus: Queries, *, now: float, seconds: float) -> Cl
                 values = np.full(times.size, np.nan)
                 index = np.round((one.times - times[0]) / step).astype(int)
                 values[index] = one.values
-                found[name][form.format_map(one.labels)] = values
+                found[name][_named(form, one.labels)] = values
     [owned] = found.pop("owned_cores").values() or [None]
     return ClusterHistory(times, step, owned_cores=owned, **found)
 
@@ -78,12 +79,13 @@ async def highest_replicas(prometheus: Queries, *, now: float, seconds: float) -
         PrometheusError: Prometheus does not answer.
     """
     found = await prometheus.instant(_filled(_REPLICAS, prometheus.connection, seconds), now)
-    return {"{kind}/{namespace}/{workload}".format_map(one.labels): float(one.values[-1]) for one in found}
+    return {_named("{kind}/{namespace}/{workload}", one.labels): float(one.values[-1]) for one in found}
 
 
 async def saved(prometheus: Queries, *, now: float, seconds: float) -> Mapping[str, float]:
     """What was saved in the last `seconds`, by currency, compared with owning nodes for the peak.
 
+    The currency is empty where none of the prices names one.
     It is the saving per hour of the plans that were in force, summed over the time.
 
     Raises:
@@ -91,7 +93,14 @@ async def saved(prometheus: Queries, *, now: float, seconds: float) -> Mapping[s
     """
     query = _filled(_SAVING, prometheus.connection, max(seconds, SAVING_STEP_SECONDS))
     hours = SAVING_STEP_SECONDS / HOUR_SECONDS
-    return {one.labels["currency"]: float(one.values[-1]) * hours for one in await prometheus.instant(query, now)}
+    return {
+        _named("{currency}", one.labels): float(one.values[-1]) * hours for one in await prometheus.instant(query, now)
+    }
+
+
+def _named(form: str, labels: Mapping[str, str]) -> str:
+    """The name of a series; Prometheus leaves out labels that are empty."""
+    return form.format_map(defaultdict(str, labels))
 
 
 def _filled(query: str, connection: Connection, seconds: float) -> str:

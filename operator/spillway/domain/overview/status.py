@@ -302,7 +302,8 @@ def _savings(
     def add(currency: str | None, **amounts: str | None) -> None:
         for key, text in amounts.items():
             amount = _amount(text)
-            if currency is not None and amount is not None:
+            # Amounts without a currency cannot be added up, and the status of a policy has none either.
+            if currency and amount is not None:
                 sums[currency][key] = sums[currency].get(key, Decimal(0)) + amount
 
     for policy in policies:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
-from spillway.domain.overview.status import OperatorState, operator_state, overview
+from spillway.domain.overview.status import OperatorState, SavedAmounts, operator_state, overview
 from spillway.state.catalog import Kind
 from tests.support.world import policy_resource, resource
 
@@ -61,6 +61,12 @@ def test_rows_and_sums() -> None:
     assert (saving.currency, saving.saving_per_hour, saving.saving_per_hour_against_virtual) == ("CNY", "12.6", "-1.5")
     assert (saving.virtual_cost_per_hour, saving.virtual_cost_this_month) == ("1.5", None)
     assert found.attention == ()
+
+
+def test_what_was_saved_without_a_currency_is_not_shown() -> None:
+    saved = SavedAmounts({"": 5.0, "CNY": 1.5}, {"": 9.0})
+    [row] = overview([], [], [], operator=LEADS, cluster="", now=NOW, saved=saved).savings
+    assert (row.currency, row.saved_today, row.saved_this_month) == ("CNY", "1.5", None)
 
 
 def test_the_keys_are_those_of_the_page() -> None:
