@@ -20,7 +20,7 @@ from spillway.controllers.surge.moves import SurgeMovesController
 from spillway.domain.balance.load import Weights
 from spillway.domain.balance.moves import Admits, LoadedNode, MovablePod, MovePlan, plan_moves
 from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
-from spillway.domain.balance.zone_watch import ZoneWatch
+from spillway.domain.balance.zone_watch import WatchedNode, ZoneWatch
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.owners import workload_of
@@ -66,7 +66,8 @@ class MovePlanner:
         """
         spec, now, rule = balance.spec, self._world.now(), balance.spec.rebalance or Rebalance()
         selected, zone_key = await nodes_of(self._world, balance), spec.zone_key
-        watch.look(((node.zone_by(zone_key), takes_pods(node)) for node in self._lasting(selected)), now)
+        lasting = self._lasting(selected)
+        watch.look((WatchedNode(node.zone_by(zone_key), takes_pods(node), node.ready) for node in lasting), now)
         percent = current_loads(self._world, balance)
         if not percent:
             return None

@@ -1,35 +1,47 @@
 """Zones that are down: while one is, and for a while after it has come back, no pod is moved.
 
 Contract: no clock of its own. A zone is down once none of its nodes takes pods although some did: they are not ready,
-or gone. A zone whose nodes are gone is forgotten after `GONE_SECONDS`, because it may not come back.
+or gone. At the first look, of which nothing is known from before, a zone is down that has nodes of which none is ready;
+one whose nodes are only cordoned is not. A zone whose nodes are gone is forgotten after `GONE_SECONDS`, because it may
+not come back.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from spillway.domain.model.names import Zone
 
 GONE_SECONDS: Final = 3600.0
 
 
+class WatchedNode(NamedTuple):
+    """One node, as far as it says whether its zone is down."""
+
+    zone: Zone
+    takes_pods: bool
+    ready: bool
+
+
 @dataclass(slots=True)
 class ZoneWatch:
     """What is remembered of the zones of one ZonalBalance."""
 
+    _looked: bool = False
+    """Whether any nodes were seen yet."""
     _open: set[Zone] = field(default_factory=set)
     _down: dict[Zone, float] = field(default_factory=dict)
     """When a zone that is down was last seen with nodes, in Unix seconds; it is forgotten `GONE_SECONDS` later."""
     _back: dict[Zone, float] = field(default_factory=dict)
     """Since when a zone that was down takes pods again."""
 
-    def look(self, nodes: Iterable[tuple[Zone, bool]], now: float) -> None:
-        """Take note of the zones: of each node its zone, and whether it takes pods."""
-        present: dict[Zone, bool] = {}
-        for zone, takes in nodes:
-            present[zone] = present.get(zone, False) or takes
-        taking = {zone for zone, takes in present.items() if takes and zone}
-        for zone in self._open - taking:
+    def look(self, nodes: Iterable[WatchedNode], now: float) -> None:
+        """Take note of the zones of these nodes."""
+        found = [node for node in nodes if node.zone]
+        present, taking = {node.zone for node in found}, {node.zone for node in found if node.takes_pods}
+        expected = self._open if self._looked else present - {node.zone for node in found if node.ready}
+        self._looked = self._looked or bool(found)
+        for zone in expected - taking:
             self._down[zone] = now
         for zone in taking & self._down.keys():
             self._back[zone] = now
