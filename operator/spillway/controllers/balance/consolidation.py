@@ -166,6 +166,7 @@ class ConsolidationController(Controller):
         """
         name, now = policy.metadata.name, self.world.now()
         memory.looks.forget_gone(self.world.state.replicasets)
+        self._surges.arrivals.forget(now)
         found = Emptiable(
             self.world,
             name,

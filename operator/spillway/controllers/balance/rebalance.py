@@ -137,6 +137,7 @@ class RebalanceController(Controller):
             memory = self._memories[key] = _Memory()
             for at in self._surges.begun(Purpose.REBALANCE, key):
                 memory.bounds.began(at)
+        self._surges.arrivals.forget(self.world.now())
         try:
             plan = await self._plan(balance, memory)
         except RequestError as error:
@@ -215,7 +216,7 @@ class RebalanceController(Controller):
         """Note that a move for even zones succeeded; what it did is judged once the workload has settled."""
         memory.effects.moved(workload, memory.evened.pop(workload))
         memory.bounds.moved(now)
-        memory.bounds.resting.pop(workload, None)
+        memory.bounds.resting[workload] = now
 
     async def _judge_zones(self, balance: ZonalBalance, memory: _Memory) -> None:
         """Leave the workloads alone for longer whose zones are not more even after a move."""

@@ -203,7 +203,6 @@ class SurgeMovesController(SurgeController):
             self.log.info("surge ended", key=replicaset.key, purpose=surge.purpose.value, outcome=ended.outcome.value)
             metrics.SURGES.labels(surge.purpose.value, ended.outcome.value).inc()
             if ended.outcome is SurgeOutcome.SUCCEEDED:
-                self.arrivals.forget(self.world.now())
                 self.arrivals.note(workload_of(replicaset).key, surge.since, self.world.now())
             request = MoveRequest(replicaset.uid, surge.pod, surge.purpose, surge.asker)
             self._emit(replicaset, request, ended.outcome)

@@ -2,9 +2,10 @@
 
 Contract: no clock of its own. A workload is left alone for `WORKLOAD_SECONDS` once a move of it is asked for, so that
 what protects one workload holds up no other; each move in a row that was given back doubles that time, up to
-`LONGEST_REST_SECONDS`. A new leader knows of the moves before it only those that are in progress: it may begin as many
-in a minute as are allowed beside those that have ended, and try once what has failed. That is bounded by how often the
-leader changes, and costs an additional replica for a short time, never one that is missing.
+`LONGEST_REST_SECONDS`; a workload that has not been tried for as long after its rest counts as one that never failed. A
+new leader knows of the moves before it only those that are in progress: it may begin as many in a minute as are allowed
+beside those that have ended, and try once what has failed. That is bounded by how often the leader changes, and costs
+an additional replica for a short time, never one that is missing.
 """
 
 from collections import Counter, deque
@@ -45,7 +46,11 @@ class MoveBounds:
         """How many moves may begin now."""
         while self._recent and self._recent[0] <= now - _MINUTE:
             self._recent.popleft()
-        self.resting = {name: until for name, until in self.resting.items() if until > now}
+        over = [name for name in self._failed if self.resting.get(name, 0.0) <= now - LONGEST_REST_SECONDS]
+        for name in over:
+            self.helped(name)
+        failed = self._failed.keys()
+        self.resting = {name: until for name, until in self.resting.items() if until > now or name in failed}
         return max(per_minute - len(self._recent), 0)
 
     def last_day(self, now: float) -> int:

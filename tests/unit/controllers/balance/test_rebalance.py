@@ -11,7 +11,7 @@ from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
 from spillway.controllers.balance.rebalance import EFFECT_SECONDS, PERIOD_SECONDS, RebalanceController
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
 from spillway.controllers.surge.scaler import SurgeScaler
-from spillway.domain.balance.arrivals import AGAIN_SECONDS
+from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
 from spillway.domain.balance.bounds import WORKLOAD_SECONDS
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
@@ -483,6 +483,15 @@ async def test_a_workload_whose_zones_do_not_become_even_delays_no_moves_for_the
     assert scene.evicted == ["web-1", "api-1"]
 
 
+async def test_arrivals_of_the_day_before_are_forgotten_in_each_pass() -> None:
+    scene = Scene()
+    scene.surges.arrivals.note("Deployment/shop/gone", START, START)
+    await scene.later(23 * 3600.0)
+    assert scene.surges.arrivals != Arrivals()
+    await scene.later(3600.0)
+    assert scene.surges.arrivals == Arrivals()
+
+
 async def test_moves_of_a_workload_that_is_gone_are_forgotten() -> None:
     scene = await _uneven(mode="Active", by="Evict")
     await scene.later()
@@ -491,6 +500,14 @@ async def test_moves_of_a_workload_that_is_gone_are_forgotten() -> None:
     scene.world.state.remove(scene.world.state.replicasets[make_replicaset("web").uid])
     await scene.later(PERIOD_SECONDS)
     assert memory.effects == ZoneEffects()
+
+
+async def test_a_leader_that_starts_while_a_zone_is_down_moves_nothing() -> None:
+    scene = Scene(change=_in_zones, nodes={"idle": {"ready": False}}, mode="Active", by="Surge")
+    await scene.later()
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert (moves.next, moves.left) == ((), ("Zone/b: ZoneDown",))
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["its nodes are not ready", "its nodes are gone"])

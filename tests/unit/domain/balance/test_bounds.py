@@ -37,6 +37,20 @@ def test_what_is_over_is_forgotten() -> None:
     assert not bounds.resting
 
 
+def test_failures_of_long_ago_are_forgotten_and_those_that_still_count_are_not() -> None:
+    bounds = MoveBounds()
+    for _ in range(2):
+        bounds.given_back(WEB, Left.AT_QUOTA, NOW)
+    over = NOW + 2 * WORKLOAD_SECONDS
+    bounds.allowed(1, over + LONGEST_REST_SECONDS - 1)
+    assert list(bounds.failing) == [WEB]
+    bounds.given_back(WEB, Left.AT_QUOTA, over)
+    assert bounds.resting[WEB] == over + 4 * WORKLOAD_SECONDS, "the third in a row"
+    later = over + 4 * WORKLOAD_SECONDS + LONGEST_REST_SECONDS
+    bounds.allowed(1, later)
+    assert bounds == MoveBounds()
+
+
 def test_the_moves_of_the_last_day_are_counted() -> None:
     bounds, day = MoveBounds(), 24 * 3600.0
     for at in (NOW, NOW + 60, NOW + 120):
