@@ -231,7 +231,7 @@ class RebalanceController(Controller):
                 continue
             memory.bounds.given_back(workload, Left.NO_EFFECT, now)
             metrics.MOVES_WITHOUT_EFFECT.labels(name).inc()
-            self.log.warning("a move did not make zones more even", key=name, workload=workload)
+            self.log.warning("a move did not make zones more even", key=workload, balance=name)
         # What is pending and was not found is gone; a move may have ended in the meantime.
         memory.effects.keep({*found, *memory.bounds.failing, *(memory.effects.pending - pending)})
 
