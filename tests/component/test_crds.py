@@ -544,6 +544,8 @@ def test_cordon_until_may_be_null(server: ClusterApi) -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_is_accepted_and_round_trips(server: ClusterApi, path: Path) -> None:
     for raw in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        if raw["kind"] not in MODELS:
+            continue  # An object of Kubernetes' own beside them.
         model = MODELS[raw["kind"]]
         stored = model.model_validate(created(server, raw))
         mine = model.strict({**raw, "metadata": {"name": raw["metadata"]["name"]}})
