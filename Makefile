@@ -23,7 +23,7 @@ TESTS ?= tests/unit tests/component tests/e2e
 
 # Tests run in parallel, in the order of tests/conftest.py; on an existing cluster one after the other. Most of them wait
 # for a controller most of the time, so there are more workers than cores.
-WORKERS ?= 4
+WORKERS ?= 3
 SPREAD := $(if $(CLUSTER),,-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
 
 export PYTHONPATH := operator:.
