@@ -25,7 +25,6 @@ MOST_NODES: Final = 20
 MOST_FAILED: Final = 50
 """Nodes of one plan whose pods find no place, after which no other is looked at."""
 
-
 _NO_BUDGETS: Final[Mapping[str, DisruptionBudget]] = {}
 
 
@@ -75,6 +74,11 @@ class ConsolidationNode(PlannedNode):
         cpu = 1 - free.cpu_millis / all_of_it.cpu_millis if all_of_it.cpu_millis else 1.0
         memory = 1 - free.memory_bytes / all_of_it.memory_bytes if all_of_it.memory_bytes else 1.0
         return max(cpu, memory)
+
+    @property
+    def can_empty(self) -> bool:
+        """Whether it might be emptied, by this plan or the next ones: it may be, and none of its pods keeps it."""
+        return self.may_empty and all(pod.movable for pod in self.pods)
 
     def zone_by(self, key: str) -> Zone:
         """Its zone by a label; empty if it has none."""
@@ -157,8 +161,10 @@ class _Board:
         self.nodes = {node.name: node for node in nodes}
         self._free = {node.name: node.free for node in self.nodes.values()}
         staying = [node for node in self.nodes.values() if node.accepts and not node.emptying]
-        # A fixed node, which stays anyway, is preferred; then the elastic one that empties last.
-        staying.sort(key=lambda one: (one.may_empty, one.order, one.name))
+        # A node that stays anyway (fixed, or kept by a pod) is preferred; then the elastic one that empties last. A pod
+        # on another one would have to be moved twice, or keep that node.
+        self._rank = {node.name: (node.can_empty, node.order) for node in staying}
+        staying.sort(key=lambda one: (*self._rank[one.name], one.name))
         self._staying = {node.name: node for node in staying}
         self._room = sum((node.free.at_least(NOTHING) for node in staying), NOTHING)
         self._zones: dict[str, dict[Zone, int]] = {}
@@ -170,7 +176,7 @@ class _Board:
         self, node: ConsolidationNode, *, reserve: Usage, admits: Callable[[NodePod, NodeName], bool]
     ) -> Sequence[tuple[NodePod, NodeName]] | None:
         """Where all pods of a node would go; None if one has no place, or too little stays free: nothing changes."""
-        if node.name in self._targets or not all(pod.movable for pod in node.pods):
+        if node.name in self._targets or not node.can_empty:
             return None
         room = self._room_without(node)
         if not room.covers(reserve):
@@ -227,7 +233,7 @@ class _Board:
         best: ConsolidationNode | None = None
         least = 0
         for one in staying:
-            if best is not None and (one.may_empty, one.order) != (best.may_empty, best.order):
+            if best is not None and self._rank[one.name] != self._rank[best.name]:
                 break
             left = free.get(one.name) or self._free[one.name]
             if left.covers(pod.requests) and (best is None or left.cpu_millis < least) and takes(one):

@@ -50,6 +50,12 @@ def test_a_little_used_elastic_node_is_emptied_onto_the_fullest_node_that_stays(
     assert planned(node("e", pod("p"), elastic=True), wide, full) == {"p": "full"}
 
 
+def test_pods_go_to_an_elastic_node_that_a_pod_keeps_and_not_to_one_that_is_emptied_next() -> None:
+    kept = replace(node("z", replace(pod("k", "kept"), movable=False), elastic=True), order=3)
+    others = (replace(node(name, pod(name, name), elastic=True), order=order) for name, order in (("a", 1), ("b", 2)))
+    assert planned(kept, *others) == {"a": "z", "b": "z"}
+
+
 @pytest.mark.parametrize(
     "left",
     [
