@@ -17,9 +17,9 @@ from spillway.domain.model.documents import HEAVIEST, PREFERRED, Json
 
 HOSTNAME: Final = "kubernetes.io/hostname"
 _HOST_SKEW: Final = 3
+"""As in Kubernetes' default constraints, which apply only to pods without any constraint of their own."""
 _MOST_TERMS: Final = 100
 """The most preferences of the user's that are outweighed: each hundred of their weight costs one term a zone."""
-"""As in Kubernetes' default constraints, which apply only to pods without any constraint of their own."""
 
 WhenUnsatisfiable = Literal["DoNotSchedule", "ScheduleAnyway"]
 ZoneWeights = Mapping[str, int]
