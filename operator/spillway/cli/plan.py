@@ -13,7 +13,7 @@ from spillway.app.errors import SettingsError
 from spillway.cli import live
 from spillway.cli.flags import parsed
 from spillway.cli.live import KUBECONFIG_HELP
-from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
+from spillway.cli.prometheus_flags import HistoryFile, PrometheusFlags, with_prometheus
 from spillway.domain.model.units import GIB
 
 plan = typer.Typer(help="Show what would be planned, and why. Writes nothing.", no_args_is_help=True)
@@ -72,13 +72,7 @@ def thresholds(
         str, typer.Option(help="Namespace of the operator.", rich_help_panel=CLUSTER)
     ] = "spillway-system",
     prometheus: PrometheusFlags,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV or Parquet file with the history of demand, instead of --prometheus-url. Its columns are "
-            "workload, time and replicas."
-        ),
-    ] = None,
+    csv: HistoryFile = None,
     nodes: Annotated[int, typer.Option(help="Owned nodes.", min=0, rich_help_panel=ALONE)] = 0,
     node_cores: Annotated[
         float | None, typer.Option(help="Allocatable cores of one node.", min=0.001, rich_help_panel=ALONE)

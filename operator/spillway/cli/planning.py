@@ -15,6 +15,7 @@ import msgspec
 
 from spillway.cli.live import no_such
 from spillway.cli.reading import read_world
+from spillway.controllers.base import World
 from spillway.controllers.threshold.controller import fingerprint_of
 from spillway.controllers.threshold.observe import elastic_now, observe, request_of
 from spillway.controllers.threshold.planner import pasts_of
@@ -81,9 +82,7 @@ async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, 
     known = world.governance.policies
     if policy not in known:
         return str(no_such(f"ElasticPolicy {policy}", known))
-    request = await request_of(
-        world, await observe(world), elastic_cores=elastic_now(world), fingerprint=fingerprint_of(world)
-    )
+    request = await present_request(world)
     if not any(one.policy == policy for one in request.workloads):
         return f"the ElasticPolicy {policy} governs no workload with ReplicaSets"
     return await _outcome(policy, request, source)
@@ -133,6 +132,12 @@ async def plan_alone(alone: Alone, source: Source) -> ShownPlan | str:
         ),
     )
     return await _outcome(_NAME, request, source)
+
+
+async def present_request(world: World) -> PlanRequest:
+    """What the operator would plan now."""
+    observed = await observe(world)
+    return await request_of(world, observed, elastic_cores=elastic_now(world), fingerprint=fingerprint_of(world))
 
 
 async def _outcome(policy: str, request: PlanRequest, source: Source) -> ShownPlan | str:

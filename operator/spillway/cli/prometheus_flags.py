@@ -21,6 +21,16 @@ PANEL: Final = "Prometheus"
 _PARAMETER: Final = "prometheus"
 
 
+HistoryFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV or Parquet file with the history of demand, instead of --prometheus-url. Its columns are workload, "
+        "time and replicas."
+    ),
+]
+"""The flag for a history that is in a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class PrometheusFlags:
     """The values of the flags; each field is the setting of the same name."""

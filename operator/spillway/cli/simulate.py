@@ -8,7 +8,7 @@ import typer
 
 from spillway.app.errors import SettingsError
 from spillway.cli import live
-from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
+from spillway.cli.prometheus_flags import HistoryFile, PrometheusFlags, with_prometheus
 
 
 @with_prometheus
@@ -22,13 +22,7 @@ def simulate(
             help="YAML file with ElasticPolicies, VirtualNodeBudgets and ZonalBalances; - reads from stdin.",
         ),
     ],
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV or Parquet file with the history of demand, instead of --prometheus-url. Its columns are "
-            "workload, time and replicas."
-        ),
-    ] = None,
+    csv: HistoryFile = None,
     prometheus: PrometheusFlags,
     kubeconfig: live.Kubeconfig = None,
     context: live.Context = None,

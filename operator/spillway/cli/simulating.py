@@ -17,11 +17,9 @@ from spillway.app.explain.workloads import NextTemplate
 from spillway.app.proposal.compare import Comparison, Proposed, auto_classes
 from spillway.cli.explaining import next_template
 from spillway.cli.live import NotFoundError, UnreadableError
-from spillway.cli.planning import Source, planned
+from spillway.cli.planning import Source, planned, present_request
 from spillway.cli.reading import read_resources, read_state, world_of
 from spillway.controllers.base import World
-from spillway.controllers.threshold.controller import fingerprint_of
-from spillway.controllers.threshold.observe import elastic_now, observe, request_of
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.overview.attention import Severity
 from spillway.domain.proposal.answers import Proposal
@@ -185,11 +183,8 @@ def _proposed(raws: Sequence[Raw], present: Mapping[Kind, Sequence[Raw]]) -> Pro
 
 
 async def _plan(world: World, source: Source) -> Plan:
-    request = await request_of(
-        world, await observe(world), elastic_cores=elastic_now(world), fingerprint=fingerprint_of(world)
-    )
     try:
-        return await planned(request, source)
+        return await planned(await present_request(world), source)
     except (CsvError, PrometheusError) as error:
         raise UnreadableError(f"the history cannot be read: {error}") from error
 

@@ -24,7 +24,7 @@ from spillway.domain.doctor.clocks import check_leader_clock, check_own_clock
 from spillway.domain.doctor.conditions import condition_findings
 from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
 from spillway.domain.doctor.findings import Check, Finding, Report, not_checked, report
-from spillway.domain.doctor.probe import PROBES, Probe, check_answers, probe_pod
+from spillway.domain.doctor.probe import PROBES, check_answers, probe_in, probe_pod
 from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
 from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
 from spillway.domain.doctor.taints import check_taints
@@ -37,7 +37,6 @@ from spillway.domain.doctor.webhooks import (
     trusted,
     webhooks_of,
 )
-from spillway.domain.model.names import CLASS
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import PodRecord
 from spillway.domain.overview.attention import Severity, attention
@@ -200,7 +199,7 @@ async def _clocks(client: KubeClient, namespace: str, lease: str) -> AsyncIterat
 
 
 async def _probed(client: KubeClient, world: World) -> AsyncIterator[Finding]:
-    probe = probe_of(world)
+    probe = probe_in(world.governance, world.state.namespaces.values())
     if probe is None:
         return
     path = paths.PODS.within(probe.namespace)
@@ -215,18 +214,6 @@ async def _probed(client: KubeClient, world: World) -> AsyncIterator[Finding]:
         return
     for one in check_answers(probe, pods):
         yield one
-
-
-def probe_of(world: World) -> Probe | None:
-    """A namespace and a class whose pods the webhook marks; None if no policy in Enforce places pods."""
-    governance = world.governance
-    for namespace in sorted(world.state.namespaces.values(), key=lambda one: one.name):
-        for policy in governance.policies.values():
-            for one in policy.spec.workloads:
-                claim = governance.claim(namespace, "SpillwayProbe", {CLASS: one.name})
-                if claim is not None and claim.enforced and governance.placing_class(claim) is not None:
-                    return Probe(namespace.name, claim.policy, claim.workload_class)
-    return None
 
 
 async def _service(client: KubeClient, namespace: str, name: str) -> ServiceFacts:

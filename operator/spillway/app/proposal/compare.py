@@ -1,7 +1,8 @@
 """The comparison of the present resources with proposed ones: what they select, what would move, costs and risks.
 
-Contract: both snapshots are of the same pods, nodes and owners, and differ in Spillway's resources alone. Every number
-comes from the planners that the operator uses: claims, thresholds, placement, the order of a scale-down, prices.
+Contract: both snapshots are of the same pods, nodes and owners, and differ in Spillway's resources alone. Claims,
+thresholds, the order of a scale-down, the place of the next pod and prices come from the planners that the operator
+uses; how many replicas move is estimated from these (`replicas_for_virtual`).
 """
 
 from collections import Counter, defaultdict
@@ -32,6 +33,7 @@ from spillway.domain.proposal.answers import (
     ProposedTier,
     ProposedWorkload,
 )
+from spillway.domain.proposal.virtual_replicas import replicas_for_virtual
 from spillway.domain.threshold.request import Plan
 
 _REMEDY: Final = "Change the resource before you apply it."
@@ -143,16 +145,15 @@ class Comparison:
         placing = governance.placing_class(claim)
         if placing is None:
             return present
-        placement, threshold = placing.effective_placement, threshold_of(self._after, owner, claim)
-        if placement.virtual == "Never" or reason in _NO_VIRTUAL:
-            wanted = 0
-        elif placement.virtual == "Always":
-            wanted = replicas
-        else:
-            wanted = 0 if threshold is None or threshold.replicas is None else max(0, replicas - threshold.replicas)
-        if wanted > present and self._open_pool(claim) is None:
-            return present
-        return max(wanted, present) if wanted < present and not placement.bring_back else wanted
+        threshold = threshold_of(self._after, owner, claim)
+        return replicas_for_virtual(
+            placing.effective_placement,
+            replicas,
+            None if threshold is None else threshold.replicas,
+            present=present,
+            suitable=reason not in _NO_VIRTUAL,
+            pool_open=self._open_pool(claim) is not None,
+        )
 
     def _open_pool(self, claim: Claim) -> str | None:
         """The first pool of the claim's policy that takes pods."""

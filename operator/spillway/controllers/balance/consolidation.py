@@ -24,7 +24,7 @@ from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.scaler import proven_surge
 from spillway.controllers.surge.words import LISTED, left_lines, told
-from spillway.domain.balance.bounds import MoveBounds
+from spillway.domain.balance.bounds import PERIOD_SECONDS, MoveBounds, pass_period
 from spillway.domain.balance.consolidation import ConsolidationMove, ConsolidationPlan, plan_consolidation
 from spillway.domain.balance.emptying import Emptied, NodeMemory, emptying_taint
 from spillway.domain.balance.reserve import RequestTrend
@@ -45,8 +45,6 @@ from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
 from spillway.telemetry import consolidation as metrics
 
-PERIOD_SECONDS: Final = 30.0
-SHORTEST_PERIOD_SECONDS: Final = 5.0
 ORPHANS: Final = "*"
 """The key of a check of every taint; any other key is the name of an ElasticPolicy."""
 NODES_LISTED: Final = 50
@@ -133,9 +131,8 @@ class ConsolidationController(Controller):
             return None
         memory = self._memories.get(key)
         if memory is None:
-            memory = self._memories[key] = _Memory(WorkloadLooks(self._surges, self.world.now))
-            for at in self._surges.begun(Purpose.CONSOLIDATE, key):
-                memory.bounds.began(at)
+            bounds = MoveBounds.resumed(self._surges.begun(Purpose.CONSOLIDATE, key))
+            memory = self._memories[key] = _Memory(WorkloadLooks(self._surges, self.world.now), bounds=bounds)
         acts = policy.spec.consolidates
         self.descheduler = await self._deschedulers.find() if acts else ""
         observed = await observe(self.world, key)
@@ -154,7 +151,7 @@ class ConsolidationController(Controller):
         else:
             memory.nodes = NodeMemory()
         self._show()
-        return _period(rule) if done else REFUSED_SECONDS
+        return pass_period(rule.node_settle.seconds) if done else REFUSED_SECONDS
 
     async def _plan(
         self, policy: ElasticPolicy, rule: Consolidation, memory: _Memory, observed: NodesSeen
@@ -351,8 +348,3 @@ class ConsolidationController(Controller):
         now = self.world.now()
         metrics.MOVES_LAST_DAY.replace({(name,): one.bounds.last_day(now) for name, one in self._memories.items()})
         self.changed.emit()
-
-
-def _period(rule: Consolidation) -> float:
-    """Seconds until the next pass: no more than half of the time after which a node may be emptied."""
-    return min(PERIOD_SECONDS, max(rule.node_settle.seconds / 2, SHORTEST_PERIOD_SECONDS))

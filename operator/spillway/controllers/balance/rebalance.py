@@ -7,9 +7,9 @@ through the Eviction API. A workload is left alone for `WORKLOAD_SECONDS` after 
 the API server refused, so that what protects one workload keeps no node hot, and longer after each surge in a row that
 failed. After moves for the load that succeeded, the next ones wait until the load shows what they did; a move that was
 given back delays no other workload. Moves that do not help are tried again with growing delays: those for the load
-together, those for even zones by workload. A pod that came by a
-move is left for an hour. While another descheduler runs, nothing is moved; and no pod is moved from or to a node that a
-node autoscaler is removing, or to an elastic node that is empty and may be removed next.
+together, those for even zones by workload. A pod that came by a move is left for an hour. While another descheduler
+runs, nothing is moved; and no pod is moved from or to a node that a node autoscaler is removing, or to an elastic node
+that is empty and may be removed next.
 """
 
 import math
@@ -25,8 +25,7 @@ from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.words import LISTED, left_lines, told
-from spillway.domain.balance.arrivals import SUCCESSOR_SECONDS
-from spillway.domain.balance.bounds import MoveBounds
+from spillway.domain.balance.bounds import MoveBounds, pass_period
 from spillway.domain.balance.moves import Move, MovePlan
 from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.balance.zone_moves import ZoneMove
@@ -43,8 +42,6 @@ from spillway.kube.writer import Eviction
 from spillway.state.signal import Signal
 from spillway.telemetry import balance as metrics
 
-PERIOD_SECONDS: Final = 30.0
-SHORTEST_PERIOD_SECONDS: Final = 5.0
 EFFECT_SECONDS: Final = 180.0
 """After so long the load shows what moves did."""
 LONGEST_PAUSE_SECONDS: Final = 3600.0
@@ -134,9 +131,8 @@ class RebalanceController(Controller):
             return None
         memory = self._memories.get(key)
         if memory is None:
-            memory = self._memories[key] = _Memory()
-            for at in self._surges.begun(Purpose.REBALANCE, key):
-                memory.bounds.began(at)
+            memory = _Memory(bounds=MoveBounds.resumed(self._surges.begun(Purpose.REBALANCE, key)))
+            self._memories[key] = memory
         self._surges.arrivals.forget(self.world.now())
         try:
             plan = await self._plan(balance, memory)
@@ -151,8 +147,7 @@ class RebalanceController(Controller):
             self.descheduler = await self._deschedulers.find()
             if plan is not None and not self.descheduler:
                 await self._move(balance, rule, plan, memory)
-        # A shorter time in which something has to be settled asks for passes that follow each other sooner.
-        return min(PERIOD_SECONDS, max(rule.settle.seconds / 2, SHORTEST_PERIOD_SECONDS))
+        return pass_period(rule.settle.seconds)
 
     async def _plan(self, balance: ZonalBalance, memory: _Memory) -> Plan | None:
         await self._judge_zones(balance, memory)
@@ -183,14 +178,9 @@ class RebalanceController(Controller):
                 return
         begun = False
         for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]:
-            memory.bounds.rest(move.workload, now)
-            if await self._evict(balance, move) if rule.by == "Evict" else self._surge(balance, move):
+            if await self._begin(balance, rule, move, memory, now):
                 begun = True
                 memory.imbalance = plan.before
-                memory.bounds.began(now)
-                if rule.by == "Evict":
-                    self._surges.arrivals.note(move.workload, float(int(now)), now + SUCCESSOR_SECONDS)
-                    self._note(memory, move.workload, now)
         if begun:
             self.changed.emit()
 
@@ -199,17 +189,32 @@ class RebalanceController(Controller):
         now = self.world.now()
         moves = plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]
         for move in moves:
-            memory.bounds.rest(move.workload, now)
             memory.evened[move.workload] = move.before
-            if await self._evict(balance, move) if rule.by == "Evict" else self._surge(balance, move):
-                memory.bounds.began(now)
-                if rule.by == "Evict":
-                    self._surges.arrivals.note(move.workload, float(int(now)), now + SUCCESSOR_SECONDS)
-                    self._evened(memory, move.workload, now)
-            else:
+            if not await self._begin(balance, rule, move, memory, now):
                 memory.evened.pop(move.workload, None)
         if moves:
             self.changed.emit()
+
+    async def _begin(
+        self, balance: ZonalBalance, rule: Rebalance, move: Move | ZoneMove, memory: _Memory, now: float
+    ) -> bool:
+        """Begin a move, which an eviction also ends; whether it began."""
+        evicts = rule.by == "Evict"
+        memory.bounds.rest(move.workload, now)
+        if not (await self._evict(balance, move) if evicts else self._surge(balance, move)):
+            return False
+        memory.bounds.began(now)
+        if evicts:
+            self._surges.arrivals.note_eviction(move.workload, now)
+            self._moved(memory, move.workload, now)
+        return True
+
+    def _moved(self, memory: _Memory, workload: str, now: float) -> None:
+        """Note that a move succeeded: one for even zones, or one for the load."""
+        if workload in memory.evened:
+            self._evened(memory, workload, now)
+        else:
+            self._note(memory, workload, now)
 
     @staticmethod
     def _evened(memory: _Memory, workload: str, now: float) -> None:
@@ -290,10 +295,7 @@ class RebalanceController(Controller):
         metrics.MOVES.labels(end.asker, "moved" if end.moved else end.result.value).inc()
         zones = workload in memory.evened
         if end.moved:
-            if zones:
-                self._evened(memory, workload, now)
-            else:
-                self._note(memory, workload, now)
+            self._moved(memory, workload, now)
             message = f"A pod was moved off node {end.node}: an additional replica was ready before it was deleted."
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.POD_MOVED, message)
         else:

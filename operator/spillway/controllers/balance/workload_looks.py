@@ -32,7 +32,7 @@ class WorkloadLook:
 
 
 class WorkloadLooks:
-    """What was read of the workloads of one policy."""
+    """What one planner of moves has read of workloads."""
 
     def __init__(self, surges: SurgeMovesController, now: Callable[[], float]) -> None:
         self._surges = surges

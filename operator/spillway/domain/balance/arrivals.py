@@ -10,7 +10,7 @@ from typing import Final
 
 AGAIN_SECONDS: Final = 3600.0
 """To even out load, a pod that came by a move is not moved again for so long."""
-SUCCESSOR_SECONDS: Final = 60.0
+_SUCCESSOR_SECONDS: Final = 60.0
 """After an eviction, the owner creates the next pod within this time."""
 _KEPT_SECONDS: Final = 24 * 3600.0
 
@@ -25,6 +25,10 @@ class Arrivals:
         """Note a move of a workload that created a pod in this time; Unix seconds, whole ones in `began`."""
         kept = [one for one in self._moves.get(workload, ()) if one[1] > ended - _KEPT_SECONDS]
         self._moves[workload] = [*kept, (began, ended)]
+
+    def note_eviction(self, workload: str, now: float) -> None:
+        """Note that a pod of a workload is being evicted: its successor comes by that move."""
+        self.note(workload, float(int(now)), now + _SUCCESSOR_SECONDS)
 
     def moved(self, workload: str, created: float, now: float, *, within: float) -> bool:
         """Whether a pod of the workload, created at this time, came by a move that ended within so many seconds."""

@@ -9,9 +9,9 @@ an additional replica for a short time, never one that is missing.
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.surge.hindrance import Left
@@ -23,6 +23,14 @@ LONGEST_REST_SECONDS: Final = 6 * 3600.0
 """A workload whose moves fail is left alone for so long at most."""
 _MINUTE: Final = 60.0
 _DAY: Final = 24 * 3600.0
+PERIOD_SECONDS: Final = 30.0
+"""The time between two passes of who moves pods, unless something settles sooner."""
+_SHORTEST_PERIOD_SECONDS: Final = 5.0
+
+
+def pass_period(settle_seconds: float) -> float:
+    """Seconds until the next pass of who moves pods: at most half of the time for which something must be settled."""
+    return min(PERIOD_SECONDS, max(settle_seconds / 2, _SHORTEST_PERIOD_SECONDS))
 
 
 @dataclass(slots=True)
@@ -41,6 +49,14 @@ class MoveBounds:
     """How many moves of a workload failed in a row, could not begin, or did not help."""
     _refused: dict[str, Left | SurgeOutcome] = field(default_factory=dict)
     """Why the last move of a workload failed, did not begin, or did not help."""
+
+    @classmethod
+    def resumed(cls, begun: Iterable[float]) -> Self:
+        """The bounds of a new leader; `begun` are the times at which the moves in progress began, in order."""
+        found = cls()
+        for at in begun:
+            found.began(at)
+        return found
 
     def allowed(self, per_minute: int, now: float) -> int:
         """How many moves may begin now."""

@@ -5,13 +5,15 @@ answer shows in the pod as the mark of a placement. The webhook's failurePolicy 
 is created all the same, and nothing else would tell.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import CLASS, PLACEMENT
+from spillway.domain.model.records import NamespaceRecord
 from spillway.domain.overview.attention import Severity
+from spillway.domain.policies.governance import Governance
 
 PROBES: Final = 3
 _WEBHOOK: Final = "pods.spillway.dev"
@@ -25,6 +27,17 @@ class Probe(NamedTuple):
     namespace: str
     policy: str
     workload_class: str
+
+
+def probe_in(governance: Governance, namespaces: Iterable[NamespaceRecord]) -> Probe | None:
+    """A namespace and a class whose pods the webhook marks; None if no policy in Enforce places pods."""
+    for namespace in sorted(namespaces, key=lambda one: one.name):
+        for policy in governance.policies.values():
+            for one in policy.spec.workloads:
+                claim = governance.claim(namespace, _KIND, {CLASS: one.name})
+                if claim is not None and claim.enforced and governance.placing_class(claim) is not None:
+                    return Probe(namespace.name, claim.policy, claim.workload_class)
+    return None
 
 
 def probe_pod(workload_class: str | None = None) -> dict[str, Any]:

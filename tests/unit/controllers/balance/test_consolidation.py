@@ -7,14 +7,14 @@ import msgspec
 import pytest
 
 from spillway.api.elasticpolicy import ElasticPolicyStatus
-from spillway.controllers.balance.consolidation import ORPHANS, PERIOD_SECONDS, ConsolidationController
+from spillway.controllers.balance.consolidation import ORPHANS, ConsolidationController
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
 from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.node_pools import NodePools
 from spillway.controllers.balance.workload_looks import LOOKS
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
-from spillway.domain.balance.bounds import WORKLOAD_SECONDS
+from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
 from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, WAITING_SECONDS, emptying_taint
 from spillway.domain.fit.room import LONGEST_WAIT_SECONDS
 from spillway.domain.model.names import (

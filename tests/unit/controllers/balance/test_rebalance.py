@@ -8,11 +8,11 @@ import pytest
 from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.move_planner import ZonePlan
 from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
-from spillway.controllers.balance.rebalance import EFFECT_SECONDS, PERIOD_SECONDS, RebalanceController
+from spillway.controllers.balance.rebalance import EFFECT_SECONDS, RebalanceController
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
-from spillway.domain.balance.bounds import WORKLOAD_SECONDS
+from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
 from spillway.domain.balance.zone_effects import ZoneEffects
