@@ -178,21 +178,33 @@ class _Greedy:
             return None
         allowed, by_zone = _allowed_zones(self._remaining, available, self._max_skew)
         for lanes in lanes_by_tier:
-            present = {zone: key for zone, lane in lanes.items() if (key := lane.peek()) is not None}
-            possible = present.keys() & allowed
-            if possible:
-                weights = {zone: self._weights.get(zone, 0) for zone in possible}
-                choice = min(possible, key=lambda zone: (weights[zone], present[zone]))
-                pod, reason = lanes[choice].pop()
+            choice, by_load = self._choose(lanes, allowed)
+            if choice is not None:
+                pod, reason = choice.pop()
                 if pod.zone:
                     self._remaining[pod.zone] -= 1
                 if by_zone and len(lanes_by_tier) > 1:
                     reason = VictimReason.ZONE_SKEW
-                elif weights[choice] < max(weights.values()):
+                elif by_load:
                     reason = VictimReason.ZONE_LOAD
                 return Victim(pod.uid, reason)
-            by_zone = by_zone or bool(present)
+            by_zone = by_zone or any(lane.peek() is not None for lane in lanes.values())
         raise AssertionError("an allowed zone holds a candidate")
+
+    def _choose(self, lanes: Mapping[Zone, _Lane], allowed: set[Zone]) -> tuple[_Lane | None, bool]:
+        """The lane that gives the next pod, if one does; and whether another one has a higher load in its zone."""
+        choice: _Lane | None = None
+        best: tuple[int, _Key] = (0, ())
+        highest = 0
+        for zone, lane in lanes.items():
+            key = lane.peek()
+            if key is None or zone not in allowed:
+                continue
+            weight = self._weights.get(zone, 0)
+            highest = max(highest, weight)
+            if choice is None or (weight, key) < best:
+                choice, best = lane, (weight, key)
+        return choice, best[0] < highest
 
 
 def _allowed_zones(remaining: Mapping[Zone, int], available: set[Zone], max_skew: int) -> tuple[set[Zone], bool]:
