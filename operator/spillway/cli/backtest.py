@@ -1,6 +1,5 @@
 """`spillway backtest`: what Spillway would have saved on a history of demand, beside plain Kubernetes."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
@@ -168,6 +167,8 @@ def backtest(  # each branch is a flag that is missing
                 case = case_of_folder(folder, setup, sizes, per_replica=per_replica, unlimited=unlimited)
             else:
                 seconds = float(parsed("--history", duration_seconds, history))
+                import asyncio  # noqa: PLC0415
+
                 case = asyncio.run(
                     case_of_prometheus(prometheus.connection, setup, sizes, seconds=seconds, unlimited=unlimited)
                 )

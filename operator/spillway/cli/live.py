@@ -5,7 +5,6 @@ and errors on stderr. Its exit code is 0 for an answer, 1 where the command's ow
 if the cluster could not be read. Colours and the terminal's width are used only where stdout is a terminal.
 """
 
-import asyncio
 import shutil
 import sys
 import time
@@ -82,7 +81,9 @@ def no_such(missing: str, names: Iterable[str]) -> NotFoundError:
 
 def read(kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClient], Awaitable[Found]]") -> Found:
     """What `work` finds with a client for the cluster; the process ends if the cluster cannot be read."""
-    from spillway.kube.client import KubeClient  # noqa: PLC0415  # `--help` need not wait for aiohttp
+    import asyncio  # noqa: PLC0415  # `--help` need not wait for it
+
+    from spillway.kube.client import KubeClient  # noqa: PLC0415
     from spillway.kube.errors import RequestError  # noqa: PLC0415
 
     async def connected() -> Found:

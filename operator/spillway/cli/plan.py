@@ -1,6 +1,5 @@
 """`spillway plan`: shows what the operator would plan, without writing anything."""
 
-import asyncio
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -163,6 +162,8 @@ def thresholds(
             history_seconds=seconds,
         )
         work = plan_alone(alone, source)
+    import asyncio  # noqa: PLC0415  # `--help` need not wait for it
+
     found = asyncio.run(work)
     if isinstance(found, str):
         typer.echo(found, err=True)

@@ -1,6 +1,5 @@
 """`spillway restore`: removes every taint, cordon, annotation, HPA and placeholder pod of Spillway from the cluster."""
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
@@ -65,6 +64,8 @@ def restore(
     file = str(kubeconfig) if kubeconfig else None
     own = namespace or next((one[0] for one in (target, lease) if one is not None), "spillway-system")
     options = _Options(namespace=own, yes=yes, dry_run=dry_run, quiet=quiet, keep_costs=keep_deletion_costs, rate=rate)
+    import asyncio  # noqa: PLC0415  # `--help` need not wait for it
+
     sys.exit(asyncio.run(_restore(file, context, target, lease, options)))
 
 

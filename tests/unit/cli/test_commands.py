@@ -1,5 +1,6 @@
 """The commands that need no cluster: version, completion, CustomResourceDefinitions, and flags that are refused."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from spillway import __version__
 from spillway.app.errors import SettingsError
 from spillway.app.settings import Settings
-from spillway.cli.commands import application
+from spillway.cli.commands import application, listing
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -32,20 +33,83 @@ def test_completion_offers_commands_and_flags() -> None:
     assert {"--context", "--yes"} <= set(offered("spillway restore --"))
 
 
-def test_the_version_needs_no_heavy_module() -> None:
-    heavy = ("aiohttp", "kopf", "kubernetes", "numpy", "structlog", "spillway.api", "spillway.kube")
+HEAVY = ("aiohttp", "asyncio", "kopf", "kubernetes", "msgspec", "numpy", "plotly", "prometheus_client", "pydantic",
+         "spillway.api", "spillway.kube", "structlog", "yaml")  # fmt: skip
+"""What a command needs to act, and not to say what it does."""
+
+
+def _loaded_by(entry: str, *words: str) -> tuple[str, list[str]]:
+    """What the entry point prints for these words, and the heavy modules that it has loaded."""
     code = f"""
 import sys
-from spillway.cli.commands import main
-sys.argv = ["spillway", "version"]
+from spillway.cli import {entry}
 try:
-    main()
+    {entry}()
 except SystemExit as ended:
-    assert not ended.code
-print([name for name in {heavy!r} if name in sys.modules])
+    assert not ended.code, ended.code
+print([name for name in {HEAVY!r} if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split("\n")[:2] == [__version__, "[]"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=True)
+    *printed, loaded = done.stdout.splitlines()
+    return "\n".join(printed), ast.literal_eval(loaded)
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["--version"], __version__),
+        (["version"], __version__),
+        (["--help"], "savings and what needs"),
+        (["status", "--help"], "--operator-namespace"),
+        (["explain", "--help"], "Explain a pool"),
+        (["explain", "pod", "--help"], "--operator-namespace"),
+        (["plan", "thresholds", "--help"], "--prometheus-url"),
+        (["run", "--help"], "--webhook-port"),
+    ],
+)
+def test_version_and_help_load_no_heavy_module(words: list[str], printed: str) -> None:
+    shown, loaded = _loaded_by("main", *words)
+    assert printed in shown
+    assert loaded == []
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["st"], "status\t"),
+        (["explain", ""], "node\t"),
+        (["cordon", "--"], "--drain\t"),
+        (["status", "-o", ""], "json"),
+    ],
+)
+def test_completion_loads_no_heavy_module(words: list[str], printed: str) -> None:
+    shown, loaded = _loaded_by("complete", *words)
+    assert any(line.startswith(printed) for line in shown.splitlines())
+    assert loaded == []
+
+
+def test_a_candidate_with_its_description_is_one_line() -> None:
+    """A second line would be offered as a candidate."""
+    shown, _ = _loaded_by("complete", "run", "--")
+    assert {line[:2] for line in shown.splitlines()} == {"--", ":4"}
+
+
+def test_a_wrong_name_is_refused_with_the_next_one() -> None:
+    argv = [sys.executable, "-m", "spillway", "sttus", "--watch"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "Did you mean 'status'?" in done.stderr
+
+
+def test_a_command_runs_also_after_two_dashes() -> None:
+    argv = [sys.executable, "-m", "spillway", "--", "version"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == __version__
+
+
+def test_the_listing_names_every_command_with_its_help() -> None:
+    runner = CliRunner()
+    assert runner.invoke(listing(), ["--help"]).output == runner.invoke(application(), ["--help"]).output
 
 
 def test_commands() -> None:
