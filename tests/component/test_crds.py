@@ -242,7 +242,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "nothing but schedules, without any": (
         workload(scaling={"scheduleOnly": True, "minReplicas": 2}),
         "spec.workloads[0].scaling.scheduleOnly",
-        "goes with schedules and with minReplicas",
+        "needs schedules, and minReplicas",
     ),
     "nothing but schedules, and a forecast": (
         workload(scaling={"scheduleOnly": True, "minReplicas": 2, "schedules": [EVENING], "forecast": {}}),
@@ -433,7 +433,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a selector of elastic nodes whose key is no label": (
         policy(tiers={"elastic": {"nodeSelector": {"matchLabels": {"my pool": "a"}}}}),
         "spec.tiers.elastic.nodeSelector.matchLabels",
-        "must have keys of an optional DNS name with a slash",
+        "must have keys of an optional prefix (a DNS subdomain and a slash)",
     ),
     "a selector of a pool whose key is no label": (
         budget(nodeSelector={"matchLabels": {"-bad-": "a"}}),

@@ -48,8 +48,8 @@ _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 KEY_EXPRESSION = f"^({_DNS_LABEL}([.]{_DNS_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$"
 """The key of a label, an annotation or a taint."""
 KEY_FORM = (
-    "an optional DNS name with a slash and then at most 63 letters, digits, '-', '_' and '.', "
-    "with a letter or a digit at both ends, for example example.com/name"
+    "an optional prefix (a DNS subdomain and a slash) and a name of at most 63 letters, digits, '-', '_' and '.' "
+    "that begins and ends with a letter or a digit, for example example.com/name"
 )
 """The same in words."""
 KEY_LENGTH_MAX = 317
@@ -57,7 +57,7 @@ LABEL_VALUE_EXPRESSION = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 _KEY = re.compile(KEY_EXPRESSION, re.ASCII)
 _LABEL_VALUE = re.compile(LABEL_VALUE_EXPRESSION, re.ASCII)
 _LABEL_VALUE_FORM = (
-    "at most 63 letters, digits, '-', '_' and '.', with a letter or a digit at both ends, for example elastic-1"
+    "at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or a digit, for example elastic-1"
 )
 
 
@@ -268,5 +268,5 @@ class Status(Model):
     """The metadata.generation that this status describes; smaller than metadata.generation until the operator has
     processed the latest spec."""
     conditions: Conditions = ()
-    """Ready says whether the spec is in force; NotImplemented lists fields that are set and have no effect in
-    combination with the others; Degraded, ForeignWriter and others are True while an exceptional state lasts."""
+    """Ready says whether the spec is in force. NotImplemented lists fields that are set and have no effect in
+    combination with the others. Most other conditions are True only while an exceptional situation lasts."""

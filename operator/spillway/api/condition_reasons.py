@@ -49,7 +49,7 @@ _PROMETHEUS: Final[Mapping[str, str]] = {
     "QueryTimedOut": "Prometheus did not answer a query within 30 seconds.",
     "QueryFailed": "Prometheus answered a query with a server error.",
     "AnswerTooLarge": "The answer to a query is too large to be read.",
-    "InvalidDemand": "The values of a query are not a number of replicas.",
+    "InvalidDemand": "The values of a query cannot be a number of replicas, for example because they are negative.",
     "NoPrometheus": "The operator has no Prometheus (`--prometheus-url`, in the chart `prometheus.url`).",
 }
 
@@ -64,7 +64,7 @@ def _prometheus(*extra: ReasonMeaning) -> Sequence[ReasonMeaning]:
 def _limits(suffix: str, meaning: str) -> Sequence[ReasonMeaning]:
     return (
         *(_true(f"{name[0].upper()}{name[1:]}{suffix}", f"`limits.{name}` {meaning}.") for name in _LIMITS),
-        _false("WithinLimits", "This applies to no limit any more."),
+        _false("WithinLimits", "This is the case for none of the limits any more."),
     )
 
 
@@ -79,31 +79,35 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true("Recommending", "ElasticPolicy: the policy is in force, in mode Recommend."),
             _true("NoWorkloads", "ElasticPolicy: it is in force and selects no workload that has pods."),
             _true("InForce", "VirtualNodeBudget: it is in force."),
-            _true("Balancing", "ZonalBalance: scale-downs keep the zones of its workloads even."),
+            _true("Balancing", "ZonalBalance: it is in force."),
             _false(
                 "NoZones",
-                "ZonalBalance: there are physical nodes and none has the label of `zoneKey`, so new pods get no "
-                "spread over zones.",
+                "ZonalBalance: no physical node has the label `zoneKey`, so new pods get no topology spread "
+                "constraint.",
             ),
-            _false("Conflict", "An older resource of the kind selects the same workloads or nodes, and keeps them."),
+            _false(
+                "Conflict",
+                "An older resource of the same kind selects the same workloads or nodes, and only the older one counts "
+                "for them.",
+            ),
             _false("TierConflict", "ElasticPolicy: the elastic tier and a VirtualNodeBudget select the same nodes."),
             _false("BudgetNotFound", "ElasticPolicy: it lists a VirtualNodeBudget that does not exist (yet)."),
             _false(
                 "Invalid",
-                "The resource is not understood; the message names the fields. The version before it stays in force, "
-                "or nothing if there was none.",
+                "Fields of the resource are not valid; the message names them. The last valid version stays in force, "
+                "if there was one.",
             ),
         ),
     ),
     ConditionMeaning(
         "Reconciling",
         ALL,
-        "For kstatus: the object waits for something, and no change of its spec is needed.",
+        "For kstatus: the object waits for something, and its spec need not be changed.",
         (
             _true("BudgetNotFound", "ElasticPolicy: it waits for a VirtualNodeBudget to be created."),
-            _true("Closing", "VirtualNodeBudget: the nodes of the pool are being closed."),
-            _true("Opening", "VirtualNodeBudget: the nodes of the pool are being opened."),
-            _false("Resolved", "The object waits for nothing any more."),
+            _true("Closing", "VirtualNodeBudget: the nodes of the pool are being made unschedulable."),
+            _true("Opening", "VirtualNodeBudget: the nodes of the pool are being made schedulable again."),
+            _false("Resolved", "The object does not wait any more."),
         ),
     ),
     ConditionMeaning(
@@ -120,17 +124,17 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "Degraded",
         ALL,
-        "The operator's data is too old to act on, so the last good state stays.",
+        "The operator's data about the cluster is too old, so Spillway changes nothing.",
         (
-            _true("StaleData", "The operator has received nothing from the API server for too long."),
+            _true("StaleData", "The operator has received nothing from the API server for more than a minute."),
             _false("DataIsFresh", "The data is up to date."),
         ),
     ),
     ConditionMeaning(
         "NotImplemented",
         ALL,
-        "Fields are set that have no effect in combination with other fields, for example a `scaling.target` while no "
-        "class of any policy plans its threshold.",
+        "Fields are set that have no effect in combination with the others, for example `scaling.target` where neither "
+        "a forecast nor a threshold of mode Auto uses it.",
         (
             _true("FieldsWithoutBehaviour", "The message names the fields."),
             _false("AllFieldsImplemented", "Every field that is set has an effect."),
@@ -139,7 +143,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "ForeignWriter",
         POLICY,
-        "Another client writes deletion costs on governed pods. These workloads are skipped.",
+        "Another client writes deletion costs on governed pods. Spillway skips the workloads of these pods.",
         (
             _true("DeletionCostNotOurs", "The message names the workloads and pods."),
             _false("NoForeignWriter", "Spillway alone writes deletion costs on the governed pods."),
@@ -148,8 +152,9 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "Learning",
         POLICY,
-        "Workloads of mode Auto have no threshold yet, so all of their replicas stay on physical nodes. If the history "
-        "of some cannot be read, the reason is the most frequent one, and the message counts the workloads by reason.",
+        "Workloads of mode Auto have no threshold yet, so all of their replicas stay on physical nodes. If workloads "
+        "have different reasons, the reason of the condition is the most frequent one, and the message counts the "
+        "workloads by reason.",
         (
             _true("LearningHistory", "They have less than two days of history."),
             *_prometheus(),
@@ -164,15 +169,15 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         (
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
-            _true("NotPrometheus", "The answers are not those of a Prometheus."),
+            _true("NotPrometheus", "Something else than a Prometheus answers at the URL."),
             *_prometheus(
                 _true(
                     "HistoryLost",
-                    "Workloads that were planned before now have less than two days of history. They keep their "
+                    "Workloads that had a planned threshold now have less than two days of history. They keep their "
                     "thresholds.",
                 ),
-                _true("PlanTooSlow", "The plan took too long."),
-                _true("PlanFailed", "The process that plans failed; the log has the error."),
+                _true("PlanTooSlow", "The planning process did not answer in time."),
+                _true("PlanFailed", "The planning process failed; the log has the error."),
             ),
             _false("PlanIsFresh", "The plan is up to date."),
             _false("NoPlan", "There is no plan yet."),
@@ -181,11 +186,11 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "ForecastStale",
         POLICY,
-        "There are no forecasts, or they are too old to be used. Schedules and the present demand count alone.",
+        "There are no forecasts, or they are too old to be used. Only schedules and the present demand count.",
         (
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
-            _true("NotPrometheus", "The answers are not those of a Prometheus."),
+            _true("NotPrometheus", "Something else than a Prometheus answers at the URL."),
             *(reason for reason in _prometheus() if reason.reason in _OF_SERVER),
             _true("ForecastTooSlow", "The forecasting process did not answer in time."),
             _true("ForecastFailed", "The forecasting process failed; the log has the error."),
@@ -200,7 +205,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         (
             *(_true(name, text) for name, text in _PROMETHEUS.items() if name != "NoPrometheus"),
             _true("NoSamples", "Prometheus has had no sample of the demand within the last 15 minutes."),
-            _true("NoRequest", "The replicas request none of the resource whose utilization is the target."),
+            _true("NoRequest", "The replicas have no request of the resource in `scaling.target.metric`."),
             _true("PerReplicaIsZero", "`scaling.target.perReplica` is 0."),
             _false("DemandIsUsable", "The demand of every workload can be forecast."),
         ),
@@ -217,12 +222,16 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "OverTarget",
         POLICY,
-        "The replicas that must stay on owned nodes exceed what `targetUtilization` allows, or find no node.",
+        "The replicas that must stay on fixed nodes need more than `targetUtilization` allows, or some fit on no node.",
         (
-            _true("MinimaExceedTarget", "They are more than the target allows. Lower a `min`, or own more nodes."),
+            _true(
+                "MinimaExceedTarget",
+                "They need more CPU than the target allows. Lower a `threshold.min`, or own more nodes.",
+            ),
             _true(
                 "MinimaFindNoNode",
-                "The sum of all nodes has room for them, but no single node does. Own larger nodes, or lower a `min`.",
+                "All nodes together have room for them, but for some of them no single node has. Own larger nodes, or "
+                "lower a `threshold.min`.",
             ),
             _false("MinimaFit", "They fit."),
         ),
@@ -291,7 +300,11 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         "All of the headroom has a node. Present with `headroom`.",
         (
             _true("Kept", "All of the headroom has a node, or none is needed now."),
-            _true("BuffersIgnored", "The same, with balloons, because no node autoscaler acts on CapacityBuffers."),
+            _true(
+                "BuffersIgnored",
+                "As for `Kept`. Placeholder pods hold the headroom, because no node autoscaler acts on "
+                "CapacityBuffers.",
+            ),
             _false("WaitingForNodes", "Some placeholder pods are pending until a node autoscaler adds nodes."),
             _false("Recommended", "The policy is in mode Recommend; the message says how much would be kept."),
             _false("NoElasticTier", "The policy has no elastic tier."),
@@ -310,11 +323,11 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true("Retrying", "The pool has failed and is tried again, with a few pods at a time."),
             _true("NamespacesKeptOut", "It takes no pods of the namespaces in the message: see `Healthy`."),
             _false("NoNodes", "The pool has no node, or none that is ready."),
-            _false("Closing", "The nodes are being closed."),
+            _false("Closing", "The nodes are being made unschedulable."),
             _false("Held", "Every node is unschedulable."),
             _false("Draining", "Every node is unschedulable, and the pods there are being evicted."),
-            _false("Drained", "Every node is unschedulable, and no pod remains that is to be evicted."),
-            _false("Opening", "The nodes are being opened."),
+            _false("Drained", "Every node is unschedulable, and every pod that may be evicted has been."),
+            _false("Opening", "The nodes are being made schedulable again."),
             _false("Unhealthy", "The pool has failed: see `Healthy`."),
             _false("OutOfStock", "The provider is out of stock, at least for pods of one namespace: see `InStock`."),
             _false("LimitReached", "A limit is reached: see `AtLimit`."),
@@ -358,36 +371,38 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "OverlayInvalid",
         BUDGET,
-        "The API server takes no pod with the pool's `podOverlay`, so pods go to other pools or to physical nodes.",
+        "The API server refuses pods with the `podOverlay` of the pool, so pods go to other pools or to physical "
+        "nodes.",
         (
             _true("RefusedByAPIServer", "The message names the fields."),
-            _false("Resolved", "The API server takes pods with the overlay."),
+            _false("Resolved", "The API server accepts pods with the overlay."),
         ),
     ),
     ConditionMeaning(
         "PodsRefused",
         BUDGET,
-        "The pool is left out for some workloads. The message names them.",
+        "The pool is not used for some workloads for a while, because pods that were meant for it were not created. "
+        "The message names the workloads.",
         (
-            _true("RefusedByAPIServer", "The API server refuses their pods for the pool."),
-            _true("NotCreated", "Their pods for the pool are not created."),
-            _false("Resolved", "The pool is left out for no workload."),
+            _true("RefusedByAPIServer", "The API server refuses these pods; the message has its answer."),
+            _true("NotCreated", "These pods did not appear after they were admitted; no refusal was seen."),
+            _false("Resolved", "The pool is used for all workloads."),
         ),
     ),
     ConditionMeaning(
         "LoadDataStale",
         BALANCE,
-        "The load of the nodes is not known: no good reading is younger than `load.staleAfter`. Until there is one, "
-        "all nodes and zones count as equal, and no taint of a hot node changes.",
+        "The load of the nodes is not known: no usable reading is younger than `load.staleAfter`. Until there is one, "
+        "all nodes and zones count as equal, no taint of a hot node changes, and no pod is moved to even out load.",
         (
             _true("MetricsUnreachable", "metrics.k8s.io cannot be read; the message has the answer."),
-            _true("PartialLoad", "Fewer than 80 % of the nodes have a value."),
-            _true("OldLoad", "The values were measured longer ago than `load.staleAfter`."),
-            _true("AbsurdLoad", "The values are negative, not numbers, or above 200 %."),
-            _true("NoNodes", "No ready node is selected, or all of them joined in the last two minutes."),
+            _true("PartialLoad", "Fewer than 80 % of the selected ready nodes have a value."),
+            _true("OldLoad", "Too many values are older than `load.staleAfter`."),
+            _true("AbsurdLoad", "Too many values are negative, not a number, or above 200 %."),
+            _true("NoNodes", "No selected node is ready, or all of them joined in the last two minutes."),
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
-            _true("NotPrometheus", "The answers are not those of a Prometheus."),
+            _true("NotPrometheus", "Something else than a Prometheus answers at the URL."),
             *(reason for reason in _prometheus() if reason.reason != "InvalidDemand"),
             _false("LoadIsFresh", "The load is known."),
         ),
@@ -400,9 +415,10 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         (
             _true(
                 "DeschedulerRuns",
-                "Its pods have the labels of one, and may evict pods in every namespace.",
+                "There are pods with the labels of a descheduler whose ServiceAccount may evict pods in every "
+                "namespace.",
             ),
-            _false("NoDescheduler", "None was found."),
+            _false("NoDescheduler", "No other descheduler was found."),
         ),
     ),
 )

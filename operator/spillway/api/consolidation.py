@@ -17,8 +17,8 @@ class Consolidation(Model):
     """Emptying elastic nodes that are little used, by moves of their pods without an eviction."""
 
     mode: Literal["Disabled", "DryRun", "Active"] = "DryRun"
-    """Disabled: no moves are planned. DryRun: they are only reported. Active: nodes are emptied, if the policy is in
-    mode Enforce; in mode Recommend it is the same as DryRun."""
+    """Disabled: no moves are planned. DryRun: moves are planned and reported. Active: nodes are emptied, if the policy
+    is in mode Enforce; in mode Recommend, Active is the same as DryRun."""
     below: Percent = 70
     """A node is emptied only if less than this percentage of its CPU and of its memory is requested, for example 70."""
     max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
@@ -26,11 +26,12 @@ class Consolidation(Model):
     settle: Duration = Duration("1m")
     """How long a workload must not have changed, and a pod must have been ready, before it is moved, for example 1m."""
     node_settle: Duration = Duration("10m")
-    """How long a node must have existed, and no pod must have come to it, before it is emptied, for example 10m."""
+    """How long a node must have existed, and how long ago its last pod must have become ready, before the node is
+    emptied, for example 10m."""
     empty_for: Duration = Duration("30m")
-    """The time for which an emptied node has to stay empty for its moves to be worth it, for example 30m. The other
-    nodes keep room for the requests that are expected within this time, and an emptied node keeps its taint for this
-    time."""
+    """For how long an emptied node must be expected to stay empty, so that the moves are worthwhile, for example 30m.
+    The other nodes keep room for the requests that are expected within this time, and an emptied node keeps its taint
+    for this time."""
 
 
 class ConsolidationStatus(Model):
@@ -43,13 +44,13 @@ class ConsolidationStatus(Model):
     next: _LINES = ()
     """The next moves, 10 at most, for example "shop/web-1: e1 to n4". Where the new pod goes is a prediction."""
     in_progress: Count = 0
-    """Workloads that run an additional replica now, so that a pod can move."""
+    """Workloads that now run an additional replica, so that a pod can be moved."""
     left: _LINES = ()
     """Why nodes that are little used are not emptied: workloads whose pods cannot be moved, and NodePools whose
     disruption budgets allow no further node; 10 at most, for example "Deployment/shop/web: AutoscalerAtMaximum"."""
     moved: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Pods moved since the operator started."""
+    """Pods moved since the present replica of the operator became the leader."""
     moved_last_day: Count = 0
-    """Pods moved in the last 24 hours, or since the present leader began."""
+    """Pods moved in the last 24 hours, or since the present replica of the operator became the leader."""
     emptied: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Nodes emptied since the operator started."""
+    """Nodes emptied since the present replica of the operator became the leader."""

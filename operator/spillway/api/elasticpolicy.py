@@ -118,16 +118,16 @@ class Threshold(Model):
     )
 
     mode: Literal["Auto", "Manual"] = "Auto"
-    """Auto: planned jointly over all workloads that share the physical nodes. Manual: the number in `replicas`. The
-    annotation spillway.dev/threshold on a workload overrides both."""
+    """Auto: the threshold is planned together with those of all other workloads that share the physical nodes. Manual:
+    the threshold is the number in `replicas`. The annotation spillway.dev/threshold on a workload overrides both."""
     replicas: Count | None = None
     """For Manual: the number of replicas, for example 12."""
     min: Count | None = None
-    """Never fewer than this number of replicas."""
+    """The minimum of the threshold, in replicas, for example 2."""
     max: Count | None = None
-    """Never more than this number of replicas."""
+    """The maximum of the threshold, in replicas, for example 50."""
     history: Duration = Duration("14d")
-    """For Auto: how much history of demand is used, at least 2d, for example 14d."""
+    """For Auto: the length of the history of demand that is used, at least 2d, for example 14d."""
     priority: Annotated[int, Field(ge=-100, le=100, json_schema_extra={"format": "int32"})] = 0
     """For Auto: classes of a higher priority get physical room before those of a lower one, for example 10 for services
     that are slower on virtual nodes."""
@@ -137,13 +137,14 @@ class Placement(Model):
     """What may go to virtual nodes, and when."""
 
     virtual: Literal["Never", "Overflow", "Always"] = "Overflow"
-    """Never: Spillway sends none. Overflow: replicas beyond the threshold, and replicas that find no physical room.
-    Always: virtual nodes first, physical nodes when no pool takes the replica."""
+    """Never: Spillway sends no replica to virtual nodes. Overflow: it sends replicas beyond the threshold, and replicas
+    for which no physical node has room. Always: it sends all of them, and uses physical nodes if no pool takes the
+    replica."""
     spill_after: Duration = Duration("60s")
-    """How long a pod for physical nodes waits for room before it may go to virtual nodes, and how long a pod for
-    virtual nodes waits before it is replaced, for example 60s."""
+    """How long a pod waits for room on physical nodes before it may go to virtual nodes; and how long a pod that was
+    sent to virtual nodes waits to be scheduled there before it is replaced; for example 60s."""
     bring_back: bool = True
-    """Replace virtual replicas by physical ones when physical room has been free for long enough."""
+    """Move replicas back from virtual to physical nodes once these have had room for long enough."""
 
 
 _DEFAULT_PLACEMENT: Final = Placement()
@@ -195,8 +196,8 @@ class ElasticPolicySpec(Model):
     )
 
     mode: PolicyMode = PolicyMode.RECOMMEND
-    """Recommend: the policy is planned and reported, and nothing is written on pods, nodes or workloads. Enforce: the
-    policy is enforced."""
+    """Recommend: Spillway reports what it would do, and writes nothing on pods, nodes or workloads. Enforce: Spillway
+    does it."""
     tiers: Tiers = Field(default_factory=Tiers)
     """The nodes, divided into tiers by how they are paid for."""
     workloads: Annotated[
@@ -320,13 +321,13 @@ class ElasticPolicyStatus(Status):
     saving: Saving | None = None
     """The saving; absent without prices."""
     owned_nodes_advised: Count | None = None
-    """The number of fixed nodes with the lowest cost for the observed demand."""
+    """The number of fixed nodes at which the observed demand costs least."""
     thresholds: Annotated[
         tuple[WorkloadThreshold, ...], Field(max_length=64, json_schema_extra=list_map("workload"))
     ] = ()
     """The thresholds of the largest workloads, 64 at most."""
     scaling: Annotated[tuple[WorkloadScaling, ...], Field(max_length=64, json_schema_extra=list_map("workload"))] = ()
-    """The recommended replicas of the workloads with the most, 64 at most."""
+    """The recommended replicas of the 64 workloads that have the most."""
     forecasts: Annotated[
         tuple[WorkloadForecast, ...], Field(max_length=64, json_schema_extra=list_map("workload"))
     ] = ()

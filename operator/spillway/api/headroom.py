@@ -77,12 +77,14 @@ class Headroom(Model):
     min: HeadroomAmount | None = None
     """The minimum, for example {pods: 0}. With `from: Fixed` this is the headroom outside the schedules."""
     max: HeadroomAmount | None = None
-    """The maximum, for example {nodes: 5}. Left out: 1000 placeholder pods, or `maxNodes` of the elastic tier."""
+    """The maximum, for example {nodes: 5}. `maxNodes` of the elastic tier, and 1000 placeholder pods, are limits in any
+    case."""
     unit: HeadroomUnit | None = None
-    """The size of one placeholder pod. Left out: the largest common request of the governed workloads."""
+    """The size of one placeholder pod. Left out: the largest CPU request and the largest memory request that at least
+    x of the governed replicas has."""
     from_: Annotated[Literal["Forecast", "Fixed"], Field(alias="from")] = "Forecast"
-    """Forecast: the capacity that the forecast demand needs before new nodes are ready. Fixed: only `min` and the
-    schedules."""
+    """Forecast: `min`, the schedules, and the capacity that the forecast demand needs before new nodes are ready, of
+    which the highest counts. Fixed: only `min` and the schedules."""
     schedules: Annotated[tuple[HeadroomSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
     """Amounts at recurring times. `max` also bounds them."""
 
@@ -116,6 +118,7 @@ class HeadroomStatus(Model):
     forecast: Count = 0
     """The placeholder pods that the forecast alone would need."""
     held_by: _SHORT = ""
-    """What holds it: Balloons or CapacityBuffer; empty in mode Recommend."""
+    """What holds it: Balloons (placeholder pods of Deployments in the operator's namespace) or CapacityBuffer; empty in
+    mode Recommend."""
     zones: Annotated[tuple[HeadroomZone, ...], Field(max_length=16, json_schema_extra=list_map("zone"))] = ()
     """The headroom of each zone, 16 at most."""

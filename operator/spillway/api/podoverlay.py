@@ -91,11 +91,11 @@ class OverlayEnv(Model):
     value: Annotated[str | None, Field(max_length=4096)] = None
     """Its value on this pool, for example http://collector:4317."""
     landed: bool = False
-    """Only with value. true: every pod of the class has the variable; its value is this one if the pod runs on this
-    pool, however it got there, and empty elsewhere. false: only pods that are sent to this pool when they are created
-    have the variable."""
+    """Only with `value`. true: every pod of the workload class gets the variable, whose value is `value` if the pod
+    runs on this pool, whichever way it came there, and empty elsewhere. false: only pods that are sent to this pool
+    when they are created get the variable."""
     from_landing: Literal["tier", "pool", "zone", "node"] | None = None
-    """Where the pod runs, read when its containers start: its tier, pool, zone or node."""
+    """Take the value from where the pod runs, when its containers start: its tier, pool, zone or node."""
 
 
 class OverlayToleration(Model):
@@ -191,7 +191,7 @@ class CoreDump(Model):
     ] = "core-%h-%p-%t"
     """The file name pattern in that folder, as in core(5): %h is the host name, %p the process ID, %t the time."""
     annotation: MetadataKey | None = None
-    """The provider's annotation that takes folder and name, for example k8s.aliyun.com/eci-core-pattern."""
+    """The provider's annotation for the path and the file name, for example k8s.aliyun.com/eci-core-pattern."""
     volume: Annotated[
         dict[str, Any] | None,
         WithJsonSchema(
@@ -224,8 +224,8 @@ class DnsConfig(Model):
     )
 
     replace: bool = False
-    """true: these name servers instead of the cluster's, for pods whose dnsPolicy is the usual ClusterFirst; they get
-    None. false: in addition to the cluster's."""
+    """true: pods use these name servers instead of those of the cluster; this applies to pods with the dnsPolicy
+    ClusterFirst, which becomes None. false: pods use them in addition to those of the cluster."""
     nameservers: Annotated[tuple[_NameServer, ...], Field(max_length=3, json_schema_extra=atomic_list())] = ()
     """Addresses of name servers, three at most."""
     searches: Annotated[tuple[_Address, ...], Field(max_length=32, json_schema_extra=atomic_list())] = ()
@@ -284,15 +284,16 @@ class PodOverlay(Model):
     )
     """Labels to add."""
     env: Annotated[tuple[OverlayEnv, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
-    """Environment variables to add to every container."""
+    """Environment variables to add to every container, init containers and sidecars included."""
     tolerations: Annotated[tuple[OverlayToleration, ...], Field(max_length=32, json_schema_extra=atomic_list())] = ()
-    """Tolerations that a pod needs on this pool. Left out: one for each taint of the pool's nodes."""
+    """Tolerations to add, which a pod needs to run on this pool. Left out: one for each taint of the pool's nodes."""
     volumes: Annotated[tuple[Volume, ...], Field(max_length=16, json_schema_extra=list_map("name"))] = ()
-    """Volumes to add, for example [{name: agent, emptyDir: {}}]: what the sidecars mount has to be among them."""
+    """Volumes to add, for example [{name: agent, emptyDir: {}}]. Every volume that a sidecar mounts has to be among
+    them."""
     sidecars: Annotated[tuple[Container, ...], Field(max_length=8, json_schema_extra=list_map("name"))] = ()
     """Native sidecars to add: containers as in a pod's initContainers, run with restartPolicy Always."""
     logs: OverlayLogs | None = None
-    """Log shipping by a sidecar."""
+    """Shipping of log files by a sidecar, because DaemonSets do not run on virtual nodes."""
     core_dump: CoreDump | None = None
     """Where core dumps are stored."""
     dns_config: DnsConfig | None = None

@@ -50,7 +50,7 @@ class Forecast(Model):
     """Active: counts for the recommended replicas. Preview: shown in status and metrics only. Disabled: not
     computed."""
     window: Duration = Duration("30m")
-    """How far ahead the highest demand is predicted, for example 30m."""
+    """How far ahead demand is predicted, for example 30m. The highest demand within this time counts."""
     history: Duration = Duration("14d")
     """How much history the prediction uses, for example 14d."""
     startup: Duration = Duration("3m")
@@ -70,7 +70,7 @@ def _scaling_rules() -> dict[str, Any]:
         cel(
             "!has(self.scheduleOnly) || !self.scheduleOnly || (has(self.schedules) && size(self.schedules) > 0"
             " && has(self.minReplicas))",
-            "goes with schedules and with minReplicas, the number outside of them, for example {scheduleOnly: true, "
+            "needs schedules, and minReplicas as the number outside of them, for example {scheduleOnly: true, "
             'minReplicas: 2, schedules: [{name: evening, start: "0 18 * * *", duration: 5h, replicas: 40}]}',
             field=".scheduleOnly",
         ),
@@ -83,9 +83,9 @@ def _scaling_rules() -> dict[str, Any]:
         cel(
             "!has(self.hpa) || self.hpa != 'Managed' || (has(self.scheduleOnly) && self.scheduleOnly)"
             " || (has(self.maxReplicas) && has(self.target) && has(self.target.metric))",
-            "goes with Managed only together with maxReplicas and a target of cpu or memory, or with scheduleOnly, for "
-            "example {hpa: Managed, maxReplicas: 50, target: {metric: cpu, utilization: 60}}; for a query write an HPA "
-            "of your own that reads the external metric",
+            "must not be Managed without either scheduleOnly or both maxReplicas and a target of cpu or memory, for "
+            "example {hpa: Managed, maxReplicas: 50, target: {metric: cpu, utilization: 60}}; for a query, create an "
+            "HPA of your own that reads the external metric",
             field=".hpa",
         ),
         cel(
@@ -107,7 +107,7 @@ class Scaling(Model):
     schedules: Annotated[tuple[ReplicaSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
     """Numbers of replicas at recurring times."""
     forecast: Forecast | None = None
-    """Prediction of demand."""
+    """Prediction of demand, so that replicas are ready before they are needed."""
     min_replicas: Count | None = None
     """The minimum of the recommended number; the HorizontalPodAutoscaler's own minimum applies as well. With
     `scheduleOnly`, the exact number outside of all schedules."""
@@ -117,13 +117,14 @@ class Scaling(Model):
     """For services that need an exact number of replicas: the recommended number is exactly that of the schedules, and
     `minReplicas` outside of them. No forecast counts, and with `hpa: Managed` nothing else scales the workload."""
     max_scalings_per_hour: Annotated[int, Field(ge=1, le=60, json_schema_extra={"format": "int32"})] | None = None
-    """For services that suffer from each scaling, such as consumers of Kafka: how often the recommended number may
-    change within any hour, 1 to 60. Each step up then covers the highest number that is expected until the next step
-    is possible. Left out: no limit."""
+    """For services that each scaling disturbs, such as consumers of Kafka: how often the recommended number may change
+    within any hour, 1 to 60. Each step up then covers the highest number that is expected until the next step is
+    possible. Left out: no limit."""
     hpa: Annotated[Literal["Feed", "Managed"], Field(json_schema_extra={NO_SERVER_DEFAULT: True})] = "Feed"
-    """Feed: the recommended number is served as a metric to a HorizontalPodAutoscaler or to KEDA. Managed: Spillway
-    also creates a HorizontalPodAutoscaler on the target's resource. Its minReplicas is the recommended number, at
-    least 1. Spillway never changes a HorizontalPodAutoscaler that it did not create."""
+    """Feed: Spillway serves the recommended number as a metric, for a HorizontalPodAutoscaler of yours or for KEDA.
+    Managed: Spillway also creates a HorizontalPodAutoscaler on the resource of `target`, with the recommended number,
+    at least 1, as its minReplicas. Spillway never changes a HorizontalPodAutoscaler that it did not create. Feed if not
+    given."""
 
     @property
     def forecasts(self) -> bool:

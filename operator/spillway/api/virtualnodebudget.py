@@ -37,7 +37,7 @@ class BudgetLimits(Model):
     """Cost per hour at the current rate, in the currency of `price`, for example "350"."""
     cost_per_month: Money | None = None
     """Cost in a calendar month of `timeZone`, in the currency of `price`, for example "90000". A pod is not sent to the
-    pool if its minimum bill would exceed the limit; running pods continue."""
+    pool if its cost for the minimum billing time would exceed the limit; running pods continue."""
 
 
 class PoolPrice(Model):
@@ -64,7 +64,7 @@ class Failover(Model):
     """When the pool counts as failed, and when it is tried again."""
 
     unhealthy_after: Duration = Duration("60s")
-    """How long its nodes may be NotReady before the pool is held and the next one is used."""
+    """How long none of its nodes may be Ready before the pool counts as failed and the next one is used."""
     start_after: Annotated[
         Duration,
         Field(
@@ -78,15 +78,16 @@ class Failover(Model):
             )
         ),
     ] = Duration("2m")
-    """How long a pod that is bound to a node of the pool may take to start, at least 30s. It is then replaced on the
-    next pool, and counts as a failure of this one. Make it longer than the slowest start of a pod, image pull
-    included."""
+    """How long a pod that is bound to a node of the pool may take to start, at least 30s. After that, the pod is
+    replaced on the next pool, and counts as a failure of this one, unless its own image or configuration is the cause.
+    Make it longer than the slowest start of a pod, image pull included."""
     retry_after: Duration = Duration("5m")
-    """When a failed pool is tried again for the first time; the time doubles with each failure, up to 64 times."""
+    """How long after its first failure the pool is tried again. Each further failure doubles the time, to at most 64
+    times this value."""
 
 
 class StockOutSign(Model):
-    """A sign that the provider is out of stock, in a pod's status or in an Event about the pod."""
+    """A reason or a message that shows that the provider is out of stock."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -141,7 +142,8 @@ class StockOut(Model):
     """What to do when the provider is out of stock for a size: use the next larger size, then the next pool."""
 
     detect: Annotated[tuple[StockOutSign, ...], Field(min_length=1, max_length=16, json_schema_extra=atomic_list())]
-    """Signs of a stock-out; one match is enough."""
+    """What shows that the provider is out of stock, in a pod's status or in an Event about the pod; one match is
+    enough."""
     ladder: Annotated[tuple[PodSpecSize, ...], Field(min_length=1, max_length=8, json_schema_extra=atomic_list())]
     """Sizes to try, smallest first, for example [{cpu: "2", memory: 4Gi}, {cpu: "4", memory: 8Gi}]."""
     annotation: SpecsAnnotation | None = None
@@ -149,7 +151,7 @@ class StockOut(Model):
     next size and all larger ones. Left out: their requests are raised to the next size. In both cases a pod that never
     started is replaced."""
     forget_after: Duration = Duration("30m")
-    """How long after the last step to a larger size the smallest size is tried again, for example 30m."""
+    """How long after the last step to a larger size pods request their own size again, for example 30m."""
 
 
 class VirtualNodeBudgetSpec(Model):
@@ -184,8 +186,8 @@ class VirtualNodeBudgetSpec(Model):
     time_zone: Annotated[str, Field(min_length=1, max_length=64, json_schema_extra={NO_SERVER_DEFAULT: True})] = "UTC"
     """The IANA time zone in which a month starts, for example Asia/Shanghai; UTC if not given."""
     failover: Failover | None = None
-    """When the pool counts as failed; pods that are lost with its nodes are replaced. Left out: a failed pool is
-    skipped by the defaults of this section, and none of its pods is deleted."""
+    """When the pool counts as failed and is skipped. If this section is set, pods that are lost with the pool's nodes
+    are replaced. Left out: the default values of its fields apply, and lost pods are not replaced."""
     stock_out: StockOut | None = None
     """What to do when the provider is out of stock."""
     pod_overlay: PodOverlay | None = None
@@ -233,7 +235,7 @@ class DrainProgress(Model):
     evicted: Count = 0
     """Evicted pods."""
     remaining: Count = 0
-    """Pods that still have to leave, without the spared ones."""
+    """Pods that are still to be evicted; `spared` pods do not count."""
     blocked: Count = 0
     """Of these, pods whose disruption budget does not allow it yet."""
     started: Timestamp | None = None
@@ -250,11 +252,12 @@ class PoolHealth(Model):
     state: Annotated[str, Field(max_length=32)]
     """Healthy, Failed (the pool takes no pods) or Retrying (it takes a few pods until one of them has started)."""
     failures: Count = 0
-    """Failures in a row; forgotten once the pool was healthy for as long as it was held for the last one."""
+    """Failures in a row. It is set to 0 once the pool has been healthy for as long as it was skipped after the last
+    failure."""
     since: Timestamp | None = None
     """When this state was reached."""
     retry_at: Timestamp | None = None
-    """While the pool is failed: when it is tried again if a node is ready."""
+    """For Failed: when the pool is tried again, if a node is ready by then."""
     reason: Annotated[str | None, Field(max_length=64)] = None
     """The cause of the failure: NodesNotReady or PodsNotStarting."""
 
@@ -270,7 +273,7 @@ class NamespaceLadder(Model):
     """The size that pods of one namespace request."""
 
     namespace: Annotated[str, Field(max_length=63)]
-    """The namespace, pods of which had no stock of the sizes before this one."""
+    """The namespace; its pods found no stock of smaller sizes."""
     step: Count = 0
     """The size of `stockOut.ladder`, counted as in `ladderStep`."""
     since: Timestamp | None = None
@@ -283,9 +286,9 @@ class VirtualNodeBudgetStatus(Status):
     nodes: Count | None = None
     """Nodes of the pool."""
     nodes_ready: Count | None = None
-    """Of these, ready."""
+    """Of these, ready nodes."""
     cordoned: Count | None = None
-    """Of these, made unschedulable by this budget's cordon."""
+    """Of these, nodes that the cordon of this budget made unschedulable."""
     drain: DrainProgress | None = None
     """The progress of the drain, while cordon is HoldAndDrain."""
     used: BudgetUse | None = None
@@ -298,21 +301,21 @@ class VirtualNodeBudgetStatus(Status):
     """The size of `stockOut.ladder` that is requested now, counted from 1; 0 is the pod's own request, and the number
     of sizes plus one means that the pool is out of stock. It is the highest of `namespaceLadders`."""
     ladder_since: Timestamp | None = None
-    """When that step was reached; it is reset after `stockOut.forgetAfter`."""
+    """When that step was reached; the step returns to 0 after `stockOut.forgetAfter`."""
     namespace_ladders: Annotated[
         tuple[NamespaceLadder, ...],
         Field(max_length=NAMESPACES_IN_STATUS, json_schema_extra=list_map("namespace")),
     ] = ()
-    """The step of each namespace whose pods had no stock, the highest first. The pods of all other namespaces request
-    the highest step that at least two of these namespaces have reached."""
+    """The step of each namespace whose pods found no stock, the highest first. Pods of all other namespaces request the
+    highest step that at least two of these namespaces have reached."""
     health: PoolHealth | None = None
     """The health of the pool; absent if it has never failed."""
     namespace_health: Annotated[
         tuple[NamespaceHealth, ...],
         Field(max_length=NAMESPACES_IN_STATUS, json_schema_extra=list_map("namespace")),
     ] = ()
-    """Namespaces whose pods failed to start on the pool, one namespace at a time; if pods of several fail together, the
-    whole pool counts as failed. Namespaces whose pods the pool does not take come first."""
+    """The health of the pool for single namespaces whose pods failed to start there. Namespaces whose pods the pool
+    does not take come first. If pods of several namespaces fail, the whole pool counts as failed: see `health`."""
 
 
 class VirtualNodeBudget(Model):
@@ -331,7 +334,7 @@ class VirtualNodeBudget(Model):
         ("Accepting", "string", '.status.conditions[?(@.type=="Accepting")].status', 0, "Whether the pool takes pods"),
         ("Reason", "string", '.status.conditions[?(@.type=="Accepting")].reason', 0, "Why it takes pods, or not"),
         ("Nodes", "integer", ".status.nodes", 0, "Nodes of the pool"),
-        ("Cordoned", "integer", ".status.cordoned", 0, "Nodes that this budget closed"),
+        ("Cordoned", "integer", ".status.cordoned", 0, "Nodes that the cordon made unschedulable"),
         ("Pods", "integer", ".status.used.pods", 0, "Pods on the pool"),
         ("CPU", "string", ".status.used.cpu", 1, "Requested CPU"),
         ("Memory", "string", ".status.used.memory", 1, "Requested memory"),

@@ -39,9 +39,10 @@ class LoadQueries(Model):
     """PromQL queries for the load of every node, as a share of its allocatable amount, by the label `node`."""
 
     cpu: PromQl
-    """Share of the CPU in use, by node, 0 to 1."""
+    """The share of the allocatable CPU that is in use, 0 to 1, one value for each node by the label `node`."""
     memory: PromQl | None = None
-    """Share of the memory in use, by node, 0 to 1. Left out: memory does not count."""
+    """The share of the allocatable memory that is in use, 0 to 1, one value for each node by the label `node`. Left
+    out: memory does not count."""
 
 
 class Load(Model):
@@ -59,13 +60,14 @@ class Load(Model):
     )
 
     source: Literal["MetricsServer", "Prometheus"] = "MetricsServer"
-    """MetricsServer: metrics.k8s.io. Prometheus: the queries."""
+    """MetricsServer: the API metrics.k8s.io. Prometheus: `queries`, from the operator's Prometheus."""
     queries: LoadQueries | None = None
-    """For Prometheus: the queries."""
+    """For Prometheus: the PromQL queries."""
     refresh: Duration = Duration("30s")
     """How often the load is read, for example 30s."""
     stale_after: Duration = Duration("3m")
-    """Older data is ignored: then all zones and nodes count as equal and nothing is moved; for example 3m."""
+    """The age at which a reading of the load is ignored, for example 3m. Without a newer one, all zones and nodes count
+    as equal and no pod is moved."""
     weights: LoadWeights | None = None
     """The weight of each resource; CPU 70 and memory 30 if not given."""
 
@@ -100,8 +102,9 @@ class ZoneSpread(Model):
     """A topology spread constraint over zones, with `maxSkew`, for pods that have none."""
 
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "DoNotSchedule"
-    """DoNotSchedule: a replica stays pending if the zones would differ by more than maxSkew. ScheduleAnyway: even zones
-    are only preferred. The label spillway.dev/zone-spread of a pod template overrides it."""
+    """DoNotSchedule: a replica stays pending if on every node that has room the zones would differ by more than
+    maxSkew. ScheduleAnyway: even zones are only preferred. The label spillway.dev/zone-spread of a pod template
+    overrides this field."""
 
 
 class ZonePreference(Model):
@@ -120,9 +123,9 @@ class HotNodes(Model):
     above: Percent = 80
     """The load in percent above which a node is hot, for example 80."""
     for_: Annotated[Duration, Field(alias="for")] = Duration("5m")
-    """How long the load must stay above it, for example 5m."""
+    """How long the load must stay above `above` before the node is hot, for example 5m."""
     soft_taint: bool = True
-    """Put the taint spillway.dev/hot with the effect PreferNoSchedule on hot nodes until their load is lower again."""
+    """Put the taint spillway.dev/hot, with the effect PreferNoSchedule, on nodes while they are hot."""
 
 
 class LoadClasses(Model):
@@ -132,8 +135,8 @@ class LoadClasses(Model):
     """True: new pods get the label spillway.dev/load-class and a preferred anti-affinity within their class. False: the
     classes are only reported."""
     cpu_ratio: Factor = Factor("0.5")
-    """Cores in use for each GiB in use, as the 95th percentile over days, above which a workload counts as cpu-bound,
-    for example "0.5"."""
+    """The number of cores in use for each GiB of memory in use (95th percentile over days) above which a workload is
+    cpu-bound, for example "0.5"; other workloads are memory-bound."""
     history: Duration = Duration("24h")
     """How long a workload must have been measured before it has a class, for example 24h."""
 
@@ -142,7 +145,7 @@ class Rebalance(Model):
     """Moving running pods to even out load."""
 
     mode: Literal["Disabled", "DryRun", "Active"] = "DryRun"
-    """Disabled: no moves are planned. DryRun: they are only reported. Active: pods are moved."""
+    """Disabled: no moves are planned. DryRun: moves are planned and reported. Active: pods are moved."""
     by: Literal["Surge", "Evict"] = "Surge"
     """Surge: one additional replica is created first, and once it is ready the old one is deleted, so that no replica
     is missing. Evict: pods are evicted through the Eviction API, which respects disruption budgets."""
@@ -159,12 +162,13 @@ class ZonalBalanceSpec(Model):
     """Selects, by their labels, the nodes whose load is read and kept even. Left out or empty: every node. Virtual
     nodes never count for load, hot nodes and moves."""
     match: WorkloadMatch | None = None
-    """Which workloads are kept even. Left out: every workload outside the namespaces kube-* and the operator's own."""
+    """The workloads whose replicas are kept evenly distributed. Left out: every workload outside the namespaces kube-*
+    and the operator's own."""
     zone_key: MetadataKey = "topology.kubernetes.io/zone"
     """The node label whose value is the zone, for example topology.kubernetes.io/zone."""
     max_skew: Annotated[int, Field(ge=1, le=1000, json_schema_extra={"format": "int32"})] = 1
-    """By how many replicas two zones of one workload may differ, at least 1. It applies to scale-downs, to the
-    constraint of `zoneSpread` and to moves."""
+    """How many more replicas of one workload a zone may have than another, at least 1. It applies to scale-downs, to
+    the constraint of `zoneSpread` and to moves."""
     load: Load | None = None
     """Where the real load of nodes is read."""
     target: BalanceTarget | None = None
@@ -239,9 +243,9 @@ class ClassCounts(Model):
     """How many workloads are in each load class."""
 
     cpu_bound: Count = 0
-    """Workloads that use many cores for each GiB."""
+    """Workloads with the load class cpu-bound."""
     memory_bound: Count = 0
-    """Workloads that use few cores for each GiB."""
+    """Workloads with the load class memory-bound."""
     learning: Count = 0
     """Workloads that have not been measured for long enough."""
 
@@ -258,31 +262,31 @@ class Moves(Model):
     ] = ()
     """The first moves of the plan, 10 at most, for example "shop/web-1: n1 (92 % to 71 %) to n4"."""
     in_progress: Count = 0
-    """Workloads that run an additional replica now, so that a pod can move."""
+    """Workloads that now run an additional replica, so that a pod can be moved."""
     left: Annotated[
         tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10, json_schema_extra=atomic_list())
     ] = ()
     """Workloads with pods on busy nodes that are left as they are, 10 at most, and why, for example
     "Deployment/shop/web: AutoscalerAtMaximum"."""
     done: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Completed moves since the operator started."""
+    """Completed moves since the present replica of the operator became the leader."""
     last_day: Count = 0
-    """Completed moves in the last 24 hours, or since the present leader began."""
+    """Completed moves in the last 24 hours, or since the present replica of the operator became the leader."""
 
 
 class ZonalBalanceStatus(Status):
     """The observed state of the balance. Lists are bounded; metrics have the rest."""
 
     workloads: Count | None = None
-    """Workloads that this balance keeps even."""
+    """Workloads that `match` selects."""
     uneven_workloads: Count | None = None
-    """Of these, how many differ between zones by more than maxSkew."""
+    """Of these, workloads whose zones differ by more than `maxSkew` of the spec."""
     max_skew: Count | None = None
-    """The largest difference between two zones of one workload."""
+    """The largest present difference between two zones of one workload, in replicas."""
     zones: Annotated[tuple[ZoneState, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
     """The zones."""
     imbalance_percent: Count | None = None
-    """Percentage points between the most and the least loaded node."""
+    """The difference in load between the most and the least loaded node, in percentage points."""
     hot_nodes: Annotated[
         tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=50, json_schema_extra=atomic_list())
     ] = ()
@@ -308,10 +312,16 @@ class ZonalBalance(Model):
         ("Max-skew", "integer", ".spec.maxSkew", 0, "Allowed difference between zones"),
         ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0, "Whether the spec is in force"),
         ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0, "Why it is in force, or not"),
-        ("Workloads", "integer", ".status.workloads", 0, "Workloads that it keeps even"),
+        ("Workloads", "integer", ".status.workloads", 0, "Workloads that it selects"),
         ("Uneven", "integer", ".status.unevenWorkloads", 0, "Workloads beyond the allowed difference"),
-        ("Imbalance", "integer", ".status.imbalancePercent", 0, "Points between the most and the least loaded node"),
-        ("Moves", "integer", ".status.moves.done", 0, "Pods moved"),
+        (
+            "Imbalance",
+            "integer",
+            ".status.imbalancePercent",
+            0,
+            "Difference in load between nodes, in percentage points",
+        ),
+        ("Moves", "integer", ".status.moves.done", 0, "Completed moves of pods"),
         ("Rebalance", "string", ".spec.rebalance.mode", 1, "Disabled, DryRun or Active"),
     )
 

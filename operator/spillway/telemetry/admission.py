@@ -17,23 +17,24 @@ HOLD_SECONDS: Final = histogram(
 )
 OUTCOMES: Final = counter(
     "spillway_admission_outcomes",
-    "Admission requests, by what was decided; error and let-go were answered with allowed.",
+    "Admission requests, by the webhook and what it decided. The outcomes error and let-go mean that the request was "
+    "allowed unchanged.",
     ("webhook", "outcome"),
 )
 LET_GO: Final = counter(
     "spillway_admission_let_go",
-    "Admission requests that were allowed before their work was done, by reason; the initial deletion costs "
-    "decide then.",
+    "Admission requests that were allowed before Spillway had finished its work on them, by the webhook and the "
+    "reason.",
     ("webhook", "reason"),
 )
 ERRORS: Final = counter(
     "spillway_admission_errors",
-    "Exceptions in an admission handler; each was answered with allowed.",
+    "Exceptions in an admission handler. The request was allowed unchanged.",
     ("webhook",),
 )
 REFUSED_CLIENTS: Final = counter(
     "spillway_admission_refused_clients",
-    "Requests whose client certificate has none of the allowed names.",
+    "Admission requests that were refused because their client certificate has none of the allowed names.",
 )
 CERTIFICATE_EXPIRY: Final = gauge(
     "spillway_serving_certificate_expiry_timestamp_seconds",
@@ -41,7 +42,7 @@ CERTIFICATE_EXPIRY: Final = gauge(
 )
 CERTIFICATE_TRUSTED: Final = gauge(
     "spillway_serving_certificate_trusted",
-    "1 where the caBundle of every webhook of a configuration (mutating, validating) trusts the serving certificate of "
-    "this replica, else 0; absent if cert-manager or a mounted file provides the certificate.",
+    "1 if every caBundle of the webhook configuration (mutating or validating) trusts the serving certificate of this "
+    "replica, else 0; absent if cert-manager or a mounted file provides the certificate.",
     ("configuration",),
 )

@@ -7,7 +7,8 @@ from spillway.telemetry.registry import counter
 
 ZONE_LOAD: Final = PrerenderedGauge(
     "spillway_balance_zone_load_ratio",
-    "Mean load of a zone's nodes, as a share of what is allocatable; absent while the load is not known. Leader only.",
+    "Mean load of the nodes of a zone, as a share of their allocatable resources; absent while the load is not known. "
+    "Leader only.",
     ("balance", "zone"),
 )
 IMBALANCE: Final = PrerenderedGauge(
@@ -17,27 +18,30 @@ IMBALANCE: Final = PrerenderedGauge(
 )
 READ_AT: Final = PrerenderedGauge(
     "spillway_balance_load_timestamp_seconds",
-    "Time of the last good reading of the load, in Unix seconds; absent before the first. Leader only.",
+    "Time of the last usable reading of the load, in Unix seconds; absent before the first. Leader only.",
     ("balance",),
 )
-HOT_NODES: Final = PrerenderedGauge("spillway_balance_hot_nodes", "Nodes that are hot. Leader only.", ("balance",))
+HOT_NODES: Final = PrerenderedGauge(
+    "spillway_balance_hot_nodes", "Nodes that are hot, by the rule in hotNodes. Leader only.", ("balance",)
+)
 READINGS: Final = counter(
     "spillway_balance_load_readings",
-    "Readings of the load by outcome: Good, or why the reading does not count, as in the condition LoadDataStale.",
+    "Readings of the load, by outcome: Good, or the reason why the reading is not used, as in the condition "
+    "LoadDataStale.",
     ("balance", "outcome"),
 )
 MOVES_PLANNED: Final = PrerenderedGauge(
-    "spillway_balance_moves_planned", "Moves of pods in the present plan. Leader only.", ("balance",)
+    "spillway_balance_moves_planned", "Moves of pods in the current plan. Leader only.", ("balance",)
 )
 MOVES: Final = counter(
     "spillway_balance_moves",
-    "Moves of pods that were tried, by the answer: evicted, blocked by a disruption budget, or gone; by surge: moved, "
-    "or why not.",
+    "Attempts to move a pod, by result. With by: Evict: evicted, blocked (by a disruption budget) or gone. With by: "
+    "Surge: moved, or the reason why not.",
     ("balance", "result"),
 )
 CLASSES: Final = PrerenderedGauge(
     "spillway_balance_class_workloads",
-    "Workloads in each load class (cpu-bound, memory-bound), or learning. Leader only.",
+    "Workloads by load class: cpu-bound, memory-bound, or learning (not measured for long enough). Leader only.",
     ("balance", "class"),
 )
 MOVES_LAST_DAY: Final = PrerenderedGauge(
@@ -51,5 +55,8 @@ MOVES_LEFT: Final = PrerenderedGauge(
     ("balance", "reason"),
 )
 MOVES_WITHOUT_EFFECT: Final = counter(
-    "spillway_balance_moves_without_effect", "How often moves did not lower the imbalance.", ("balance",)
+    "spillway_balance_moves_without_effect",
+    "How often moves did not lower the imbalance of nodes, or did not make the zones of a workload more even. Further "
+    "moves then wait.",
+    ("balance",),
 )

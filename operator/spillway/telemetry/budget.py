@@ -13,12 +13,14 @@ from spillway.domain.budget.limits import LimitUse
 from spillway.domain.model.usage import Usage
 from spillway.telemetry.registry import counter, gauge
 
-PODS: Final = gauge("spillway_pool_pods", "Pods on a pool, as its limits count them. Leader only.", ("pool",))
+PODS: Final = gauge("spillway_pool_pods", "Pods on a pool, counted as for its limits. Leader only.", ("pool",))
 REQUESTED_CORES: Final = gauge(
-    "spillway_pool_requested_cores", "Cores that these pods request. Leader only.", ("pool",)
+    "spillway_pool_requested_cores", "Cores that the pods on a pool request. Leader only.", ("pool",)
 )
 REQUESTED_MEMORY: Final = gauge(
-    "spillway_pool_requested_memory_bytes", "Memory that these pods request, in bytes. Leader only.", ("pool",)
+    "spillway_pool_requested_memory_bytes",
+    "Memory that the pods on a pool request, in bytes. Leader only.",
+    ("pool",),
 )
 LIMIT_PODS: Final = gauge("spillway_pool_limit_pods", "limits.pods, where it is set. Leader only.", ("pool",))
 LIMIT_CORES: Final = gauge("spillway_pool_limit_cores", "limits.cpu, where it is set. Leader only.", ("pool",))
@@ -33,8 +35,8 @@ LIMIT_COST_PER_MONTH: Final = gauge(
 )
 LIMIT_USED: Final = gauge(
     "spillway_pool_limit_used_ratio",
-    "The used share of each limit that is set, by its name (pods, cpu, memory, costPerHour, costPerMonth); 1 is all "
-    "of it. Leader only.",
+    "The used share of each limit that is set, by the name of the limit: pods, cpu, memory, costPerHour or "
+    "costPerMonth; 1 means that the limit is reached. Leader only.",
     ("pool", "limit"),
 )
 COST_PER_HOUR: Final = gauge(
@@ -49,13 +51,14 @@ COST_THIS_MONTH: Final = gauge(
 )
 CONSUMED_CPU_SECONDS: Final = counter(
     "spillway_consumed_cpu_seconds",
-    "Requested cores times the seconds for which pods ran with them. The 200 workloads that use most have series "
-    "of their own, the others share workload=other. Leader only.",
+    "CPU consumption of workloads: requested cores times the seconds for which their pods ran. The 200 workloads that "
+    "use most have series of their own; all others are added up in workload=other. Leader only.",
     ("namespace", "workload", "tier", "pool"),
 )
 CONSUMED_MEMORY_BYTE_SECONDS: Final = counter(
     "spillway_consumed_memory_byte_seconds",
-    "Requested bytes times the seconds for which pods ran with them. Leader only.",
+    "Memory consumption of workloads: requested bytes times the seconds for which their pods ran. The label workload "
+    "is as for CPU. Leader only.",
     ("namespace", "workload", "tier", "pool"),
 )
 CONSUMED_COST: Final = counter(

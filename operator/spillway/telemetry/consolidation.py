@@ -7,7 +7,7 @@ from spillway.telemetry.registry import counter
 
 EMPTYING: Final = PrerenderedGauge(
     "spillway_consolidation_nodes_emptying",
-    "Elastic nodes that are being emptied; in mode DryRun those that would be. Leader only.",
+    "Elastic nodes that are being emptied; in mode DryRun, nodes that would be emptied. Leader only.",
     ("policy",),
 )
 OVER_BUDGET: Final = PrerenderedGauge(
@@ -19,12 +19,13 @@ OVER_BUDGET: Final = PrerenderedGauge(
 EMPTIED: Final = counter("spillway_consolidation_nodes_emptied", "Elastic nodes that moves have emptied.", ("policy",))
 GIVEN_UP: Final = counter(
     "spillway_consolidation_nodes_given_up",
-    "Elastic nodes that were being emptied and are not any more, because a pod of theirs stays or room is needed.",
+    "Elastic nodes whose emptying was given up, because one of their pods cannot be moved or because their room is "
+    "needed.",
     ("policy",),
 )
 MOVES: Final = counter(
     "spillway_consolidation_moves",
-    "Moves of pods off elastic nodes that were tried, by result: moved, or why not.",
+    "Attempts to move a pod off an elastic node, by result: moved, or the reason why not.",
     ("policy", "result"),
 )
 MOVES_LAST_DAY: Final = PrerenderedGauge(

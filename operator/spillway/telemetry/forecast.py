@@ -15,7 +15,7 @@ REFRESHES: Final = counter(
 )
 REFRESH_SECONDS: Final = histogram(
     "spillway_forecast_refresh_seconds",
-    "Time that a refresh took in the forecasting process, history included.",
+    "Duration of a refresh in the forecasting process, including the reading of the history.",
     buckets=(0.5, 1, 2, 5, 10, 20, 60, 120, 300),
 )
 MADE: Final = gauge(
@@ -30,19 +30,20 @@ WORKLOADS: Final = gauge(
 )
 DEMAND: Final = PrerenderedGauge(
     "spillway_forecast_demand_replicas",
-    "The highest demand to provide for from one start-up ahead until the end of the window, in replicas at the target "
-    "load; absent beyond --workload-series.",
+    "The highest demand to provide for, between startup and window from now, in replicas at the target load. Only the "
+    "workloads with the highest demand have a series (--workload-series).",
     WORKLOAD_LABELS,
 )
 PRESENT: Final = PrerenderedGauge(
     "spillway_forecast_present_replicas",
-    "The demand of the last five minutes, in replicas at the target load; absent beyond --workload-series.",
+    "The demand of the last five minutes, in replicas at the target load. Only the workloads with the highest demand "
+    "have a series (--workload-series).",
     WORKLOAD_LABELS,
 )
 PREDICTABLE: Final = PrerenderedGauge(
     "spillway_forecast_predictable",
-    "1 where the demand to provide for comes from a forecast, 0 where it is the present demand with headroom; absent "
-    "beyond --workload-series.",
+    "1 if the demand to provide for comes from a forecast, 0 if it is the present demand with headroom. Only the "
+    "workloads with the highest demand have a series (--workload-series).",
     WORKLOAD_LABELS,
 )
 

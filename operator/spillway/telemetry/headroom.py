@@ -12,12 +12,13 @@ _POLICY_AND_ZONE: Final = ("policy", "zone")
 
 WANTED: Final = gauge(
     "spillway_headroom_pods",
-    "Placeholder pods that a policy needs in a zone (empty: headroom that is not bound to a zone). Leader only.",
+    "Placeholder pods that a policy needs in a zone. The label zone is empty for headroom that is not bound to a zone. "
+    "Leader only.",
     _POLICY_AND_ZONE,
 )
 READY: Final = gauge(
     "spillway_headroom_ready_pods",
-    "Of spillway_headroom_pods, those that have a node. Leader only.",
+    "Placeholder pods of spillway_headroom_pods that have a node. Leader only.",
     _POLICY_AND_ZONE,
 )
 FORECAST: Final = gauge(
@@ -27,7 +28,7 @@ FORECAST: Final = gauge(
 )
 MOVED: Final = counter(
     "spillway_headroom_nodes_emptied",
-    "Nodes whose balloons were deleted, so that a node autoscaler can remove the nodes.",
+    "Nodes whose placeholder pods were deleted, so that a node autoscaler can remove the nodes.",
     ("policy",),
 )
 

@@ -9,35 +9,37 @@ from spillway.telemetry.registry import counter, gauge, histogram
 
 DECISIONS: Final = counter(
     "spillway_placement_decisions",
-    "Pods decided at their creation, physical or virtual, and why. Leader only.",
+    "Decisions about new pods, by decision (physical or virtual) and reason. Leader only.",
     ("policy", "decision", "reason"),
 )
 RECOMMENDED: Final = counter(
     "spillway_placement_recommended",
-    "Pods of policies in Recommend: what would have been decided in Enforce.",
+    "The same for policies in mode Recommend: what would have been decided in mode Enforce.",
     ("policy", "decision", "reason"),
 )
 RESERVATIONS: Final = gauge(
     "spillway_placement_reservations",
-    "Reservations of pods that the operator's watch does not show yet.",
+    "Reservations of pods that the operator has placed and has not seen yet.",
 )
 RESERVATIONS_EXPIRED: Final = counter(
     "spillway_placement_reservations_expired",
-    "Reservations of pods that were never created, because another admission step refused them.",
+    "Reservations that expired, because the pod was never created; something else in the API server refused it.",
 )
 REFUSED: Final = counter(
     "spillway_placement_pool_left_out",
-    "How often a pool was left out for a workload because the API server refused its pods there.",
+    "How often a pool stopped being used for a workload for a while, because the API server refused its pods there.",
     ("pool",),
 )
 FORWARDS: Final = counter(
     "spillway_placement_forwards",
-    "Pods that a replica forwarded to the leader: answered, or allowed unchanged because of no-leader, refused, "
-    "timeout, error, or quiet (after several timeouts the leader is not called for a while).",
+    "Requests about new pods that this replica forwarded to the leader, by result: answered, or the reason why the "
+    "request was allowed unchanged: no-leader, refused, timeout, error, or quiet (after several timeouts the leader is "
+    "not called for a while).",
     ("result",),
 )
 BEHIND_SECONDS: Final = histogram(
     "spillway_placement_behind_seconds",
-    "Time that a decision waited because the owner's controller knew more than the operator's watch had shown.",
+    "Time that a decision about a new pod waited, until the operator had seen changes that the controller of its owner "
+    "had already seen.",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5),
 )

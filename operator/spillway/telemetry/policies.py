@@ -15,12 +15,12 @@ from spillway.telemetry.registry import gauge
 PODS: Final = gauge(
     "spillway_policy_pods", "Governed pods, by the tier of their node. Leader only.", ("policy", "tier")
 )
-NODES: Final = gauge(
-    "spillway_policy_nodes", "Nodes as the policy sees them, by tier. Leader only.", ("policy", "tier")
-)
+NODES: Final = gauge("spillway_policy_nodes", "Nodes by their tier in the policy. Leader only.", ("policy", "tier"))
 WORKLOADS: Final = gauge("spillway_policy_workloads", "Governed workloads. Leader only.", ("policy",))
 CONDITIONS: Final = gauge(
-    "spillway_condition", "1 where the condition of a resource holds, else 0. Leader only.", ("kind", "name", "type")
+    "spillway_condition",
+    "1 if the condition of a resource has the status True, else 0. Leader only.",
+    ("kind", "name", "type"),
 )
 
 

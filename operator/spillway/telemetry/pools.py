@@ -6,18 +6,18 @@ from spillway.telemetry.registry import counter, gauge
 
 TAKES: Final = gauge(
     "spillway_pool_takes",
-    "1 where a pool takes pods; the reason is Open, Held, Unhealthy, OutOfStock, NoNodes (none, or none that is ready) "
-    "or Retrying. Leader only.",
+    "1 if a pool takes pods, else 0; limits do not count. The reason is Open, Held (every node is unschedulable), "
+    "Unhealthy, OutOfStock, NoNodes (none, or none that is ready) or Retrying. Leader only.",
     ("pool", "reason"),
 )
 FAILURES: Final = counter(
     "spillway_pool_failures",
-    "How often a pool counted as failed, and why: NodesNotReady or PodsNotStarting.",
+    "How often a pool has failed, by reason: NodesNotReady or PodsNotStarting.",
     ("pool", "reason"),
 )
 LADDER_STEP: Final = gauge(
     "spillway_pool_ladder_step",
-    "The highest step of the ladder that pods of a namespace request; 0 is the pod's own request. Leader only.",
+    "The highest step of stockOut.ladder that pods of any namespace request; 0 is the pod's own request. Leader only.",
     ("pool",),
 )
 KEPT_OUT: Final = gauge(
@@ -28,17 +28,18 @@ KEPT_OUT: Final = gauge(
 STOCK_OUTS: Final = counter("spillway_pool_stock_outs", "Pods whose provider reported a stock-out.", ("pool",))
 REPLACED: Final = counter(
     "spillway_failover_pods",
-    "Pods that were replaced, by reason: lost with their node (NodeDown), or never started (StockOut, PoolsClosed, "
-    "NotStarted, OverLimit, Unschedulable if no node took them, PoolsWithdrawn, without a pool, if no policy sends "
-    "them to their pools any more).",
+    "Pods that were replaced, by reason. NodeDown: they were lost with their node. All others never started: StockOut, "
+    "PoolsClosed (no pool to which they may go takes pods any more), NotStarted, OverLimit, Unschedulable (no node "
+    "took them), or PoolsWithdrawn (no policy sends them to their pools any more; the label pool is empty).",
     ("pool", "reason"),
 )
 RECOMMENDED: Final = counter(
     "spillway_failover_recommended",
-    "Pods that would have been replaced, had the policy been in Enforce.",
+    "Pods that would have been replaced in mode Enforce.",
     ("policy", "reason"),
 )
 SUSPENDED: Final = gauge(
     "spillway_failover_suspended",
-    "1 while no pod is deleted because 55 % or more of the nodes outside the pools are not ready either.",
+    "1 while nodes of a pool are not ready and no pod is deleted for it, because 55 % or more of all other nodes are "
+    "not ready either.",
 )

@@ -11,33 +11,34 @@ PLANNED_VICTIMS: Final = counter(
 )
 VICTIMS: Final = counter(
     "spillway_scale_down_victims",
-    "Pods that were deleted in planned scale-downs, by whether the plan had named them. In Recommend this shows "
-    "how often Kubernetes alone chooses the pods of the plan. Leader only.",
+    "Pods that were deleted in planned scale-downs, by whether the plan had named them. In mode Recommend, this shows "
+    "how often Kubernetes without Spillway deletes the planned pods. Leader only.",
     ("policy", "as_planned"),
 )
 SCALE_DOWN_WRITES: Final = counter(
     "spillway_scale_down_cost_writes",
-    "Deletion costs written while a scale-down was held, by result.",
+    "Deletion costs that were written while a scale-down waited for them, by result.",
     ("result",),
 )
 SETTLE_SECONDS: Final = histogram(
     "spillway_scale_down_settle_seconds",
-    "Time waited for the ReplicaSet controller's cache after the operator's watch had shown the costs.",
+    "Time that a scale-down waited for the cache of the ReplicaSet controller, after the operator had seen the written "
+    "deletion costs.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0),
 )
 WATCH_LAG_SECONDS: Final = histogram(
     "spillway_scale_down_watch_lag_seconds",
-    "Time from the answer to a cost write until the operator's watch showed it.",
+    "Time from the answer to the write of a deletion cost until the operator's watch showed the change.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
 )
 UPKEEP_WRITES: Final = counter(
     "spillway_upkeep_writes",
-    "Pods written by the upkeep of deletion costs: repair (marks or the cost were missing) or order (the next "
-    "victims).",
+    "Pods whose deletion cost was written outside of scale-downs, by reason: repair (the cost or Spillway's "
+    "annotations were missing) or order (the pods are the next victims).",
     ("reason",),
 )
 UPKEEP_PLANNED: Final = counter(
     "spillway_upkeep_recommended",
-    "Pods that the upkeep would have written, had the policy been in Enforce.",
+    "Pods whose deletion cost would have been written outside of scale-downs in mode Enforce.",
     ("policy",),
 )

@@ -14,14 +14,14 @@ from spillway.telemetry.registry import counter, gauge
 
 RECOMMENDED: Final = PrerenderedGauge(
     "spillway_scaling_recommended_replicas",
-    "Recommended replicas of a workload: the highest of its schedules and of its forecast demand, within the bounds of "
-    "its autoscaler. Leader only; absent beyond --workload-series.",
+    "Recommended replicas of a workload: the highest of its schedules and its forecast, within the bounds of its "
+    "autoscaler. Leader only. Only the workloads with the most replicas have a series (--workload-series).",
     WORKLOAD_LABELS,
 )
 FORECAST: Final = PrerenderedGauge(
     "spillway_scaling_forecast_replicas",
-    "Replicas that the forecast alone needs, also in mode Preview; absent without a forecast, and beyond "
-    "--workload-series.",
+    "Replicas that the forecast alone would give, also in mode Preview; absent without a forecast. Only the workloads "
+    "with the most replicas have a series (--workload-series).",
     WORKLOAD_LABELS,
 )
 WORKLOADS: Final = gauge(
@@ -38,9 +38,9 @@ REQUESTS: Final = counter(
 )
 ANSWERS: Final = counter(
     "spillway_external_metrics_answers",
-    "Answers with recommended replicas, by source: leader (this replica is the leader), asked (an answer of the "
-    "leader, at most a few seconds old), kept (an older answer of the leader), alone (the schedules and "
-    "the present replicas).",
+    "Answers with recommended replicas, by their source: leader (this replica is the leader), asked (an answer of the "
+    "leader that is at most a few seconds old), kept (an older answer of the leader), or alone (this replica, from the "
+    "schedules and the present replicas).",
     ("source",),
 )
 

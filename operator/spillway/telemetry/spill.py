@@ -6,18 +6,18 @@ from spillway.telemetry.registry import counter, gauge
 
 SPILLS: Final = counter(
     "spillway_spills",
-    "Pods that found no physical room and were allowed onto virtual nodes, by pool and by how: patched "
+    "Pods that found no room on physical nodes and were allowed to go to virtual nodes, by pool and by how: patched "
     "(tolerations were added) or replaced.",
     ("policy", "pool", "how"),
 )
 RECALLS: Final = counter(
     "spillway_spill_recalls",
-    "Pods that no virtual pool took and that were replaced by physical ones.",
+    "Pods that no node of their virtual pools took and that were replaced by pods for physical nodes.",
     ("policy",),
 )
 KEPT: Final = counter(
     "spillway_spill_kept",
-    "Waiting pods that were due to spill and did not, by reason; counted once for each pod and reason.",
+    "Pods that waited for spillAfter and did not go to virtual nodes, by reason. Each pod counts once for each reason.",
     ("policy", "reason"),
 )
 RECOMMENDED: Final = counter(
@@ -27,13 +27,13 @@ RECOMMENDED: Final = counter(
 )
 BRING_BACKS: Final = counter(
     "spillway_bring_backs",
-    "Surges that ended, by outcome: BroughtBack (one replica less on virtual nodes), or why not (NoRoom, "
-    "NotReady, NoGain, Overtaken, Withdrawn, Forgotten).",
+    "Attempts to bring a replica back that ended, by outcome: BroughtBack, or the reason why not: NoRoom, NotReady, "
+    "NoGain, Refused, Overtaken, Withdrawn or Forgotten.",
     ("policy", "outcome"),
 )
 BRING_BACKS_RECOMMENDED: Final = counter(
     "spillway_bring_backs_recommended",
-    "Replicas that would have been brought back, had the policy been in Enforce.",
+    "Replicas that would have been brought back in mode Enforce.",
     ("policy",),
 )
 BRING_BACK_LEFT: Final = gauge(

@@ -6,12 +6,12 @@ from spillway.telemetry.registry import counter, gauge
 
 SURGES: Final = counter(
     "spillway_surges",
-    "Surges for the move of a pod that ended, by purpose (Rebalance, Consolidate) and outcome: Succeeded, or why not "
-    "(NoRoom, NotReady, NoGain, Refused, Overtaken, Withdrawn, Forgotten).",
+    "Surges to move a pod that ended, by purpose (Rebalance or Consolidate) and outcome: Succeeded, or the reason why "
+    "not: NoRoom, NotReady, NoGain, Refused, Overtaken, Withdrawn or Forgotten.",
     ("purpose", "outcome"),
 )
 RUNNING: Final = gauge(
     "spillway_surges_running",
-    "Workloads that run an additional replica so that a pod can move, by purpose. Leader only.",
+    "Workloads that now run an additional replica, so that a pod can be moved, by purpose. Leader only.",
     ("purpose",),
 )

@@ -14,7 +14,7 @@ from spillway.telemetry.registry import counter, gauge, histogram
 PLANS: Final = counter("spillway_threshold_plans", "Plans of the thresholds, by result (made, failed).", ("result",))
 PLAN_SECONDS: Final = histogram(
     "spillway_threshold_plan_seconds",
-    "Time that a plan took, history included, in its own process.",
+    "Duration of a plan in the planning process, including the reading of the history.",
     buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300),
 )
 PLAN_MADE: Final = gauge(
@@ -23,8 +23,9 @@ PLAN_MADE: Final = gauge(
 )
 OWNED_CORES: Final = gauge(
     "spillway_threshold_owned_cores",
-    "Cores of owned nodes: capacity, allowed (capacity times the target), planned (the peak of the plan), excess "
-    "(how much more than allowed must stay there), unplaced (how much of what must stay there finds no single node).",
+    "Cores of fixed nodes, by what: capacity, allowed (capacity times the target), planned (in use at the peak of the "
+    "plan), excess (what must stay on fixed nodes beyond allowed) or unplaced (what must stay on fixed nodes and fits "
+    "on no single one).",
     ("what",),
 )
 SAVING: Final = gauge(
@@ -35,7 +36,7 @@ SAVING: Final = gauge(
 )
 ADVISED: Final = gauge(
     "spillway_policy_owned_nodes_advised",
-    "The number of fixed nodes with the lowest cost for the observed demand.",
+    "The number of fixed nodes at which the observed demand costs least.",
     ("policy",),
 )
 LEARNING: Final = gauge(
@@ -50,20 +51,20 @@ UNUSABLE: Final = gauge(
 )
 WORKLOAD_REPLICAS: Final = PrerenderedGauge(
     "spillway_workload_replicas",
-    "Replicas that a governed workload requests, without those that the API server refuses; the history from which "
+    "Replicas that a governed workload wants, without those that the API server refuses. It is the history from which "
     "thresholds are planned. Leader only. All workloads of mode Auto have a series; of the others, only the largest "
     "(--workload-series).",
     WORKLOAD_LABELS,
 )
 THRESHOLD: Final = PrerenderedGauge(
     "spillway_workload_threshold",
-    "Replicas that are kept on physical nodes, with the reason; absent if all replicas are, and beyond "
-    "--workload-series.",
+    "Threshold of a workload, with its reason: the replicas that are kept on physical nodes; absent if all replicas "
+    "are kept there. Only the largest workloads have a series (--workload-series).",
     (*WORKLOAD_LABELS, "reason"),
 )
 CONFIDENCE: Final = PrerenderedGauge(
     "spillway_workload_threshold_confidence_ratio",
-    "The confidence of the plan in its demand, from 0 to 1.",
+    "The confidence in the demand that the plan assumes for a workload, from 0 to 1.",
     WORKLOAD_LABELS,
 )
 WORKLOAD_SAVING: Final = PrerenderedGauge(

@@ -21,8 +21,8 @@ POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 """Annotation on a pod: Kubernetes' own deletion cost. Of the ready pods of a ReplicaSet the lowest is deleted first."""
 
 COST_WRITTEN: Final = "spillway.dev/deletion-cost"
-"""Annotation on a pod: the deletion cost that Spillway wrote last. If the other one differs, another client wrote it
-later."""
+"""Annotation on a pod: the deletion cost that Spillway wrote last. If `controller.kubernetes.io/pod-deletion-cost`
+has another value, another client wrote that one later."""
 
 TIER: Final = "spillway.dev/tier"
 """Annotation on a pod: the tier of its node, `fixed`, `elastic` or `virtual`."""
@@ -44,23 +44,24 @@ POOLS: Final = "spillway.dev/pools"
 """Annotation on a pod: the VirtualNodeBudgets whose pools may take it, in order of preference, separated by commas."""
 
 RESERVATION: Final = "spillway.dev/reservation"
-"""Annotation on a pod: the token of its reservation, which counts until the operator's watch shows the pod. It also
-proves that Spillway wrote `spillway.dev/pools`."""
+"""Annotation on a pod: the identifier of the reservation that counts against the limits of the pool until the operator
+has seen the pod. It also proves that Spillway wrote `spillway.dev/pools`."""
 
 SIZE: Final = "spillway.dev/size"
-"""Annotation on a pod: the size requested from the provider if it is larger than the pod's requests, as
-`4000m-8589934592`: thousandths of a core, and bytes of memory. After it is the proof that Spillway wrote it."""
+"""Annotation on a pod: the size requested from the provider if it is larger than the pod's requests, for example
+`4000m-8589934592` for 4,000 millicores and 8 GiB in bytes, and after it a signature that proves that Spillway wrote
+it."""
 
 THRESHOLD: Final = "spillway.dev/threshold"
 """Annotation that users set on a workload: how many replicas to keep on physical nodes; it overrides the plan."""
 
 SURGE: Final = "spillway.dev/surge"
-"""Annotation on a ReplicaSet or ReplicationController: it runs one additional replica, so that another can be brought
-back from virtual nodes or moved. The value is the state before that, its time, which pod is moved for whom, and the
-proof that Spillway wrote it."""
+"""Annotation on a ReplicaSet or ReplicationController: it runs one additional replica, so that another one can be
+brought back from virtual nodes or moved. The value has the number of replicas before, the start time, the pod that is
+moved and the resource for which it is moved, and a signature that proves that Spillway wrote it."""
 
 APPLIED: Final = "spillway.dev/applied"
-"""Annotation on a HorizontalPodAutoscaler, and on an object that holds headroom: the digest of the spec that Spillway
+"""Annotation on a HorizontalPodAutoscaler, and on an object that holds headroom: a hash of the spec that Spillway
 applied last."""
 
 HEADROOM: Final = "spillway.dev/headroom"
@@ -94,16 +95,16 @@ ZONE_SPREAD: Final = "spillway.dev/zone-spread"
 ZonalBalance."""
 
 LOAD_CLASS: Final = "spillway.dev/load-class"
-"""Label on a pod: `cpu-bound` or `memory-bound`, by what its workload uses most, as found when the pod was created. One
-that users set on a pod template counts instead."""
+"""Label on a pod: the load class of its workload when the pod was created, `cpu-bound` or `memory-bound`. If users set
+the label on a pod template, their value is used."""
 
 HOT_TAINT: Final = "spillway.dev/hot"
-"""Taint on a node: keeps new pods off a busy node while others have room, with the effect PreferNoSchedule. The value
-is the ZonalBalance."""
+"""Taint on a node: makes new pods prefer other nodes to this busy one, with the effect PreferNoSchedule. The value is
+the ZonalBalance."""
 
 EMPTYING_TAINT: Final = "spillway.dev/emptying"
-"""Taint on a node: keeps new pods off an elastic node that is being emptied by moves, with the effect PreferNoSchedule.
-The value is the ElasticPolicy."""
+"""Taint on a node: makes new pods prefer other nodes to this elastic node, which is being emptied by moves, with the
+effect PreferNoSchedule. The value is the ElasticPolicy."""
 
 AVOIDED_TAINTS: Final = frozenset({HOT_TAINT, EMPTYING_TAINT})
 """The keys of Spillway's soft taints on nodes from which pods are moved: no move goes there."""
@@ -120,7 +121,7 @@ NODE_POOL_LABEL: Final = "karpenter.sh/nodepool"
 """The label by which Karpenter marks the nodes of a NodePool."""
 
 CORDONED_BY: Final = "spillway.dev/cordoned-by"
-"""Annotation on a node: the VirtualNodeBudget for whose cordon Spillway made the node unschedulable."""
+"""Annotation on a node: the VirtualNodeBudget because of whose cordon Spillway made the node unschedulable."""
 
 LEADER_ADDRESS: Final = "spillway.dev/address"
 """Annotation on a Lease: the `host:port` at which the other replicas reach the leader, written with each renewal."""
