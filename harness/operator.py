@@ -38,7 +38,6 @@ READER: Final = "spillway-reader"
 
 _REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
 """kwok would simulate the pods; the processes take their place."""
-_WEBHOOK_KINDS: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _POLL_SECONDS: Final = 0.05
 _STOP_SECONDS: Final = 20.0
 
@@ -54,23 +53,25 @@ class Installation:
         flags: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         folder: Path | None = None,
-        webhook_timeout_seconds: int | None = None,
     ) -> None:
-        """`webhook_timeout_seconds`: how long the API server waits for an answer, if not as long as the chart says."""
         self.cluster = cluster
         self.namespace = NAMESPACE
         self.webhook_port, self.metrics_api_port, self.keda_port = free_ports(3)
         self.values: Final = self._values(values or {})
         """The chart's values, which lead the API server to the processes."""
         self.chart = Chart.render(self.values, namespace=NAMESPACE)
-        if webhook_timeout_seconds is not None:
-            self._set_webhook_timeout(webhook_timeout_seconds)
         self.folder = folder or Path(tempfile.mkdtemp(prefix="spillway-"))
         self.kubeconfig = self.folder / "kubeconfig"
         self._keep_folder = folder is not None
         self._flags = tuple(flags)
         self._scaling_apis = tuple(self._scaling_flags(values or {}))
-        self._env = {**(env or {}), "PYTHONPATH": str(PROJECT / "operator"), "PYTHONUNBUFFERED": "1"}
+        self._env = {
+            **(env or {}),
+            "PYTHONPATH": str(PROJECT / "operator"),
+            "PYTHONUNBUFFERED": "1",
+            # A process that is killed leaves its temporary files.
+            "TMPDIR": str(self.folder),
+        }
         self.reader_token = ""
         """Of a ServiceAccount that may read `/debug/plans` and `/metrics`; there once the chart is applied."""
         self._processes = Processes(self.folder)
@@ -95,11 +96,6 @@ class Installation:
             yield from ("--external-metrics", f"--external-metrics-port={self.metrics_api_port}")
         if _enabled(values, "kedaScaler"):
             yield from ("--keda-scaler", f"--keda-scaler-port={self.keda_port}")
-
-    def _set_webhook_timeout(self, seconds: int) -> None:
-        for configuration in self.chart.kinds(*_WEBHOOK_KINDS):
-            for webhook in configuration["webhooks"]:
-                webhook["timeoutSeconds"] = seconds
 
     def __enter__(self) -> Self:
         return self

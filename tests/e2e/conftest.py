@@ -8,7 +8,7 @@ import pytest
 from harness import Installation
 from harness.scene import Scene
 from localcluster import Cluster, ClusterApi, ClusterFactory, Options
-from tests.support.e2e import LEASE_SECONDS, WEBHOOK_TIMEOUT_SECONDS, Start, two_replicas
+from tests.support.e2e import LEASE_SECONDS, PATIENT, Start, two_replicas
 from tests.support.stage import OwnedNodes, Stage
 from tests.support.tight import MakeStage, TightStage
 
@@ -44,7 +44,7 @@ def cluster(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
 def installation(cluster: ClusterApi) -> Iterator[Installation]:
     """The chart's objects in the cluster, and the rights of its ServiceAccount; no process runs yet."""
     flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=2"]
-    with Installation(cluster, flags=flags, webhook_timeout_seconds=WEBHOOK_TIMEOUT_SECONDS) as installed:
+    with Installation(cluster, PATIENT, flags=flags) as installed:
         installed.apply()
         yield installed
 
@@ -87,7 +87,7 @@ def elastic(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
 def installed(elastic: Cluster) -> Iterator[Installation]:
     """The chart's objects in that cluster; no process runs yet."""
     flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]
-    with Installation(elastic, flags=flags, webhook_timeout_seconds=WEBHOOK_TIMEOUT_SECONDS) as installation:
+    with Installation(elastic, PATIENT, flags=flags) as installation:
         installation.apply()
         yield installation
 

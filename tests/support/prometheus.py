@@ -128,7 +128,8 @@ class TestPrometheus:
         self._processes.start(self._process)
         deadline = time.monotonic() + _START_SECONDS
         while not self._ready():
-            assert time.monotonic() < deadline, self._processes.log("prometheus").read_text()[-2000:]
+            assert self._processes.pid("prometheus") is not None, f"it ended: {self._log()}"
+            assert time.monotonic() < deadline, self._log()
             time.sleep(0.05)
 
     def end(self) -> None:
@@ -137,6 +138,9 @@ class TestPrometheus:
 
     def close(self) -> None:
         self._processes.close()
+
+    def _log(self) -> str:
+        return self._processes.log("prometheus").read_text()[-4000:]
 
     def _ready(self) -> bool:
         try:
@@ -178,6 +182,9 @@ class TestPrometheus:
         except urllib.error.HTTPError as error:
             with error:
                 raise AssertionError(error.read().decode()[:500]) from error
+        except OSError as error:
+            ended = self._processes.return_code("prometheus")
+            raise AssertionError(f"{error!r}; its return code is {ended}, its log: {self._log()}") from error
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from spillway.admission.server import LetGoError
 
 log: Final = structlog.get_logger(__name__)
 
-FORWARD_SECONDS: Final = 1.4
 TIMEOUTS: Final = 3
 """The number of timeouts in a row, without any answer, after which the leader is not called for a while."""
 QUIET_SECONDS: Final = 2.0
@@ -152,9 +151,9 @@ class Forwarder:
             raise self._lost("quiet")
         replies_before = self._replies()
         try:
-            async with asyncio.timeout(deadline.within(FORWARD_SECONDS) - _SPARE_SECONDS):
+            async with asyncio.timeout(deadline.remaining - _SPARE_SECONDS):
                 line = await self._line_to(address, tls)
-                reply = await line.ask(request, deadline.within(FORWARD_SECONDS) - 2 * _SPARE_SECONDS)
+                reply = await line.ask(request, deadline.remaining - 2 * _SPARE_SECONDS)
         except TimeoutError as error:
             self._note_timeout(replies_before)
             raise self._lost("timeout") from error

@@ -60,7 +60,7 @@ class LetGoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One path of the server. `bound_seconds` holds even if the API server would wait longer."""
+    """One path of the server. `bound_seconds` is the longest time to hold a request at the usual timeout."""
 
     name: str
     path: str

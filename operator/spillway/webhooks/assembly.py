@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from spillway.admission.deadline import Clock
+from spillway.admission.deadline import LONGEST_TIMEOUT_SECONDS, Clock
 from spillway.admission.peers import Forwarder
 from spillway.admission.server import Handler, Webhook
 from spillway.domain.model.records import PodRecord
@@ -44,8 +44,6 @@ from spillway.webhooks.validation import PLACES, ValidationWebhook
 from spillway.webhooks.workloads import Workloads
 
 POD_SECONDS: Final = 1.5
-FORWARDED_SECONDS: Final = 1.3
-"""Shorter than a replica waits for the leader, so that the leader's own reason reaches it."""
 BINDING_SECONDS: Final = 0.5
 REPLICASET_SECONDS: Final = 1.4
 NODE_SECONDS: Final = 0.5
@@ -142,9 +140,9 @@ def build_admission(
         *(Webhook(plural, f"/validate/{plural}", validations[plural], VALIDATION_SECONDS) for plural in PLACES),
     )
     peers = (
-        Webhook("forwarded-pods", pods.FORWARDED, creation.forwarded, FORWARDED_SECONDS),
-        Webhook("forwarded-replicasets", replicasets.FORWARDED, replicaset.forwarded, FORWARDED_SECONDS),
-        Webhook("forwarded-plans", outcomes.FORWARDED, followed.reported, FORWARDED_SECONDS),
+        Webhook("forwarded-pods", pods.FORWARDED, creation.forwarded, LONGEST_TIMEOUT_SECONDS),
+        Webhook("forwarded-replicasets", replicasets.FORWARDED, replicaset.forwarded, LONGEST_TIMEOUT_SECONDS),
+        Webhook("forwarded-plans", outcomes.FORWARDED, followed.reported, LONGEST_TIMEOUT_SECONDS),
     )
 
     def close() -> None:

@@ -10,14 +10,19 @@ from spillway.admission.deadline import Deadline, hold_seconds
         (1.5, "1s", 0.75),
         (1.5, "1.5s", 1.25),
         (1.5, "500ms", 0.25),
-        (1.5, "1m", 1.5),
-        (1.5, "1m2s", 1.5),
+        (1.5, "3s", 2.5),
+        (1.5, "10s", 9.5),
+        (3600.0, "10s", 9.75),
+        (1.5, "30s", 29.5),
+        (1.5, "1m2s", 29.5),
         (1.5, "", 1.5),
         (1.5, "soon", 1.5),
         (1.5, "100ms", 0.05),
     ],
 )
-def test_the_shorter_patience_counts(bound: float, asked: str, expected: float) -> None:
+def test_the_shorter_time_counts_and_a_longer_timeout_extends_the_bound(
+    bound: float, asked: str, expected: float
+) -> None:
     assert hold_seconds(bound, asked) == pytest.approx(expected)
 
 
