@@ -755,7 +755,7 @@ def test_each_dashboard_is_in_a_config_map_that_a_sidecar_finds() -> None:
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"webhook": {"timeoutSeconds": 0}}, "timeoutSeconds"),
         ({"webhook": {"timeoutSeconds": "2s"}}, "timeoutSeconds"),
-        ({"webhook": {"timeoutSeconds": 3}}, "timeoutSeconds"),
+        ({"webhook": {"timeoutSeconds": 11}}, "timeoutSeconds"),
         ({"webhook": {"service": {"type": "NodePort"}}}, "type"),
         ({"webhook": {"service": {"type": "ExternalName"}}}, "externalName"),
         ({"webhook": {"service": {"port": 70000}}}, "port"),

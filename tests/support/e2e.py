@@ -14,7 +14,8 @@ WEBHOOK_TIMEOUT_SECONDS = 10
 """How long the API server waits for the webhooks, where a scenario is not about that wait.
 
 After the chart's 2 s a pod is created without an answer. On the few cores of a test machine, which a whole control
-plane shares, everything stands still for so long now and then, and that is no fault of the operator. The operator holds a request longer with it.
+plane shares, everything stands still for so long now and then, and that is no fault of the operator, which holds a
+request longer with it.
 """
 PATIENT = {"webhook": {"timeoutSeconds": WEBHOOK_TIMEOUT_SECONDS}}
 """The chart's values for that."""

@@ -49,8 +49,9 @@ class Deadline:
 def hold_seconds(bound: float, asked: str) -> float:
     """The longest time to hold a request: `bound`, or less if the API server waits less.
 
-    If the API server waits longer than usual, the bound is extended by the difference. `asked` is the value of the `timeout` parameter that the API server sends, in Go's notation ("2s"); what cannot be
-    read, or is absent, leaves the bound as it is.
+    If the API server waits longer than usual, the bound is extended by the difference. `asked` is the value of the
+    `timeout` parameter that the API server sends, in Go's notation ("2s"); what cannot be read, or is absent, leaves
+    the bound as it is.
     """
     match = _DURATION.fullmatch(asked)
     if not asked or match is None:

@@ -20,7 +20,7 @@ from spillway.admission.deadline import Deadline, hold_seconds
         (1.5, "100ms", 0.05),
     ],
 )
-def test_the_shorter_time_counts_and_a_longer_timeout_extends_the_bound(
+def test_the_shorter_time_counts_and_a_long_timeout_extends_the_bound(
     bound: float, asked: str, expected: float
 ) -> None:
     assert hold_seconds(bound, asked) == pytest.approx(expected)
