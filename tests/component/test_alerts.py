@@ -322,7 +322,7 @@ SCENARIOS: Final[dict[str, list[Scenario]]] = {
             silent=("5m", "9m"),
             fires="12m",
             labels={"pool": "eci-a", "limit": "cpu"},
-            values=("cpu", "eci-a", "85%"),
+            values=("85%", "cpu", "eci-a"),
         ),
         # The alert about a limit that is reached says it all.
         Scenario(
@@ -373,7 +373,7 @@ SCENARIOS: Final[dict[str, list[Scenario]]] = {
             silent=("5m", "1h", "12h"),
             fires="4h",
             labels={"balance": "zones"},
-            values=("zones", "3"),
+            values=("3", "zones"),
         )
     ],
     "SpillwayElasticNodesNeverEmpty": [
@@ -415,7 +415,7 @@ SCENARIOS: Final[dict[str, list[Scenario]]] = {
             silent=("5m", "30m"),
             fires="40m",
             labels={"policy": "online"},
-            values=("1", "online"),
+            values=("online", "1"),
         ),
         # A policy in Recommend.
         Scenario({'spillway_headroom_pods{policy="online",zone="a"}': "2x60"}, silent=("40m",)),
