@@ -96,7 +96,7 @@ def test_a_pod_that_passes_a_limit_because_it_grew_is_replaced_elsewhere(stage: 
 
         cluster.wait_until(moved, "the pod that grew on pool b")
     assert on_pool(stage, [*stage.pods("web"), *stage.pods("cart")]) == 800
-    assert ("Deployment/cart", f"Pods that never started are replaced: a limit of {stage.pools['a']} is passed.") in (
+    assert ("Deployment/cart", f"Pods that never started are replaced: a limit of {stage.pools['a']} is exceeded.") in (
         stage.events("PodsReplaced")
     )
 

@@ -32,13 +32,14 @@ class Example(StrEnum):
 def backtest(  # each branch is a flag that is missing
     *,
     example: Annotated[
-        Example | None, typer.Option(help="Replay a built-in example; it brings its nodes and prices.")
+        Example | None, typer.Option(help="Replay a built-in example, which includes nodes and prices.")
     ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with the demand in CSV (plain or gzipped) or Parquet files: workload,time,replicas for many "
-            "workloads, or ts,value for the workload with the file's name. requests.csv has workload,cpu,memory."
+            help="Folder with the demand in CSV (plain or gzipped) or Parquet files, with the columns "
+            "workload,time,replicas for many workloads, or ts,value for the workload with the file's name. The file "
+            "requests.csv in it has the columns workload,cpu,memory."
         ),
     ] = None,
     prometheus: PrometheusFlags,
@@ -58,7 +59,8 @@ def backtest(  # each branch is a flag that is missing
     elastic_nodes: Annotated[
         int | None,
         typer.Option(
-            help="Maximum of elastic nodes. Default: enough for the peak if --elastic-node-hour is given, else none.",
+            help="Maximum number of elastic nodes. Default: enough for the peak if --elastic-node-hour is given, else "
+            "none.",
             min=0,
             rich_help_panel=_NODES,
         ),
@@ -116,10 +118,10 @@ def backtest(  # each branch is a flag that is missing
     ] = None,
     output: Annotated[Output, typer.Option("-o", "--output", help="Output format: table or json.")] = Output.TABLE,
 ) -> None:
-    """Replay a history of demand through the planners, beside plain Kubernetes: what would have been saved?
+    """Replay a history of demand with Spillway and with plain Kubernetes, and show what would have been saved.
 
-    The source is --example, --folder or --prometheus-url. The planners learn from the first two days, which
-    do not count.
+    The source of the history is --example, --folder or --prometheus-url. The planners learn from the first two days,
+    which do not count for the result.
     """
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
     from spillway.cli.backtest_output import as_json, as_table  # noqa: PLC0415

@@ -24,11 +24,11 @@ def check_admission(
             "namespace, a pod without an answer is no error."
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds for which an answer is waited for.", min=0)] = 60.0,
+    timeout: Annotated[float, typer.Option(help="Maximum seconds to wait for the answers.", min=0)] = 60.0,
     kubeconfig: live.Kubeconfig = None,
     context: live.Context = None,
 ) -> None:
-    """Prove that admission works: create a VirtualNodeBudget and a pod as server-side dry runs and look at the answers.
+    """Test admission: create a VirtualNodeBudget and a pod as server-side dry runs, and check that the webhooks answer.
 
     Creates nothing. Needs the permission to create virtualnodebudgets and pods in the namespace, and with --policy to
     get elasticpolicies. `helm test` runs it. Exit codes: 0 the webhooks answered, 1 one of them did not, 2 wrong usage,

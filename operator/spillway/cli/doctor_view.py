@@ -14,7 +14,7 @@ def report_view(found: Report, /, *, wide: bool) -> Sequence[RenderableType]:
     """The findings, and a summary. The wide form has the remedies in the table, the other one below it."""
     head = f"cluster: {escape(found.cluster)}\nchecked: {', '.join(one.value for one in found.checks)}"
     if not found.findings:
-        return [head, "Nothing was found."]
+        return [head, "No problem was found."]
     if wide:
         return [head, _table(found.findings), _summary(found)]
     return [head, *map(_finding, found.findings), _summary(found)]

@@ -32,7 +32,7 @@ def _explain() -> None:
     """Explain one pod, workload, node or pool. Writes nothing."""
 
 
-@explain.command(help=f"Explain a pod: its place, its rank in the next scale-down, and its price.\n{_RIGHTS}")
+@explain.command(help=f"Explain a pod: where it is and why, its rank in the next scale-down, and its price.\n{_RIGHTS}")
 def pod(
     name: Annotated[str, typer.Argument(help="Name of the pod.", show_default=False)],
     *,
@@ -63,7 +63,7 @@ def workload(
     _show("workload", name, namespace, kubeconfig, context, operator_namespace, output)
 
 
-@explain.command(help=f"Explain a node: its tier for each policy, when it empties, and its price.\n{_RIGHTS}")
+@explain.command(help=f"Explain a node: its tier in each policy, when scale-downs empty it, and its price.\n{_RIGHTS}")
 def node(
     name: Annotated[str, typer.Argument(help="Name of the node.", show_default=False)],
     *,

@@ -54,7 +54,7 @@ FormatFlag = Annotated[
     Format,
     typer.Option("--output", "-o", help="table, wide (more columns), yaml or json. The keys are camelCase and stable."),
 ]
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show it again whenever it changes, until Ctrl-C.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show the output again whenever it changes, until Ctrl-C.")]
 
 
 class View(Protocol):

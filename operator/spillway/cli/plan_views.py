@@ -52,7 +52,7 @@ def _moves(row: MovesRow) -> Iterator[RenderableType]:
         lines.append(f"  imbalance: {row.imbalance_percent} points between the most and the least loaded node{after}")
     if row.emptying:
         lines.append(f"  emptying: {escape(', '.join(row.emptying))}")
-    moved = f"{row.done} since the operator started, {row.last_day} in the last 24 hours"
+    moved = f"{row.done} since the leader started, {row.last_day} in the last 24 hours"
     lines.append(f"  moved: {moved}; {row.in_progress} in progress")
     lines += [f"  next: {escape(one)}" for one in row.next] or ["  next: nothing"]
     lines += [f"  left as it is: {escape(one)}" for one in row.left]

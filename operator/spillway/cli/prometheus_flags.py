@@ -38,7 +38,7 @@ class PrometheusFlags:
     prometheus_url: Annotated[
         str | None,
         typer.Option(
-            help="URL of the Prometheus with the history of demand, for example http://prometheus.monitoring:9090; "
+            help="URL of the Prometheus from which history is read, for example http://prometheus.monitoring:9090; "
             "also Thanos, Mimir or VictoriaMetrics.",
             envvar="SPILLWAY_PROMETHEUS_URL",
             rich_help_panel=PANEL,
@@ -57,7 +57,7 @@ class PrometheusFlags:
         list[str] | None,
         typer.Option(
             "--prometheus-header",
-            help="NAME=VALUE sent with each request, for example X-Scope-OrgID=prod; may be repeated.",
+            help="NAME=VALUE: a header of each request to Prometheus, for example X-Scope-OrgID=prod; may be repeated.",
             rich_help_panel=PANEL,
         ),
     ] = None

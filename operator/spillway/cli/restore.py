@@ -49,7 +49,7 @@ def restore(
         bool,
         typer.Option(
             "--keep-deletion-costs",
-            help="Leave the deletion costs and marks of running pods in place. The command then takes seconds.",
+            help="Leave the deletion costs and Spillway's annotations on running pods. The command then takes seconds.",
         ),
     ] = False,
     rate: Annotated[float, typer.Option(help="Maximum writes per second.", min=0.1)] = 500.0,

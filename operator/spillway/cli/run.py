@@ -23,16 +23,18 @@ def run(
     namespace: Annotated[
         str | None,
         typer.Option(
-            help="Namespace of the operator, which holds its Lease and its certificates. Default: spillway-system.",
+            help="Namespace of the operator, with its Lease and its certificates. Default: spillway-system.",
             envvar="POD_NAMESPACE",
         ),
     ] = None,
     lease_name: Annotated[
-        str | None, typer.Option(help="The Lease that makes one replica the leader. Default: spillway.")
+        str | None, typer.Option(help="Name of the Lease by which the replicas elect a leader. Default: spillway.")
     ] = None,
     lease_seconds: Annotated[
         int | None,
-        typer.Option(help="Seconds after its last renewal until another replica may take the Lease. Default: 15."),
+        typer.Option(
+            help="Seconds without a renewal after which another replica may take the Lease, 6 to 300. Default: 15."
+        ),
     ] = None,
     identity: Annotated[
         str | None,
@@ -51,12 +53,12 @@ def run(
     authorize_debug: Annotated[
         bool,
         typer.Option(
-            help="Show /debug/plans only to callers whose bearer token may get that path (TokenReview and "
+            help="Serve /debug/plans only to callers with a bearer token whose user may get that path (TokenReview and "
             "SubjectAccessReview)."
         ),
     ] = True,
     authorize_metrics: Annotated[
-        bool, typer.Option(help="Show /metrics only to callers whose bearer token may get that path.")
+        bool, typer.Option(help="Serve /metrics only to callers with a bearer token whose user may get that path.")
     ] = False,
     webhooks: Annotated[bool, typer.Option(help="Serve admission requests.", rich_help_panel=WEBHOOKS)] = True,
     webhook_host: Annotated[
@@ -70,8 +72,8 @@ def run(
     webhook_cert_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with tls.crt, tls.key and, if there is one, ca.crt, renewed by another component such as "
-            "cert-manager. The certificate is used for servers and for clients. Default: Spillway issues its own.",
+            help="Folder with tls.crt, tls.key and optionally ca.crt, which another component such as cert-manager "
+            "renews. The certificate is used as server and as client. Default: Spillway creates a certificate itself.",
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,
@@ -85,15 +87,15 @@ def run(
     webhook_client_ca_file: Annotated[
         Path | None,
         typer.Option(
-            help="PEM certificates of the authority of the API server's client certificate. With it the admission "
-            "server answers no other caller. Read at start. Default: callers are not authenticated.",
+            help="File with PEM certificates of the authority that signed the client certificate of the API server. "
+            "The admission server then answers no other caller. Read at start. Default: callers are not authenticated.",
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,
     webhook_client_name: Annotated[
         list[str] | None,
         typer.Option(
-            help="Common name or DNS name of that certificate; may be repeated. Default: every name of the authority.",
+            help="Common name or DNS name that this client certificate must have; may be repeated. Default: any name.",
             rich_help_panel=WEBHOOKS,
         ),
     ] = None,
@@ -108,22 +110,24 @@ def run(
     headroom_by: Annotated[
         str | None,
         typer.Option(
-            help="What holds headroom: capacity-buffer, balloons, or auto: a CapacityBuffer where the API server has "
-            "them and a node autoscaler acts on them, else balloons. Default: auto.",
+            help="What holds headroom: capacity-buffer (CapacityBuffers), balloons (placeholder pods), or auto "
+            "(CapacityBuffers if the API server has them and a node autoscaler acts on them, else placeholder pods). "
+            "Default: auto.",
             rich_help_panel=HEADROOM,
         ),
     ] = None,
     headroom_image: Annotated[
         str | None,
         typer.Option(
-            help="Image of placeholder pods, which has to wait and do nothing. Default: registry.k8s.io/pause:3.10.1.",
+            help="Image of placeholder pods, which runs and does nothing. Default: registry.k8s.io/pause:3.10.1.",
             rich_help_panel=HEADROOM,
         ),
     ] = None,
     headroom_pull_secret: Annotated[
         list[str] | None,
         typer.Option(
-            help="Secret of the operator's namespace with which that image is pulled; may be repeated.",
+            help="Secret in the operator's namespace with which the image of placeholder pods is pulled; may be "
+            "repeated.",
             rich_help_panel=HEADROOM,
         ),
     ] = None,
@@ -137,8 +141,8 @@ def run(
     headroom_hold_seconds: Annotated[
         float | None,
         typer.Option(
-            help="For how many seconds less headroom has to be needed before it shrinks; it grows at once. "
-            "Default: 600.",
+            help="Seconds for which less headroom must be needed before the headroom is reduced; it is increased at "
+            "once. Default: 600.",
             rich_help_panel=HEADROOM,
         ),
     ] = None,
@@ -159,7 +163,7 @@ def run(
     external_metrics: Annotated[
         bool,
         typer.Option(
-            help="Serve the recommended replicas at the aggregated API external.metrics.k8s.io. Leave it off where "
+            help="Serve the recommended replicas at the aggregated API external.metrics.k8s.io. Do not use it if "
             "another component, such as KEDA, serves that API.",
             rich_help_panel=SCALING,
         ),
@@ -167,7 +171,8 @@ def run(
     external_metrics_port: Annotated[
         int | None,
         typer.Option(
-            help="Port of that API, with the webhooks' certificate; 0 picks a free one. Default: 9445.",
+            help="Port of the API external.metrics.k8s.io, with the certificate of the webhooks; 0 picks a free one. "
+            "Default: 9445.",
             rich_help_panel=SCALING,
         ),
     ] = None,
@@ -181,14 +186,16 @@ def run(
     keda_scaler_port: Annotated[
         int | None,
         typer.Option(
-            help="Port of that scaler, with the webhooks' certificate; 0 picks a free one. Default: 9446.",
+            help="Port of the scaler for KEDA, with the certificate of the webhooks; 0 picks a free one. Default: "
+            "9446.",
             rich_help_panel=SCALING,
         ),
     ] = None,
     node_writes_per_second: Annotated[
         float | None,
         typer.Option(
-            help="Maximum writes per second, for taints and for cordons each. Default: 200.", rich_help_panel=LIMITS
+            help="Maximum writes on nodes per second, separately for taints and for cordons. Default: 200.",
+            rich_help_panel=LIMITS,
         ),
     ] = None,
     pod_writes_per_second: Annotated[
@@ -202,31 +209,33 @@ def run(
     failover_pods_per_second: Annotated[
         float | None,
         typer.Option(
-            help="Maximum replacements per second, each for pods lost with their node and pods that never started. "
-            "Default: 50.",
+            help="Maximum replaced pods per second, separately for pods that were lost with their node and pods that "
+            "never started. Default: 50.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     spills_per_second: Annotated[
         float | None,
         typer.Option(
-            help="Maximum waiting pods per second that are spilled to virtual nodes or sent back. Default: 20.",
+            help="Maximum number of waiting pods per second that are sent to virtual nodes or back to physical ones. "
+            "Default: 20.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     bring_back_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for which room exists and a workload is stable before its replicas leave virtual nodes. "
-            "Default: 600.",
+            help="Seconds for which physical nodes must have had room, and a workload must not have changed, before "
+            "its "
+            "replicas are brought back from virtual nodes. Default: 600.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     bring_backs_at_once: Annotated[
         int | None,
         typer.Option(
-            help="Maximum number of workloads that run an additional replica at the same time to bring another back. "
-            "Default: 5.",
+            help="Maximum number of workloads that run an additional replica at the same time, to bring another one "
+            "back. Default: 5.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
@@ -239,7 +248,8 @@ def run(
     upkeep_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for which a workload is stable before its deletion order is maintained. Default: 20.",
+            help="Seconds for which a workload must not have changed before the deletion costs of its next victims are "
+            "written. Default: 20.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
@@ -250,24 +260,25 @@ def run(
     workload_series: Annotated[
         int | None,
         typer.Option(
-            help="Number of workloads, those with most replicas, that have series of their own in the metrics of "
-            "thresholds and of forecasts. Every workload of mode Auto has a series of its replicas, which are the "
-            "history for thresholds. Default: 1000.",
+            help="Number of the largest workloads that have series of their own in the metrics of thresholds, "
+            "forecasts "
+            "and recommended replicas. spillway_workload_replicas, the history for thresholds, has every workload of "
+            "mode Auto as well. Default: 1000.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     drain_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for which a stopping replica still answers admission requests, until endpoints have changed. "
-            "Default: 8.",
+            help="Seconds for which a replica that is stopping still answers admission requests, until endpoints have "
+            "changed. Default: 8.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
     stop_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Maximum seconds for requests and writes in flight when the process stops. Default: 15.",
+            help="Maximum seconds to finish current requests and writes when the process stops. Default: 15.",
             rich_help_panel=LIMITS,
         ),
     ] = None,

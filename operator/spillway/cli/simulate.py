@@ -29,13 +29,13 @@ def simulate(
     operator_namespace: live.OperatorNamespace = "spillway-system",
     output: live.FormatFlag = live.Format.TABLE,
 ) -> None:
-    """Show what resources would change that are not applied yet: what they select, what would move, costs and risks.
+    """Show what resources that are not applied yet would change: what they select, what would move, costs and risks.
 
-    Nothing is written: the API server checks the resources in a dry run, and the answer comes from the planners that
-    the operator uses, on the present state of the cluster. Thresholds of mode Auto are planned if there is a history:
-    --prometheus-url or --csv. Needs the permissions of explain, and to patch Spillway's kinds in a dry run; without the
-    latter only the schema is checked. Exit codes: 0 there is an answer, 1 a resource was refused, 2 wrong usage, 3 the
-    cluster or Prometheus could not be read.
+    Nothing is written: the API server checks the resources in a dry run, and the planners of the operator compute the
+    answer from the present state of the cluster. Thresholds of mode Auto are planned only with a history, from
+    --prometheus-url or --csv. Needs the permissions of `explain`, and the permission to patch Spillway's kinds, which
+    is used for dry runs; without it only the schema is checked. Exit codes: 0 there is an answer, 1 a resource was
+    refused, 2 wrong usage, 3 the cluster or Prometheus could not be read.
     """
     from spillway.cli.planning import Source  # noqa: PLC0415  # `--help` need not wait for it
     from spillway.cli.simulate_view import proposal_view  # noqa: PLC0415

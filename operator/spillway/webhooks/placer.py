@@ -28,7 +28,8 @@ from spillway.state.open_pools import OpenPools, PodToFit
 from spillway.state.usage import LiveUsage
 
 NOT_APPEARED: Final = (
-    "waits for a pod of this namespace, because earlier ones to which it had given places did not appear"
+    "takes no more pods of this namespace for now, because earlier ones, for which it has reserved room, were not "
+    "created"
 )
 """Why a pool takes no further pod of a namespace for a moment."""
 _REMEMBERED: Final = 4096

@@ -66,15 +66,15 @@ class PlanEntry(msgspec.Struct, frozen=True):
         tiers = Counter(victim.tier.value for victim in self.victims)
         reasons = Counter(victim.reason.value for victim in self.victims)
         text = (
-            f"{self.old_replicas} to {self.new_replicas} replicas: {self.planned} pods go"
-            f" ({_counts(tiers)}), chosen as {_counts(reasons)}"
+            f"{self.old_replicas} to {self.new_replicas} replicas: {self.planned} pods are deleted"
+            f" ({_counts(tiers)}), by the rules {_counts(reasons)}"
         )
         if self.mirror:
             text += "; old ReplicaSet of a rollout"
         if self.outcome == "foreign-cost":
-            text += "; another client writes deletion costs here, so those decide"
+            text += "; another client writes deletion costs on these pods, so its costs decide"
         if self.let_go:
-            text += f"; allowed before all costs were written ({self.let_go}): the initial costs decide"
+            text += f"; allowed before all deletion costs were written ({self.let_go}), so the earlier costs decide"
         return text
 
 

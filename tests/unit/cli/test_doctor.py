@@ -29,7 +29,7 @@ def test_findings_have_their_remedies() -> None:
 def test_a_good_report() -> None:
     text = live.text_of(report("https://here", []), live.Format.TABLE, report_view)
 
-    assert "Nothing was found." in text
+    assert "No problem was found." in text
     assert "checked: leader, clocks, webhooks, rights" in text
 
 

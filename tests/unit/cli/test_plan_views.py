@@ -45,7 +45,7 @@ def test_moves() -> None:
     assert "ZonalBalance/even, to even out load (mode Active)" in text
     assert "imbalance: 40 points between the most and the least loaded node, 12 points after the moves" in text
     assert "next: shop/web-1: n1 to n4" in text
-    assert "moved: 7 since the operator started, 2 in the last 24 hours; 1 in progress" in text
+    assert "moved: 7 since the leader started, 2 in the last 24 hours; 1 in progress" in text
     assert "emptying: e1" in text
     assert "left as it is: db: Paused" in text
     assert json.loads(shown(MOVES, live.Format.JSON))["moves"][0]["expectedImbalancePercent"] == 12

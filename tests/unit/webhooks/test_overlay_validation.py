@@ -107,7 +107,7 @@ async def test_a_misspelled_field_is_refused() -> None:
 async def test_what_says_nothing_about_other_namespaces_is_a_warning(error: RequestError) -> None:
     answer = await _answer(_Client(error), _raw(OVERLAY))
     assert answer.denials == ()
-    assert answer.warnings[0].startswith("spec.podOverlay was not tried: ")
+    assert answer.warnings[0].startswith("spec.podOverlay was not tested: ")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def _entry(**changes: Any) -> PlanEntry:
 
 
 def test_a_plan_says_how_many_of_which_tier_and_why() -> None:
-    assert _entry().summary == "10 to 7 replicas: 3 pods go (3 virtual), chosen as 3 Virtual"
+    assert _entry().summary == "10 to 7 replicas: 3 pods are deleted (3 virtual), by the rules 3 Virtual"
     assert [victim.written for victim in _entry().victims] == [True, False, False]
     assert "web-0" in _entry().victims[0].why
 

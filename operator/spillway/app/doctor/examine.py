@@ -113,7 +113,7 @@ def _conditions(world: World) -> Iterable[Finding]:
             if entry.error:
                 remedy = "Correct the fields; the CustomResourceDefinitions of the installed version may be older."
                 about = f"{kind.value}/{entry.name}"
-                yield Finding(Severity.ERROR, Check.CONDITIONS, about, f"it is not understood: {entry.error}", remedy)
+                yield Finding(Severity.ERROR, Check.CONDITIONS, about, f"it is not valid: {entry.error}", remedy)
 
 
 def _selectors(world: World) -> Iterable[Finding]:

@@ -140,8 +140,8 @@ def balance_part(
 
 def _no_zones(balance: ZonalBalance) -> ObservedCondition:
     message = (
-        f"No physical node has the label {balance.spec.zone_key} (spec.zoneKey), so new pods get no spread over zones, "
-        "which none of them could meet."
+        f"No physical node has the label {balance.spec.zone_key} (spec.zoneKey), so new pods get no topology spread "
+        "constraint, with which no node could take them."
     )
     return ObservedCondition(READY, holds=False, reason="NoZones", message=message)
 

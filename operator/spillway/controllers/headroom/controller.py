@@ -318,9 +318,9 @@ class HeadroomController(Controller):
         unit = quantities(now.unit)
         each = " and ".join(f"{amount} of {resource}" for resource, amount in unit.items())
         verb = "is" if now.by is not None else "would be"
-        earlier = f", after {before.size.pods}" if before is not None else ""
+        earlier = f", before {before.size.pods}" if before is not None else ""
         cause = f"schedule {now.size.schedule}" if now.size.schedule else str(now.size.reason)
-        message = f"The headroom {verb} {now.size.pods} units of {each} ({cause}){earlier}."
+        message = f"The headroom {verb} {now.size.pods} placeholder pods of {each} ({cause}){earlier}."
         about = reference_to(policy)
         self._events.record(about, "Normal", event_reasons.HEADROOM_CHANGED, message)
 

@@ -55,18 +55,18 @@ def _accepting(
     if not hold.active(now.timestamp()):
         if not count.cordoned:
             return None
-        message = f"{count.cordoned} of {count.nodes} nodes have still to be opened."
+        message = f"{count.cordoned} of {count.nodes} nodes still have to be made schedulable."
         return ObservedCondition(ACCEPTING, holds=False, reason="Opening", message=message)
     until = f" until {rfc3339(budget.spec.cordon_until)}" if budget.spec.cordon_until else ""
     if count.unschedulable < count.nodes:
-        message = f"{count.unschedulable} of {count.nodes} nodes are closed."
+        message = f"{count.unschedulable} of {count.nodes} nodes are unschedulable."
         return ObservedCondition(ACCEPTING, holds=False, reason="Closing", message=message)
     if drain is not None and drain.remaining:
-        message = f"Every node is closed{until}; pods are being evicted as their disruption budgets allow."
+        message = f"Every node is unschedulable{until}; pods are being evicted as their disruption budgets allow."
         message += _spared(drain)
         return ObservedCondition(ACCEPTING, holds=False, reason="Draining", message=message)
     reason = "Drained" if hold.drains(now.timestamp()) else "Held"
-    message = f"Every node is closed{until}.{_spared(drain)}"
+    message = f"Every node is unschedulable{until}.{_spared(drain)}"
     return ObservedCondition(ACCEPTING, holds=False, reason=reason, message=message)
 
 

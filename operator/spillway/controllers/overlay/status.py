@@ -30,7 +30,7 @@ def overlay_part(faults: Sequence[Fault]) -> StatusPart:
     if not faults:
         return StatusPart()
     told = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
-    message = f"The API server takes no pod with this overlay, so pods go to other pools or physical nodes: {told}"
+    message = f"The API server refuses pods with this overlay, so pods go to other pools or to physical nodes: {told}"
     return StatusPart(
         conditions=(ObservedCondition(OVERLAY_INVALID, holds=True, reason="RefusedByAPIServer", message=message),)
     )

@@ -70,7 +70,7 @@ class RefusedPodsController(Controller):
             one.owner.reference,
             "Warning",
             event_reasons.POOL_LEFT_OUT,
-            f"pool {one.pool} is left out for {seconds:.0f} s, because {state.because}",
+            f"pool {one.pool} is not used for this workload for {seconds:.0f} s, because {state.because}",
         )
         self.changed.emit()
 

@@ -34,7 +34,7 @@ def refused_part(found: Sequence[PoolLeftOut]) -> StatusPart:
     workloads = sorted({one.owner.key for one in found})
     until = rfc3339(datetime.fromtimestamp(int(last.state.until), UTC))
     message = (
-        f"The pool is left out for {first_names(workloads)}, the last of them until {until}: "
+        f"The pool is not used for {first_names(workloads)}, for the last of them until {until}. "
         f"{last.owner.key}: {last.state.because}."
     )
     reason = "RefusedByAPIServer" if last.state.message else "NotCreated"

@@ -57,7 +57,7 @@ class ResourceContributor:
                 problems=tuple(one for one in problems if one.kind == kind and one.name == name),
                 without_effect=fields_without_effect(model, planned=plans_thresholds(governance.policies.values())),
                 rejected=entry.error if entry is not None else "",
-                stale="" if self._world.fresh else "the API server has not been heard for too long",
+                stale="" if self._world.fresh else "nothing has been received from the API server for too long",
             )
         )
 
@@ -101,8 +101,8 @@ def lost_workloads(policy: str, lost: Iterable[tuple[str, str]]) -> tuple[Resour
         return ()
     winners = ", ".join(sorted({winner for _, winner in pairs}))
     message = (
-        f"{first_names([workload for workload, _ in pairs])} selected here as well, governed by the older {winners}; "
-        "select disjoint workloads."
+        f"The policy also selects {first_names([workload for workload, _ in pairs])}, and the older {winners} governs "
+        "them. Change the match of one of the policies."
     )
     return (ResourceProblem("ElasticPolicy", policy, READY, "Conflict", message),)
 
@@ -114,13 +114,15 @@ def _ready(policy: ElasticPolicy, *, governed: int) -> ObservedCondition:
     if policy.spec.enforced:
         message = "The policy is enforced."
         return ObservedCondition(READY, holds=True, reason="Enforcing", message=message)
-    message = "Plans and reports; nothing is written on pods, nodes or ReplicaSets until mode is Enforce."
+    message = "Spillway reports what it would do. It writes nothing on pods, nodes and workloads until mode is Enforce."
     return ObservedCondition(READY, holds=True, reason="Recommending", message=message)
 
 
 def _resource_conditions(state: ResourceState) -> Iterable[ObservedCondition]:
     if state.rejected:
-        message = f"The newest form was not understood and the one before it stays in force: {state.rejected}"
+        message = (
+            f"The newest version of the spec is not valid, so the last valid version stays in force: {state.rejected}"
+        )
         yield ObservedCondition(READY, holds=False, reason="Invalid", message=message)
         yield ObservedCondition(STALLED, holds=True, reason="Invalid", message=message)
     elif state.problems:
@@ -149,4 +151,4 @@ def _degraded(stale: str) -> ObservedCondition:
     if stale:
         message = f"Nothing is changed until the data is fresh again: {stale}."
         return ObservedCondition(DEGRADED, holds=True, reason="StaleData", message=message)
-    return ObservedCondition(DEGRADED, holds=False, reason="DataIsFresh", message="Decisions stand on fresh data.")
+    return ObservedCondition(DEGRADED, holds=False, reason="DataIsFresh", message="The data is up to date.")

@@ -38,7 +38,7 @@ _SENTENCES: Final = {
     Cause.STOCK_OUT: "{pool} is out of stock for them",
     Cause.POOLS_CLOSED: "{pool} no longer takes pods",
     Cause.NOT_STARTED: "they did not start on {pool} in time",
-    Cause.OVER_LIMIT: "a limit of {pool} is passed",
+    Cause.OVER_LIMIT: "a limit of {pool} is exceeded",
 }
 
 
@@ -128,7 +128,7 @@ class ReplaceUnstartedController(Controller):
         pools = pools_to_avoid(Cause.STOCK_OUT, (one.pool,), another_size=another)
         self._replacement.avoid(pod, pools, who.spill_after)
         self.log.info("pod failed for want of stock", key=pod.key, pool=one.pool, avoid=sorted(pools))
-        following = "ask for a bigger size" if another else "go elsewhere"
+        following = "request a larger size" if another else "go elsewhere"
         message = f"Pods failed on {one.pool}, because it is out of stock for them; the next ones {following}."
         self._events.record(self.world.owner_of(pod).reference, "Normal", event_reasons.PODS_FAILED, message)
         if pod.owner_kind == "Job":

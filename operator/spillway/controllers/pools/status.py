@@ -23,8 +23,8 @@ from spillway.domain.pools.health import PROBE_PODS, HealthReason, State
 NAMED: Final = 3
 """Namespaces that a message names."""
 _FAILED_FOR: Final = {
-    HealthReason.NODES_NOT_READY: "None of its nodes was ready for too long",
-    HealthReason.PODS_NOT_STARTING: "Pods that were bound to it did not start for too long",
+    HealthReason.NODES_NOT_READY: "For too long, none of its nodes was ready",
+    HealthReason.PODS_NOT_STARTING: "Pods that were bound to its nodes did not start in time",
     None: "It failed",
 }
 
@@ -117,7 +117,7 @@ def _kept_out(memory: PoolMemory) -> str:
     names = sorted(memory.kept_out)
     until = _time(min(memory.namespaces[name].retry_at for name in names))
     named = first_names(names, most=NAMED)
-    return f"Pods of {named} did not start for too long: it takes pods of other namespaces only, until {until}."
+    return f"Pods of {named} did not start in time, so the pool takes only pods of other namespaces until {until}."
 
 
 def _in_stock(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedCondition:
@@ -127,7 +127,7 @@ def _in_stock(budget: VirtualNodeBudget, memory: PoolMemory) -> ObservedConditio
         return ObservedCondition(IN_STOCK, holds=True, reason="InStock", message=message)
     until = _time(position.since + stock_out.forget_after.seconds)
     ahead = sorted(name for name, one in memory.ladders.ahead.items() if one.step == position.step)
-    only = f" for pods of {first_names(ahead, most=NAMED)}, as no other namespace has seen" if ahead else ""
+    only = f" for pods of {first_names(ahead, most=NAMED)} (other namespaces have not reported this)" if ahead else ""
     if position.out_of_stock(stock_out.ladder):
         message = f"There was no stock of any size{only}; it is tried again after {until}."
         return ObservedCondition(IN_STOCK, holds=False, reason="OutOfStock", message=message)

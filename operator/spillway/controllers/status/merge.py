@@ -49,7 +49,9 @@ def merged_conditions(
             found[one.type] = Condition.make(one.type, holds=one.holds, reason=one.reason, message=one.message, now=now)
     kept = [old for old in current if old.type in found or old.type not in NORMALLY_TRUE]
     over = [
-        Condition.make(old.type, holds=False, reason="Resolved", message="No longer so.", now=now)
+        Condition.make(
+            old.type, holds=False, reason="Resolved", message="The condition does not apply any more.", now=now
+        )
         for old in kept
         if old.type not in found
     ]
@@ -66,7 +68,7 @@ def conditions_in(status: Mapping[str, Any]) -> tuple[Condition, ...]:
 
 def unreadable(status: Mapping[str, Any], error: str, *, generation: int, now: datetime) -> Status:
     """The status of a resource of which no version could ever be parsed."""
-    message = f"The resource was not understood and nothing that it asks for is done: {error}"
+    message = f"The resource is not valid, so nothing of it is in force: {error}"
     invalid = [
         Condition.make(kind, holds=holds, reason="Invalid", message=message, now=now)
         for kind, holds in ((READY, False), (STALLED, True))

@@ -87,7 +87,7 @@ def not_planned(policy: ElasticPolicy, workloads: Iterable[str], report: Thresho
             NOT_PLANNED, holds=False, reason="KindsArePlanned", message="Mode Auto plans every kind in use."
         )
     message = (
-        f"{_named(found)} no ReplicaSets, so mode Auto never has a number there: in a class of mode Auto all "
+        f"{_named(found)} no ReplicaSets, so mode Auto plans no threshold for them: in a class of mode Auto all "
         "replicas stay on physical nodes. Give such kinds a class of mode Manual."
     )
     return ObservedCondition(NOT_PLANNED, holds=True, reason="NoReplicaSets", message=message)
@@ -159,7 +159,7 @@ def _conditions(current: Sequence[ThresholdNow], report: ThresholdReport) -> Ite
 
 def _over_target(plan: Plan | None) -> ObservedCondition:
     if plan is None or not (plan.excess_cores > 0 or plan.unplaced_cores > 0):
-        message = "What must stay on owned nodes fits into them at their target."
+        message = "What must stay on owned nodes fits there within the target."
         return ObservedCondition(OVER_TARGET, holds=False, reason="MinimaFit", message=message)
     reason = "MinimaFindNoNode"
     told: list[str] = []

@@ -65,8 +65,8 @@ def check_node_pool(pool: Json, policies: Iterable[ElasticPolicy]) -> Iterator[F
     if softly and not any(one.get("key") == ELASTIC_TAINT for one in taints):
         yield _warning(
             about,
-            f"it does not declare the taint {ELASTIC_TAINT}, so Karpenter takes it for a hard one and adds nodes that "
-            "are not needed",
+            f"it does not declare the taint {ELASTIC_TAINT}, so Karpenter treats it as a hard taint and adds nodes "
+            "that are not needed",
             f"Add {{key: {ELASTIC_TAINT}, value: {policy.metadata.name}, effect: PreferNoSchedule}} to "
             "template.spec.taints.",
         )

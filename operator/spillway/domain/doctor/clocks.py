@@ -27,7 +27,8 @@ def check_own_clock(server: datetime, before: datetime, after: datetime) -> Iter
             Check.CLOCKS,
             "your machine",
             f"its clock is {_seconds(max(behind, ahead))} "
-            f"{'ahead of' if ahead > behind else 'behind'} that of the API server, so times that it judges are wrong",
+            f"{'ahead of' if ahead > behind else 'behind'} that of the API server, so times that this command shows "
+            "may be wrong",
             "Synchronise the clock of the machine that runs this command (NTP).",
         )
 

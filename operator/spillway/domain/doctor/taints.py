@@ -48,7 +48,7 @@ def check_taints(nodes: Iterable[NodeRecord], pool_of: Callable[[NodeRecord], st
             Severity.WARNING,
             Check.TAINTS,
             f"Node/{stray[0]}",
-            "virtual nodes are in no VirtualNodeBudget, so Spillway takes them for fixed nodes: "
+            "virtual nodes are in no VirtualNodeBudget, so Spillway treats them as fixed nodes: "
             f"{', '.join(stray[:_NAMED])}{more}",
             "Create a VirtualNodeBudget whose nodeSelector matches them, and list it in the ElasticPolicy.",
         )

@@ -131,7 +131,8 @@ def trusted(certificate: CertificateFacts, services: Sequence[tuple[str, str]], 
             yield _error(
                 about,
                 f"its certificate is not for {host}, the name by which the API server calls",
-                "Delete the keys tls.crt and tls.key of the Secret (or let cert-manager renew it): it is signed again.",
+                "Delete the keys tls.crt and tls.key of the Secret (or let cert-manager renew it), so that a new "
+                "certificate is issued.",
             )
     for name, good in certificate.trusted.items():
         if not good:

@@ -88,8 +88,8 @@ def pod_reasons(
         yield "When it was created it was decided for physical nodes."
     else:
         yield (
-            "It has no placement mark: it was created before a policy placed its workload, or no replica of the "
-            "operator answered in time, so the scheduler alone chose."
+            "It has no annotation spillway.dev/placement: it was created before a policy placed its workload, or no "
+            "replica of the operator answered in time, so the scheduler alone chose."
         )
     if tier is Tier.VIRTUAL and placement == "physical":
         yield "It found no room on physical nodes for as long as spillAfter, so it was allowed to go to virtual nodes."
@@ -124,7 +124,10 @@ def pod_changes(
     `placement` is that of its class, None where the class places no pods.
     """
     if claim is None:
-        yield "Nothing of Spillway's: no policy governs it. An ElasticPolicy that selects its workload would."
+        yield (
+            "Spillway changes nothing here, because no policy governs the workload. Create an ElasticPolicy that "
+            "selects it."
+        )
         return
     if not claim.enforced:
         yield f"The policy {claim.policy} is in mode Recommend and changes nothing; mode Enforce would."

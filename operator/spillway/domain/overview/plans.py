@@ -61,7 +61,7 @@ class MovesRow(msgspec.Struct, frozen=True, rename="camel"):
     in_progress: int
     """Workloads that run an additional replica now, so that a pod can move."""
     done: int
-    """Pods moved since the operator started."""
+    """Pods moved since the present replica of the operator became the leader."""
     last_day: int
     """Pods moved in the last 24 hours."""
     left: tuple[str, ...]

@@ -36,13 +36,15 @@ _SENTENCES: Final = {
     VictimReason.REPLACED: "a surge moves it off node {node}: its successor is ready elsewhere",
     VictimReason.VIRTUAL: "{virtual} is the most expensive tier still in use",
     VictimReason.ZONE_SKEW: "zone {zone} had more pods of this workload than the zone spread allows once fewer remain",
-    VictimReason.ZONE_LOAD: "zone {zone} is the one in which this workload has the lowest load of those it may leave",
+    VictimReason.ZONE_LOAD: (
+        "zone {zone} has the lowest load of this workload among the zones from which a pod may be deleted"
+    ),
     VictimReason.ELASTIC: "its elastic node {node} is the next one to be emptied among those this workload runs on",
     VictimReason.FIXED_DOUBLED: (
         "fixed node {node} had more pods of this workload than any other it could be taken from"
     ),
     VictimReason.FIXED_HOT: "fixed node {node} is hot: its real load is above the limit of a ZonalBalance",
-    VictimReason.FIXED: "only fixed nodes were left, and it was the last to come among equals",
+    VictimReason.FIXED: "only pods on fixed nodes were left, and it was the newest of those that are otherwise equal",
     VictimReason.ROLLOUT_FIXED: "a rollout replaces it: fixed nodes are freed first, for the new version's pods",
     VictimReason.ROLLOUT_ELASTIC: "a rollout replaces it: elastic node {node} is the one that will stay longest",
     VictimReason.ROLLOUT_VIRTUAL: "a rollout replaces it: {virtual} is freed last",

@@ -131,7 +131,7 @@ def test_a_pod_on_a_fixed_node_has_its_share_of_the_price() -> None:
     # 500m of 8 cores is more than 1 of 32 GiB.
     assert answer.price is not None
     assert answer.price.per_hour == "0.1"
-    assert any("no placement mark" in one for one in answer.why)
+    assert any("no annotation spillway.dev/placement" in one for one in answer.why)
 
 
 def test_pods_that_no_scale_down_deletes_have_no_rank() -> None:

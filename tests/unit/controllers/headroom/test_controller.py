@@ -26,7 +26,7 @@ async def test_the_expected_rise_is_kept_evenly_over_the_zones() -> None:
     assert scene.condition == (False, "WaitingForNodes")
     [event] = scene.recorder.said
     assert event.what == "Normal HeadroomChanged"
-    assert "is 5 units of 1 of cpu and 1024Mi of memory (Forecast), after 0" in event.message
+    assert "is 5 placeholder pods of 1 of cpu and 1024Mi of memory (Forecast), before 0" in event.message
     assert b'spillway_headroom_pods{policy="online",zone="a"} 3.0' in exposition()
 
 
@@ -106,7 +106,7 @@ async def test_in_recommend_it_is_reported_and_nothing_is_written() -> None:
     assert scene.status.headroom is not None
     assert (scene.status.headroom.pods, scene.status.headroom.held_by) == (2, "")
     assert scene.condition == (False, "Recommended")
-    assert "would be 2 units" in scene.recorder.said[0].message
+    assert "would be 2 placeholder pods" in scene.recorder.said[0].message
 
 
 async def test_what_exists_goes_with_the_mode_the_section_or_the_policy() -> None:

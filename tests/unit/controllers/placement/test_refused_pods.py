@@ -50,7 +50,8 @@ async def test_the_event_names_the_pool_the_size_and_what_the_api_server_said() 
     [(about, what, message)] = rig.events.said
     assert (about, what) == ("Deployment/web", f"Warning {event_reasons.POOL_LEFT_OUT}")
     assert message == (
-        f"pool a is left out for 30 s, because a pod with size 2000m-4096 was refused by the API server: {SAID}"
+        "pool a is not used for this workload for 30 s, because a pod with size 2000m-4096 was refused by the API "
+        f"server: {SAID}"
     )
 
 
@@ -82,7 +83,9 @@ async def test_pods_that_do_not_appear_are_told_without_a_message() -> None:
     await rig.clock.advance(RESERVATION_SECONDS)
     await rig.controller.reconcile("reservations")
     [(_, _, message)] = rig.events.said
-    assert message == "pool a is left out for 30 s, because pods with size 2000m-4096 were not created"
+    assert (
+        message == "pool a is not used for this workload for 30 s, because pods with size 2000m-4096 were not created"
+    )
     [condition] = refused_part(tuple(rig.usage.refusals.of_pool("a"))).conditions
     assert condition.reason == "NotCreated"
 

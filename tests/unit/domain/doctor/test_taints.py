@@ -28,7 +28,7 @@ def pool_of(node: NodeRecord) -> str | None:
         pytest.param(
             make_node(taints=(Taint("virtual-kubelet.io/provider", "NoSchedule"),)),
             "warning",
-            "takes them for fixed nodes: n1",
+            "treats them as fixed nodes: n1",
             id="stray-by-taint",
         ),
         pytest.param(make_node(labels={"type": "virtual-kubelet", "pool": "a"}), "", "", id="in-a-pool"),

@@ -61,7 +61,7 @@ def test_every_decision_has_words(reason: PlacementReason) -> None:
         pytest.param(("virtual", "eci-a,tke-b"), Tier.VIRTUAL, "these pools in this order: eci-a,tke-b", id="decided"),
         pytest.param(("physical", ""), Tier.VIRTUAL, "found no room on physical nodes", id="spilled"),
         pytest.param(("physical", ""), Tier.FIXED, "decided for physical nodes", id="physical"),
-        pytest.param(("", ""), Tier.FIXED, "no placement mark", id="undecided"),
+        pytest.param(("", ""), Tier.FIXED, "no annotation spillway.dev/placement", id="undecided"),
     ],
 )
 def test_why_a_pod_is_where_it_is(marks: tuple[str, str], tier: Tier, words: str) -> None:
@@ -88,7 +88,7 @@ def test_a_pod_without_a_node(pending: Pending | None, words: str) -> None:
 @pytest.mark.parametrize(
     ("claim", "tier", "words"),
     [
-        pytest.param(None, Tier.FIXED, "no policy governs it", id="ungoverned"),
+        pytest.param(None, Tier.FIXED, "no policy governs the workload", id="ungoverned"),
         pytest.param(CLAIM, Tier.VIRTUAL, "A threshold of 9 or more", id="virtual"),
         pytest.param(CLAIM, Tier.FIXED, "A threshold below 4", id="physical"),
         pytest.param(CLAIM, None, "no room for 60s, it may go to virtual nodes", id="waiting"),
