@@ -1,9 +1,12 @@
-"""The settings of the process's memory: one heap for all threads, and no garbage collection of what stays for good."""
+"""The process's memory: one heap for all threads, what is free returned, no collection of what stays for good."""
 
+import asyncio
 import ctypes
 import gc
 from typing import Final
 
+TRIM_SECONDS: Final = 60.0
+"""How often free memory is returned to the system."""
 _M_ARENA_MAX: Final = -8
 """From malloc.h."""
 
@@ -22,6 +25,27 @@ def use_one_heap() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_M_ARENA_MAX, 1))
+
+
+def return_free_memory() -> bool:
+    """Return the free memory of the heap to the system; return whether the C library supports it.
+
+    glibc keeps what lies below anything that is in use, which after the first list of a large cluster is a sixth of the
+    process.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return False
+    trim(0)
+    return True
+
+
+async def keep_returning_free_memory() -> None:
+    """Do so regularly, in a thread, until cancelled; nothing where the C library does not support it."""
+    while await asyncio.to_thread(return_free_memory):
+        await asyncio.sleep(TRIM_SECONDS)
+    await asyncio.Event().wait()
 
 
 def keep_for_good() -> None:

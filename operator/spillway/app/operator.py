@@ -27,7 +27,7 @@ from spillway.admission.tls import CertificateFiles, ServingTls
 from spillway.aggregated.documents import API_SERVICE
 from spillway.app.endpoints import Check, EndpointServer
 from spillway.app.leader import Leader
-from spillway.app.memory import keep_for_good
+from spillway.app.memory import keep_for_good, keep_returning_free_memory
 from spillway.app.scaling_apis import ScalingApis
 from spillway.app.settings import Settings
 from spillway.app.stalls import StallWatch
@@ -152,6 +152,7 @@ class Operator:
             stack.push_async_callback(self._cancel_all)
 
             self._begin("stalls", StallWatch().run())
+            self._begin("free memory", keep_returning_free_memory())
             self._begin("informers", Informers(client, self.state).run())
             self._begin("policies", self._follow_policies(client))
             if settings.webhooks:
