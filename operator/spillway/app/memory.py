@@ -42,10 +42,10 @@ def return_free_memory() -> bool:
 
 
 async def keep_returning_free_memory() -> None:
-    """Do so regularly, in a thread, until cancelled; nothing where the C library does not support it."""
-    while await asyncio.to_thread(return_free_memory):
+    """Do so regularly, in a thread, until cancelled."""
+    while True:
         await asyncio.sleep(TRIM_SECONDS)
-    await asyncio.Event().wait()
+        await asyncio.to_thread(return_free_memory)
 
 
 def keep_for_good() -> None:
