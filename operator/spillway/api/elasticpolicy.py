@@ -129,8 +129,8 @@ class Threshold(Model):
     history: Duration = Duration("14d")
     """For Auto: the length of the history of demand that is used, at least 2d, for example 14d."""
     priority: Annotated[int, Field(ge=-100, le=100, json_schema_extra={"format": "int32"})] = 0
-    """For Auto: classes of a higher priority get physical room before those of a lower one, for example 10 for services
-    that are slower on virtual nodes."""
+    """For Auto: workloads of classes with a higher priority get room on physical nodes first, for example 10 for
+    services that are slower on virtual nodes."""
 
 
 class Placement(Model):
