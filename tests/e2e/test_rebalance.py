@@ -9,7 +9,7 @@ import pytest
 from harness import Installation
 from localcluster import Cluster
 from spillway.domain.model.names import SURGE
-from tests.support.installed import annotations, applied, deployment, eventually, policy, status
+from tests.support.installed import annotations, applied, deployment, eventually, node, policy, status
 from tests.support.tight import is_ready
 
 pytestmark = [pytest.mark.xdist_group("balance")]
@@ -196,3 +196,60 @@ def test_an_autoscaler_that_scales_in_between_takes_precedence_and_no_replica_is
         watch.look()
 
     assert watch.least == dict.fromkeys(SLOW, 3)
+
+
+def pinned(namespace: str, name: str, node: str, cpu: str) -> dict[str, Any]:
+    """A Deployment of one pod on this node, with these requests."""
+    made = deployment(namespace, name, 1, nodeSelector={"kubernetes.io/hostname": node})
+    made["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = cpu
+    return made
+
+
+def node_of(cluster: Cluster, namespace: str, app: str) -> set[str]:
+    """The nodes of the workload's pods that stay."""
+    pods = [pod for pod in cluster.pods(namespace) if "deletionTimestamp" not in pod["metadata"]]
+    return {pod["spec"].get("nodeName", "") for pod in pods if pod["metadata"]["labels"]["app"] == app}
+
+
+@pytest.mark.parametrize("governed", [False, True], ids=["no policy", "placed by a policy"])
+def test_the_replacement_lands_on_the_planned_node_where_the_scheduler_would_choose_another(
+    measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str], *, governed: bool
+) -> None:
+    busy, requested, cold = nodes
+    # By real load `cold` is the best node; by requests, which are all that the scheduler knows, the worst.
+    measured.apply(
+        [pinned(measured_namespace, "full", cold, "6"), pinned(measured_namespace, "low", requested, "100m")]
+    )
+    measured.wait_pods_ready(measured_namespace, 2)
+    for name in (requested, cold):
+        measured.kubectl("cordon", name)
+    measured.apply([deployment(measured_namespace, app, 1, nodeSelector=POOL) for app in ("moves", "stays")])
+    pods = measured.wait_pods_ready(measured_namespace, 4)
+    for name in (requested, cold):
+        measured.kubectl("uncordon", name)
+    use = {"full": "100m", "low": "3", "moves": "2400m", "stays": "3"}
+    for pod in pods:
+        measured.set_usage(measured_namespace, [pod["metadata"]["name"]], cpu=use[pod["metadata"]["labels"]["app"]])
+    measured.rest.merge(f"/api/v1/namespaces/{measured_namespace}", {"metadata": {"labels": {"team": "moved"}}})
+    placed = policy("moved", namespace_label="moved")
+    placed["spec"]["workloads"][0]["placement"] = {"virtual": "Never"}
+
+    def planned() -> list[str]:
+        lines = (status(measured, "zonalbalances", "moved").get("moves") or {}).get("next") or []
+        return [line.rpartition(" to ")[2] for line in lines if "/moves-" in line or len(lines) > 1]
+
+    with applied(measured, *([placed] if governed else []), balance(mode="DryRun")):
+        eventually(lambda: planned() == [cold], "the plan to have one move, to the coldest node")
+        eventually(
+            lambda: any("hot" in one["key"] for one in node(measured, busy)["spec"].get("taints") or ()), "the taint"
+        )
+        measured.apply(deployment(measured_namespace, "new", 1, nodeSelector=POOL))
+        measured.wait_pods_ready(measured_namespace, 5)
+        assert node_of(measured, measured_namespace, "new") == {requested}, "where the scheduler sends a new pod"
+
+        measured.apply(balance(mode="Active", by="Surge"))
+        eventually(lambda: node_of(measured, measured_namespace, "moves") == {cold}, "the planned node", seconds=150)
+        wait_at_rest(measured, measured_namespace, 5)
+    [pod] = [pod for pod in measured.pods(measured_namespace) if pod["metadata"]["labels"]["app"] == "moves"]
+    [term] = pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert term["preference"]["matchFields"][0]["values"] == [cold]

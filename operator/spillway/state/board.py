@@ -16,7 +16,7 @@ from typing import Final
 from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.load import Loads
 from spillway.domain.balance.zones import NO_WEIGHTS, ZoneReading, ZoneWeights
-from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.remember import FairMemory
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
 from spillway.domain.scale_down.outcome import ScaleDowns
@@ -33,6 +33,7 @@ AVOID_SECONDS: Final = 600.0
 """Minimum seconds for which an owner's pods avoid a pool that did not start one of them."""
 _REMEMBERED: Final = 4096
 _NOTHING_AVOIDED: Final[tuple[float, frozenset[str]]] = (0.0, frozenset())
+_NO_NODE: Final = (0.0, NodeName(""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class Board:
         default_factory=lambda: FairMemory(_REMEMBERED)
     )
     _redirects: dict[OwnerUid, deque[Redirect]] = field(default_factory=lambda: defaultdict(deque))
+    _planned_nodes: dict[OwnerUid, tuple[float, NodeName]] = field(default_factory=dict)
+    """By ReplicaSet that surges: the node that its next pod is to prefer, and until when."""
 
     def set_thresholds(self, thresholds: Mapping[str, int]) -> None:
         """Set the plan of thresholds."""
@@ -242,3 +245,22 @@ class Board:
             waiting.pop()
             if not waiting:
                 del self._redirects[owner]
+
+    def plan_node(self, owner: OwnerUid, node: NodeName) -> None:
+        """Let the next pod of this owner prefer this node. Call it before the owner is scaled, and withdraw it."""
+        self._planned_nodes[owner] = (self.now() + REDIRECT_SECONDS, node)
+
+    def plans_node(self, owner: OwnerUid) -> bool:
+        """Whether the next pod of this owner is to prefer a node; it is not taken."""
+        expires, _ = self._planned_nodes.get(owner, _NO_NODE)
+        return expires > self.now()
+
+    def take_planned_node(self, owner: OwnerUid) -> NodeName | None:
+        """Take the node that the next pod of this owner is to prefer; None if there is none."""
+        found = self._planned_nodes[owner][1] if self.plans_node(owner) else None
+        self.withdraw_planned_node(owner)
+        return found
+
+    def withdraw_planned_node(self, owner: OwnerUid) -> None:
+        """Let the pods of this owner prefer no node any more, because its move is over."""
+        self._planned_nodes.pop(owner, None)

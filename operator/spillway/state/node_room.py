@@ -49,11 +49,11 @@ class FreeNodes:
         """What was promised beside CPU and memory."""
         self._promised_ports: dict[NodeName, list[HostPort]] = {}
 
-    def find(self, pod: PodFit, request: Usage) -> NodeName | None:
-        """A node for one more such pod; None where there is none."""
+    def find(self, pod: PodFit, request: Usage, *, only: NodeName | None = None) -> NodeName | None:
+        """A node for one more such pod, with `only` this one alone; None where there is none."""
 
         def admits(name: NodeName) -> bool:
-            node = self._state.nodes.get(name)
+            node = self._state.nodes.get(name) if only in {None, name} else None
             return node is not None and pod.admits(node) and self._offers(node, pod)
 
         return self._room.find(request, admits)

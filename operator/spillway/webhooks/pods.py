@@ -1,7 +1,8 @@
 """The webhook on CREATE `pods`: each new pod is placed on physical or virtual nodes.
 
 Contract: only pods of a class that sets `threshold` or `placement` are placed. A ZonalBalance may choose the zone of
-those that stay on physical nodes, and of pods that no class places. The answer for all others costs next to nothing.
+those that stay on physical nodes, and of pods that no class places. The additional replica of a move prefers the node
+that the move was planned for. The answer for all others costs next to nothing.
 The leader decides, because the counts have to be in one place. A replica that does not lead forwards the request; if it
 gets no answer, or if a pod's workload cannot be found in time, the pod is created as its user wrote it. A new leader
 answers for mode Auto once it has read the stored thresholds, or after `KEPT_PLAN_SECONDS` without them. Nothing is ever
@@ -29,11 +30,12 @@ from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
 from spillway.domain.placement.events import placement_events
 from spillway.domain.placement.plan import NewPod, PodPlacement
+from spillway.domain.surge.steps import replaced_pod
 from spillway.kube.protocols import Recorder
 from spillway.state.board import Board
 from spillway.state.claims import claim_of_pods
@@ -90,11 +92,15 @@ class _Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class _ZoneSubject:
-    """A pod of which only the zone is chosen."""
+class _PreferenceSubject:
+    """A pod that gets only a spread and preferences."""
 
+    owner: OwnerUid
     workload: Workload
-    balance: ZonalBalance
+    balance: ZonalBalance | None
+    """The ZonalBalance that chooses its zone."""
+    moved: bool
+    """Whether it may be the additional replica of a move."""
 
 
 class PodWebhook:
@@ -127,8 +133,8 @@ class PodWebhook:
             return subject
         if self._board.leading():
             return await self._answer(request, subject, deadline)
-        if isinstance(subject, _ZoneSubject):
-            return await self._choose_zone_by_leader(request, subject, deadline)
+        if isinstance(subject, _PreferenceSubject):
+            return await self._prefer_by_leader(request, subject, deadline)
         if self._forward is None:
             raise LetGoError("not-leader")
         return await self._forward(request, deadline)
@@ -140,14 +146,18 @@ class PodWebhook:
         subject = await self._subject(request, deadline)
         return subject if isinstance(subject, Answer) else await self._answer(request, subject, deadline)
 
-    async def _subject(self, request: AdmissionRequest, deadline: Deadline) -> _Subject | _ZoneSubject | Answer:
+    async def _subject(self, request: AdmissionRequest, deadline: Deadline) -> _Subject | _PreferenceSubject | Answer:
         governance = self._places.governance
-        if not governance.places_pods and not governance.balances_new_pods:
+        new_pods = governance.places_pods or governance.balances_new_pods
+        if not new_pods and not governance.moves_pods:
             return Answer("no-policy")
         if not self._places.state.synced:
             raise LetGoError("not-synced")
         metadata = _pods.decode(request.object).metadata
         owner = controller_of(metadata.owner_references)
+        moved = owner is not None and self._moved(OwnerUid(owner.uid))
+        if not new_pods and not moved:
+            return Answer("no-policy")
         if owner is None or owner.kind in PER_NODE:
             return Answer("ungoverned")
         workload = await self._workloads.of(request.namespace, owner, metadata.labels or {}, deadline)
@@ -158,28 +168,43 @@ class PodWebhook:
         balance = self._zones.balance(request.namespace, workload, claim)
         workload_class = governance.placing_class(claim)
         if claim is None or workload_class is None:
-            if balance is not None:
-                return _ZoneSubject(workload, balance)
+            if balance is not None or moved:
+                return _PreferenceSubject(OwnerUid(owner.uid), workload, balance, moved)
             return Answer("ungoverned" if claim is None else "not-placed")
         return _Subject(owner, workload, claim, workload_class, balance)
 
-    def _choose_zone(self, request: AdmissionRequest, subject: _ZoneSubject) -> Answer:
+    def _moved(self, owner: OwnerUid) -> bool:
+        """Whether the next pod of this owner may be the additional replica of a move, which the leader alone knows."""
+        if self._board.leading():
+            return self._board.plans_node(owner)
+        seen = self._places.state.replicasets.get(owner)
+        return seen is not None and replaced_pod(seen.surge) is not None
+
+    def _planned_node(self, request: AdmissionRequest, owner: OwnerUid) -> NodeName | None:
+        """The node that the pod is to prefer, which no further pod then does."""
+        return None if request.dry_run else self._board.take_planned_node(owner)
+
+    def _prefer(self, request: AdmissionRequest, subject: _PreferenceSubject) -> Answer:
         pod: dict[str, Any] = msgspec.json.decode(request.object)
-        additions = self._zones.additions(subject.balance, pod, subject.workload)
+        planned = self._planned_node(request, subject.owner)
+        additions = self._zones.additions(subject.balance, pod, subject.workload, planned=planned)
         return Answer("zone" if additions else "not-placed", additions)
 
-    async def _choose_zone_by_leader(
-        self, request: AdmissionRequest, subject: _ZoneSubject, deadline: Deadline
+    async def _prefer_by_leader(
+        self, request: AdmissionRequest, subject: _PreferenceSubject, deadline: Deadline
     ) -> Answer:
-        """The leader's answer where it needs what only the leader reads; the spread alone if there is none."""
-        if subject.balance.spec.needs_readings and self._forward is not None:
+        """The leader's answer where it needs what only the leader knows; the spread alone if there is none."""
+        reads = subject.balance is not None and subject.balance.spec.needs_readings
+        if (reads or subject.moved) and self._forward is not None:
             with suppress(LetGoError):
                 return await self._forward(request, deadline)
-        return self._choose_zone(request, subject)
+        return self._prefer(request, subject)
 
-    async def _answer(self, request: AdmissionRequest, subject: _Subject | _ZoneSubject, deadline: Deadline) -> Answer:
-        if isinstance(subject, _ZoneSubject):
-            return self._choose_zone(request, subject)
+    async def _answer(
+        self, request: AdmissionRequest, subject: _Subject | _PreferenceSubject, deadline: Deadline
+    ) -> Answer:
+        if isinstance(subject, _PreferenceSubject):
+            return self._prefer(request, subject)
         return await self._decide(request, subject, deadline)
 
     async def _decide(self, request: AdmissionRequest, subject: _Subject, deadline: Deadline) -> Answer:
@@ -224,12 +249,15 @@ class PodWebhook:
         if act:
             placer.usage.refusals.placed(subject.owner, workload.owner)
             await self._report(request.namespace, subject, placed, deadline)
-        return Answer(placed.decision.nodes.value, (*placed.additions, *self._zone_of(subject, placed, pod)))
+        planned = self._planned_node(request, subject.owner) if act else None
+        return Answer(placed.decision.nodes.value, (*placed.additions, *self._prefers(subject, placed, pod, planned)))
 
-    def _zone_of(self, subject: _Subject, placed: PodPlacement, pod: Json) -> tuple[Addition, ...]:
-        if subject.balance is None or placed.pools:
+    def _prefers(
+        self, subject: _Subject, placed: PodPlacement, pod: Json, planned: NodeName | None
+    ) -> tuple[Addition, ...]:
+        if placed.pools:
             return ()
-        return self._zones.additions(subject.balance, pod, subject.workload)
+        return self._zones.additions(subject.balance, pod, subject.workload, planned=planned)
 
     async def _read_thresholds(self, deadline: Deadline) -> None:
         if not self._board.thresholds_read.is_set():

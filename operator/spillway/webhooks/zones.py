@@ -1,9 +1,10 @@
-"""What a ZonalBalance adds to a new pod: a spread over zones, a preference for zones, and the load class.
+"""What is added to a new pod: a spread over zones, a preference for zones or for a node, and the load class.
 
 Contract: the spread follows from the resources and the nodes alone, so every replica answers the same; the preference
 for the zones that need the pod most, and the class of its workload, need what only the leader reads. A pod that a
 policy in Recommend governs is left as it is, and so is one without replicas. Where no physical node has the zone key
-there is no spread, which would keep every pod waiting.
+there is no spread, which would keep every pod waiting. The additional replica of a move prefers the planned node, with
+or without a ZonalBalance.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,10 @@ from typing import Final, get_args
 
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.balance.classes import anti_affinity_term, class_of_pod, label_additions
-from spillway.domain.balance.zones import WhenUnsatisfiable, affinity_additions, spread_additions
+from spillway.domain.balance.zones import NO_WEIGHTS, WhenUnsatisfiable, affinity_additions, spread_additions
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import ZONE_SPREAD
+from spillway.domain.model.names import ZONE_LABEL, ZONE_SPREAD, NodeName
 from spillway.domain.model.places import Claim
 from spillway.state.board import Board
 from spillway.state.claims import has_zones
@@ -42,8 +43,12 @@ class Zones:
         found = None if name is None else governance.balances[name]
         return found if found is not None and found.spec.changes_pods else None
 
-    def additions(self, balance: ZonalBalance, pod: Json, workload: Workload) -> tuple[Addition, ...]:
-        """What is added to a pod that stays on physical nodes."""
+    def additions(
+        self, balance: ZonalBalance | None, pod: Json, workload: Workload, *, planned: NodeName | None
+    ) -> tuple[Addition, ...]:
+        """What is added to a pod that stays on physical nodes; `planned` is the node of the move that it is for."""
+        if balance is None:
+            return affinity_additions(pod, ZONE_LABEL, NO_WEIGHTS, node=planned)
         spec = balance.spec
         owner = workload.owner
         weights = self._board.zone_weights(balance.metadata.name, owner.namespace, owner.name)
@@ -58,7 +63,7 @@ class Zones:
         term = None if load_class is None else anti_affinity_term(load_class)
         return (
             *(() if load_class is None else label_additions(pod, load_class)),
-            *affinity_additions(pod, spec.zone_key, weights, apart=term),
+            *affinity_additions(pod, spec.zone_key, weights, apart=term, node=planned),
             *spread,
         )
 

@@ -1,8 +1,8 @@
 """The board: a redirect is used once, in order, while it lasts."""
 
-from spillway.domain.model.names import OwnerUid
+from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.pools.verdict import OPEN, PoolVerdict
-from spillway.state.board import Board
+from spillway.state.board import REDIRECT_SECONDS, Board
 from tests.support.fake_clock import FakeClock
 
 OWNER = OwnerUid("rs-1")
@@ -85,3 +85,23 @@ def test_no_namespace_makes_the_board_forget_what_owners_of_another_avoid() -> N
         board.avoid(OwnerUid(f"hostile-{number}"), {"eci-a"}, 600.0, namespace="hostile")
     assert board.avoided(OWNER) == {"eci-a"}
     assert board.avoided(OwnerUid("hostile-0")) == frozenset()
+
+
+def test_a_planned_node_is_taken_once_and_for_a_short_time_alone() -> None:
+    clock = FakeClock()
+    board = Board(clock)
+    board.plan_node(OWNER, NodeName("n4"))
+    assert board.plans_node(OWNER)
+    assert board.take_planned_node(OwnerUid("another")) is None
+    assert board.take_planned_node(OWNER) == "n4"
+    assert not board.plans_node(OWNER)
+    assert board.take_planned_node(OWNER) is None
+
+    board.plan_node(OWNER, NodeName("n4"))
+    clock.forward(REDIRECT_SECONDS)
+    assert not board.plans_node(OWNER)
+    assert board.take_planned_node(OWNER) is None
+
+    board.plan_node(OWNER, NodeName("n4"))
+    board.withdraw_planned_node(OWNER)
+    assert board.take_planned_node(OWNER) is None

@@ -8,9 +8,10 @@ from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.zones import ZoneReading
 from spillway.domain.model.documents import PREFERRED
-from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL
+from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, NodeName, OwnerUid, PodUid
 from spillway.domain.policies.governance import Governance
-from tests.builders import make_node
+from spillway.domain.surge.steps import Purpose, Surge
+from tests.builders import make_node, make_replicaset
 from tests.support.json_patch import applied
 from tests.support.placement import incoming, labels_of, manual, placing
 from tests.support.policies import CREATED
@@ -195,3 +196,68 @@ async def test_without_an_answer_of_the_leader_pods_are_spread_all_the_same(read
     made = scene(SPREAD | readings, leads=False)
     made.leader_answers = False
     assert zones_of(await created(made)) == ["DoNotSchedule"]
+
+
+SURGES: dict[str, Any] = {"rebalance": {"mode": "Active", "by": "Surge"}}
+OWNER = OwnerUid("rs-web")
+
+
+def moving(spec: dict[str, Any], policy: Governance | None = None) -> Scene:
+    made = scene(spec, policy)
+    made.board.plan_node(OWNER, NodeName("n4"))
+    return made
+
+
+def preferred_node(spec: dict[str, Any]) -> list[str]:
+    terms = (spec.get("affinity") or {}).get("nodeAffinity", {}).get(PREFERRED) or ()
+    return [one["preference"]["matchFields"][0]["values"][0] for one in terms if one["preference"].get("matchFields")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "policy"),
+    [
+        pytest.param(SURGES, None, id="no policy"),
+        pytest.param(SURGES, placing({}), id="a class that places no pods"),
+        pytest.param(SURGES | SPREAD, None, id="a spread"),
+        pytest.param({}, placing(manual(5)), id="placed on physical nodes"),
+        pytest.param(SURGES | SPREAD, placing(manual(5)), id="placed, with a spread"),
+    ],
+)
+async def test_one_replica_of_a_move_prefers_the_planned_node(spec: dict[str, Any], policy: Governance | None) -> None:
+    made = moving(spec, policy)
+    assert not preferred_node(dict(applied(incoming(), (await made.ask(dry_run=True)).additions)["spec"]))
+    assert set(preferred_node(await created(made))) == {"n4"}
+    assert preferred_node(await created(made)) == [], "a move is of one pod"
+
+
+async def test_the_planned_node_weighs_more_than_the_zone() -> None:
+    assert preferred_node(await created(moving(SURGES | PREFERENCE))) == ["n4", "n4"]
+
+
+async def test_a_pod_for_virtual_nodes_prefers_no_node() -> None:
+    assert preferred_node(await created(moving(SURGES, placing(manual(0))))) == []
+
+
+async def test_pods_of_other_workloads_cost_nothing_while_one_is_moved() -> None:
+    made = moving(SURGES)
+    other = incoming(owner="other", uid="rs-other")
+    assert (await made.ask(other)).outcome == "no-policy"
+
+
+@pytest.mark.parametrize(
+    ("mark", "forwarded"),
+    [
+        pytest.param(Surge(1, 0, 0.0, PodUid("p0"), Purpose.REBALANCE, "even").mark, True, id="a move"),
+        pytest.param(Surge(1, 0, 0.0).mark, False, id="a bring-back"),
+        pytest.param("", False, id="no surge"),
+    ],
+)
+async def test_a_replica_that_does_not_lead_asks_the_leader_about_a_workload_that_moves(
+    mark: str, *, forwarded: bool
+) -> None:
+    made = scene(SURGES, leads=False)
+    made.state.apply(make_replicaset(replicas=100, surge=mark))
+    await made.ask()
+    assert bool(made.forwarded) is forwarded
+    made.leader_answers = False
+    assert not (await made.ask()).additions

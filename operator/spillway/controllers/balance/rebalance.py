@@ -284,7 +284,8 @@ class RebalanceController(Controller):
         pod = self.world.state.pods.get(move.pod)
         if pod is None or pod.terminating:
             return False
-        return self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, balance.metadata.name))
+        name = balance.metadata.name
+        return self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, name, move.target))
 
     def _ended(self, end: MoveEnd) -> None:
         if end.purpose is not Purpose.REBALANCE:

@@ -4,7 +4,9 @@ Contract: one key per ReplicaSet, its uid. Whoever wants a pod moved asks for it
 the outcome of the surge, or why there was none. A workload is left as it is during a rollout, while it is paused, not
 whole, at the maximum of its HorizontalPodAutoscaler, at its ResourceQuota, or without room on another node, while one
 of its replicas is on a held pool, and if another client writes its deletion costs. A surge that another leader left is
-continued for the resource that its mark names, and withdrawn if that no longer asks for moves.
+continued for the resource that its mark names, and withdrawn if that no longer asks for moves. The additional replica
+prefers the planned node if that still has room for it and the zones stay within `maxSkew`; the preference ends with the
+surge.
 """
 
 from collections import Counter
@@ -13,12 +15,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spillway.api.virtualnodebudget import Cordon
+from spillway.api.zonalbalance import ZonalBalanceSpec
 from spillway.controllers.base import World
 from spillway.controllers.surge.base import SurgeController
 from spillway.controllers.surge.room import physical_room
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, proven_surge, target_of
 from spillway.domain.balance.arrivals import Arrivals
+from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.fit.neighbours import Incoming
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
@@ -29,6 +33,7 @@ from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.surge.hindrance import Left, all_ready, at_quota, available_replicas, cannot_surge
 from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome, progress_of
 from spillway.kube.slices import in_slices
+from spillway.state.claims import balance_of
 from spillway.state.node_room import FreeNodes, PodFit
 from spillway.state.nodes_left import nodes_left
 from spillway.state.signal import Signal
@@ -45,6 +50,8 @@ class MoveRequest:
     pod: PodUid
     purpose: Purpose
     asker: str
+    target: NodeName
+    """The node that the plan expects it to go to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class SurgeMovesController(SurgeController):
             # Whatever went wrong, also an error of the API server, it had its turn; a surge that began is continued.
             self._asked.pop(uid, None)
             if surge is None and uid not in self.runner.running:
-                self._emit(replicaset, request, reason)
+                self._emit(replicaset, request.pod, request.purpose, request.asker, reason)
         return STEP_SECONDS if surge is not None else None
 
     # Surging
@@ -125,19 +132,31 @@ class SurgeMovesController(SurgeController):
         present, reason = await self.examine(replicaset, pod)
         if target is None or present is None:
             return None, Left.CANNOT_SURGE
-        if reason is None and not await self._has_room(replicaset, pod, present):
-            reason = Left.NO_ROOM
         if reason is not None:
             return None, reason
+        fit = PodFit(present["spec"]["template"].get("spec") or {})
+        free = await self._free(replicaset, pod, fit)
+        if free.find(fit, pod.requests) is None:
+            return None, Left.NO_ROOM
         placed = self._placed(replicaset, pod.node)
         since = float(int(self.world.now()))
         surge = Surge(replicaset.replicas, placed, since, pod.uid, request.purpose, request.asker)
+        node = free.find(fit, pod.requests, only=request.target)
+        if node is not None and self._keeps_zones(replicaset, pod, node):
+            self.world.board.plan_node(replicaset.uid, node)
         if not await self.runner.begin(replicaset, target, surge):
-            self.runner.end(replicaset)
+            self._end(replicaset)
             return None, SurgeOutcome.OVERTAKEN
         self._surges[replicaset.uid] = surge
         self._show()
-        self.log.info("surge begun", key=replicaset.key, pod=pod.key, purpose=surge.purpose.value, asker=surge.asker)
+        self.log.info(
+            "surge begun",
+            key=replicaset.key,
+            pod=pod.key,
+            purpose=surge.purpose.value,
+            asker=surge.asker,
+            target=request.target,
+        )
         return surge, SurgeOutcome.SUCCEEDED
 
     async def examine(self, replicaset: ReplicaSetRecord, pod: PodRecord) -> tuple[Json | None, Left | None]:
@@ -174,17 +193,26 @@ class SurgeMovesController(SurgeController):
         budget = None if pool is None else self.world.governance.budgets.get(pool)
         return budget is not None and budget.spec.cordon is not Cordon.NONE
 
-    async def _has_room(self, replicaset: ReplicaSetRecord, pod: PodRecord, present: Json) -> bool:
-        """Whether a node that is not to be avoided has room for one more such pod, and other pods leave it to it."""
+    async def _free(self, replicaset: ReplicaSetRecord, pod: PodRecord, fit: PodFit) -> FreeNodes:
+        """The room of the nodes that are not to be avoided, and that other pods leave to one more such pod."""
         state = self.world.state
         avoided = {name for name, node in state.nodes.items() if node.avoided}
-        fit = PodFit(present["spec"]["template"].get("spec") or {})
         left = nodes_left(state, incoming(fit, replicaset), filter(fit.admits, state.nodes.values()))
         if left is not None:
             avoided |= state.nodes.keys() - left
         waiting = [one async for one in in_slices(list(state.pods.values())) if not one.node]
         room = await physical_room(self.world, waiting, without=avoided | {pod.node})
-        return FreeNodes(state, room).find(fit, pod.requests) is not None
+        return FreeNodes(state, room)
+
+    def _keeps_zones(self, replicaset: ReplicaSetRecord, pod: PodRecord, target: NodeName) -> bool:
+        """Whether a move to this node leaves the zones of the workload within `maxSkew`."""
+        nodes, governance = self.world.state.nodes, self.world.governance
+        name = balance_of(self.world.state, governance, replicaset)
+        spec = ZonalBalanceSpec() if name is None else governance.balances[name].spec
+        active = (one.node for one in self.world.state.active_pods_of(replicaset.uid))
+        zones = Counter(nodes[node].zone_by(spec.zone_key) for node in active if node in nodes)
+        source, to = (nodes[node].zone_by(spec.zone_key) for node in (pod.node, target))
+        return keeps_zones(zones, source, to, spec.max_skew)
 
     async def step(self, replicaset: ReplicaSetRecord) -> float | None:
         def look(surge: Surge, present: Json) -> Progress:
@@ -195,7 +223,7 @@ class SurgeMovesController(SurgeController):
         if ended is None:
             self._show()
             return STEP_SECONDS
-        self.runner.end(replicaset)
+        self._end(replicaset)
         self._surges.pop(replicaset.uid, None)
         self._show()
         surge = ended.surge
@@ -204,14 +232,19 @@ class SurgeMovesController(SurgeController):
             metrics.SURGES.labels(surge.purpose.value, ended.outcome.value).inc()
             if ended.outcome is SurgeOutcome.SUCCEEDED:
                 self.arrivals.note(workload_of(replicaset).key, surge.since, self.world.now())
-            request = MoveRequest(replicaset.uid, surge.pod, surge.purpose, surge.asker)
-            self._emit(replicaset, request, ended.outcome)
+            self._emit(replicaset, surge.pod, surge.purpose, surge.asker, ended.outcome)
         return None
 
-    def _emit(self, replicaset: ReplicaSetRecord, request: MoveRequest, result: SurgeOutcome | Left) -> None:
-        known = self.world.state.pods.get(request.pod)
+    def _end(self, replicaset: ReplicaSetRecord) -> None:
+        self.runner.end(replicaset)
+        self.world.board.withdraw_planned_node(replicaset.uid)
+
+    def _emit(
+        self, replicaset: ReplicaSetRecord, pod: PodUid, purpose: Purpose, asker: str, result: SurgeOutcome | Left
+    ) -> None:
+        known = self.world.state.pods.get(pod)
         node = NodeName("") if known is None else known.node
-        self.ended.emit(MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, node))
+        self.ended.emit(MoveEnd(replicaset, pod, purpose, asker, result, node))
 
     def _progress(self, replicaset: ReplicaSetRecord, surge: Surge, present: Json) -> Progress:
         chosen = self.world.state.pods.get(surge.pod or PodUid(""))
@@ -236,6 +269,7 @@ class SurgeMovesController(SurgeController):
 
     def forget(self, uid: OwnerUid) -> None:
         super().forget(uid)
+        self.world.board.withdraw_planned_node(uid)
         self._asked.pop(uid, None)
         self._surges.pop(uid, None)
         self._show()

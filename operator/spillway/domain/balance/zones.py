@@ -3,7 +3,8 @@
 Contract: pure. With traffic that stays in its zone, a new replica relieves its service only in the zone in which that
 is busiest; elsewhere it lowers the mean, and the HPA adds no other. So zones are preferred by the load of this workload
 alone. What its user wrote stays: a spread over the same zones is never added to one of the user's, and the preference
-is heavier than all of the user's preferences together.
+is heavier than all of the user's preferences together. The additional replica of a move prefers the planned node, and
+that outweighs both.
 """
 
 import math
@@ -14,6 +15,7 @@ from typing import Any, Final, Literal
 
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import HEAVIEST, PREFERRED, Json
+from spillway.domain.model.names import NodeName
 
 HOSTNAME: Final = "kubernetes.io/hostname"
 _HOST_SKEW: Final = 3
@@ -60,15 +62,16 @@ def zone_weights(loads: Mapping[str, float], differs_by_percent: float) -> dict[
 
 
 def affinity_additions(
-    pod: Json, zone_key: str, weights: ZoneWeights, *, apart: Json | None = None
+    pod: Json, zone_key: str, weights: ZoneWeights, *, apart: Json | None = None, node: NodeName | None = None
 ) -> tuple[Addition, ...]:
     """Prefer nodes by these weights of their zones, more than by all preferences of the user's together.
 
-    `apart` is a preferred term of pod anti-affinity to be added, or None.
+    `apart` is a preferred term of pod anti-affinity to be added, or None. `node` is preferred more than all others,
+    whatever their zones; None for no node.
     """
     affinity = (pod.get("spec") or {}).get("affinity") or {}
     parts: dict[str, Json] = {}
-    preferred = _zones_preferred(affinity.get("nodeAffinity") or {}, zone_key, weights)
+    preferred = _preferred(affinity.get("nodeAffinity") or {}, zone_key, weights, node)
     if preferred is not None:
         parts["nodeAffinity"] = preferred
     anti = affinity.get("podAntiAffinity") or {}
@@ -79,22 +82,22 @@ def affinity_additions(
     return tuple(Addition(("spec", "affinity", name), part) for name, part in parts.items())
 
 
-def _zones_preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights) -> Json | None:
-    """The node affinity with these preferences; None if they are there already, or all zones are equal.
+def _preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights, node: NodeName | None) -> Json | None:
+    """The node affinity with these preferences; None if they are there already, or nodes are equal.
 
     None also for preferences that no addition of reasonable size outweighs: more than a hundred, or invalid ones.
     """
-    if not weights:
-        return None
     present = list(node_affinity.get(PREFERRED) or ())
-    ours = [
+    zones = [
         {
             "weight": weight,
             "preference": {"matchExpressions": [{"key": zone_key, "operator": "In", "values": [zone]}]},
         }
         for zone, weight in sorted(weights.items())
     ]
-    if any(term in present for term in ours):
+    named = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+    nodes = [] if node is None else [{"weight": HEAVIEST, "preference": named}]
+    if not (zones or nodes) or any(term in present for term in (*zones, *nodes)):
         # The webhook is called again, because another one has changed the pod.
         return None
     theirs = [term.get("weight") or 0 for term in present]
@@ -102,7 +105,9 @@ def _zones_preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights) -
         # The API server refuses such weights, but only after its webhooks have answered.
         return None
     times = 1 + sum(theirs) // HEAVIEST
-    return {**node_affinity, PREFERRED: [*present, *(ours * times)]}
+    # What a node of the heaviest zone has, if all of the user's preferences hold there.
+    others = sum(theirs) + (times * max(weights.values()) if weights else 0)
+    return {**node_affinity, PREFERRED: [*present, *(zones * times), *(nodes * (1 + others // HEAVIEST))]}
 
 
 def spread_additions(

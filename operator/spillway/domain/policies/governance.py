@@ -192,6 +192,13 @@ class Governance:
         """Whether some ZonalBalance adds something to new pods."""
         return any(one.spec.changes_pods for one in self.balances.values())
 
+    @cached_property
+    def moves_pods(self) -> bool:
+        """Whether some resource asks for moves by surge."""
+        return any(one.spec.moves_by_surge for one in self.balances.values()) or any(
+            one.spec.consolidates for one in self.policies.values()
+        )
+
     def placing_class(self, claim: Claim | None) -> WorkloadClass | None:
         """The class that places the pods of a claim; None without a claim, or where the class places none."""
         found = None if claim is None else self.class_of(claim)

@@ -10,7 +10,7 @@ from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesCon
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SEEN_SECONDS, SurgeScaler
 from spillway.domain.balance.hot_nodes import hot_taint
-from spillway.domain.model.names import POD_DELETION_COST, SURGE, NodeName, OwnerUid
+from spillway.domain.model.names import POD_DELETION_COST, SURGE, ZONE_LABEL, NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
@@ -48,6 +48,9 @@ class Cluster(FakeWriter):
         self.quotas: list[dict[str, Any]] = []
         self.written: list[str] = []
         self.error = False
+        self.target = NodeName("idle")
+        self.planned: list[bool] = []
+        """Whether the additional replica was to prefer the planned node, at each scale."""
         self.results: list[SurgeOutcome | Left] = []
         self.scaler = SurgeScaler(self.world, self, self)
         self.lead()
@@ -106,6 +109,7 @@ class Cluster(FakeWriter):
         if seen != self.replicas:
             return False
         self.written.append(f"{seen}->{wanted}")
+        self.planned.append(self.world.board.plans_node(UID))
         self.replicas = wanted
         self.changed(self.seen, replicas=wanted)
         return True
@@ -116,7 +120,7 @@ class Cluster(FakeWriter):
 
     def ask(self) -> bool:
         pod = self.world.state.pods[self.pod("p0", "hot").uid]
-        return self.controller.ask(MoveRequest(UID, pod.uid, Purpose.REBALANCE, "even"))
+        return self.controller.ask(MoveRequest(UID, pod.uid, Purpose.REBALANCE, "even", self.target))
 
     async def step(self, seconds: float = 0.0) -> float | None:
         await self.clock.advance(seconds)
@@ -328,3 +332,64 @@ async def test_an_error_of_the_api_server_gives_the_move_back() -> None:
         await cluster.step()
     assert (cluster.results, cluster.written) == ([SurgeOutcome.WITHDRAWN], [])
     assert cluster.ask()
+
+
+async def test_the_additional_replica_prefers_the_planned_node_until_the_move_is_over() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    assert cluster.planned == [True], "before the workload is scaled"
+    cluster.replicas = 5
+    await cluster.step(1)
+    assert cluster.results == [SurgeOutcome.OVERTAKEN]
+    assert cluster.world.board.take_planned_node(UID) is None
+
+
+async def test_one_replica_alone_prefers_the_planned_node() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    assert cluster.world.board.take_planned_node(UID) == "idle"
+    assert cluster.world.board.take_planned_node(UID) is None
+
+
+async def test_a_move_that_could_not_begin_leaves_no_preference() -> None:
+    cluster = Cluster()
+    cluster.ask()
+    cluster.replicas += 1
+    cluster.changed(cluster.seen, replicas=1)
+    cluster.spec = {"replicas": 1}
+    cluster.status = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), 1)
+    await cluster.step()
+    assert (cluster.results, cluster.planned) == ([SurgeOutcome.OVERTAKEN], [])
+    assert not cluster.world.board.plans_node(UID)
+
+
+async def test_a_workload_that_is_gone_leaves_no_preference() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    cluster.controller.forget(UID)
+    assert not cluster.world.board.plans_node(UID)
+
+
+@pytest.mark.parametrize(
+    ("change", "planned"),
+    [
+        pytest.param({}, True, id="that takes it"),
+        pytest.param({"cpu_millis": 100}, False, id="without room"),
+        pytest.param({"labels": {ZONE_LABEL: "a"}}, False, id="that the template excludes"),
+        pytest.param({"taints": (hot_taint("even"),)}, False, id="that is to be avoided"),
+        pytest.param({"labels": {ZONE_LABEL: "b", "pool": "own"}}, False, id="in a zone that would be too full"),
+    ],
+)
+async def test_a_node_is_preferred_only_while_it_takes_the_replica(change: Mapping[str, Any], *, planned: bool) -> None:
+    cluster = Cluster(replicas=2)
+    own = {"pool": "own"}
+    for node in list(cluster.world.state.nodes.values()):
+        cluster.changed(node, labels={**node.labels, **own, ZONE_LABEL: "a"})
+    cluster.world.state.apply(make_node("b", labels={**own, ZONE_LABEL: "b"}, cpu_millis=1000))
+    cluster.changed(cluster.world.state.pods[cluster.pod("p1", "hot").uid], node=NodeName("b"))
+    cluster.spec = {"template": {"spec": {"nodeSelector": own}}}
+    cluster.target = NodeName("target")
+    target = {"labels": {**own, ZONE_LABEL: "a"}, "cpu_millis": 1000} | dict(change)
+    cluster.world.state.apply(make_node("target", **target))
+    await cluster.begun()
+    assert cluster.planned == [planned]

@@ -1,6 +1,7 @@
 """The zone of a new replica: which zones are preferred, and what is added to the pod."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from spillway.domain.balance.zones import HOSTNAME, ZoneReading, affinity_additions, spread_additions, zone_weights
 from spillway.domain.model.documents import PREFERRED, REQUIRED
-from spillway.domain.model.names import ZONE_LABEL
+from spillway.domain.model.names import ZONE_LABEL, NodeName
 from tests.support.json_patch import applied
 
 LABELS = {"app": "web", "pod-template-hash": "abc"}
@@ -169,3 +170,45 @@ def test_no_spread_is_added(pod: dict[str, Any], labels: Mapping[str, str]) -> N
 def test_preferences_that_only_a_huge_pod_would_outweigh_are_left(theirs: list[dict[str, Any]]) -> None:
     pod = {"spec": {"affinity": {"nodeAffinity": {PREFERRED: theirs}}}}
     assert affinity_additions(pod, ZONE_LABEL, {"a": 100}) == ()
+
+
+def named(name: str) -> dict[str, Any]:
+    fields = [{"key": "metadata.name", "operator": "In", "values": [name]}]
+    return {"weight": 100, "preference": {"matchFields": fields}}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "weights", "added"),
+    [
+        pytest.param([], {}, [named("n4")], id="alone"),
+        pytest.param([THEIRS, THEIRS], {}, [named("n4")] * 2, id="it outweighs the user's"),
+        pytest.param([], {"a": 100, "b": 30}, [term("a", 100), term("b", 30), *[named("n4")] * 2], id="and the zone"),
+        pytest.param(
+            [THEIRS, THEIRS], {"a": 100}, [*[term("a", 100)] * 2, *[named("n4")] * 4], id="and both of them together"
+        ),
+    ],
+)
+def test_the_planned_node_outweighs_every_other_preference(
+    theirs: list[Any], weights: Mapping[str, int], added: list[Any]
+) -> None:
+    pod = {"spec": {"affinity": {"nodeAffinity": {PREFERRED: theirs, REQUIRED: MUST}}}}
+    result = applied(pod, affinity_additions(pod, ZONE_LABEL, weights, node=NodeName("n4")))
+    found = result["spec"]["affinity"]["nodeAffinity"]
+    assert found == {PREFERRED: [*theirs, *added], REQUIRED: MUST}
+    assert affinity_additions(result, ZONE_LABEL, weights, node=NodeName("n4")) == ()
+
+
+@given(st.lists(st.integers(1, 100), max_size=100), st.dictionaries(st.sampled_from("abc"), st.integers(1, 100)))
+def test_the_planned_node_wins_whatever_else_is_preferred_and_adds_a_bounded_number_of_terms(
+    theirs: list[int], weights: dict[str, int]
+) -> None:
+    pod = {"spec": {"affinity": {"nodeAffinity": {PREFERRED: [term("x", weight) for weight in theirs]}}}}
+    result = applied(pod, affinity_additions(pod, ZONE_LABEL, weights, node=NodeName("n4")))
+    terms = result["spec"]["affinity"]["nodeAffinity"][PREFERRED]
+    ours = [one for one in terms if "matchFields" in one["preference"]]
+    zones = Counter[str]()
+    for one in terms[len(theirs) :]:
+        if one not in ours:
+            zones[one["preference"]["matchExpressions"][0]["values"][0]] += one["weight"]
+    assert sum(one["weight"] for one in ours) > sum(theirs) + max(zones.values(), default=0)
+    assert len(ours) <= 203
