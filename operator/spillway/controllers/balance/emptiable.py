@@ -213,7 +213,7 @@ class Emptiable:
             found = replace(found, accepts=False)
         if not may_empty or (found.used >= self._rule.below / 100 and not emptying):
             return found
-        self._note_left(node.name)
+        self._note_left(node.name, emptying=emptying)
         here = leaving(self._world, node.name)
         return replace(found, pods=tuple(self._pod(pod, optimistic=optimistic, begun=emptying) for pod in here))
 
@@ -227,17 +227,22 @@ class Emptiable:
             return False
         return emptying or all(pod.ready_since <= since for pod in leaving(self._world, node.name))
 
-    def _note_left(self, node: NodeName) -> None:
+    def _note_left(self, node: NodeName, *, emptying: bool) -> None:
         for pod in leaving(self._world, node):
-            key, reason = self._workload_of(pod).key, self._workload_of(pod).reason
-            if reason is not None and reason is not Left.SETTLING:
-                self.left[key] = reason
+            one = self._workload_of(pod)
+            if one.reason is not None and one.reason is not Left.SETTLING:
+                self.left[one.key] = one.reason
+            elif not emptying and self._moved_recently(pod, one):
+                self.left.setdefault(one.key, Left.MOVED_RECENTLY)
+
+    def _moved_recently(self, pod: PodRecord, one: _Workload) -> bool:
+        return self._arrivals.moved(one.key, pod.created, self._world.now(), within=self._rule.empty_for.seconds)
 
     def _pod(self, pod: PodRecord, *, optimistic: bool, begun: bool) -> NodePod:
         now, one = self._world.now(), self._workload_of(pod)
         passing = one.reason in (PASSING if begun else {Left.SETTLING})
         settled = pod.ready_since <= now - self._rule.settle.seconds
-        again = self._arrivals.moved(one.key, pod.created, now, within=self._rule.empty_for.seconds)
+        again = self._moved_recently(pod, one)
         return NodePod(
             pod.uid,
             one.key,

@@ -320,6 +320,24 @@ async def test_a_node_that_is_left(change: Any, more: tuple[Record, ...], left: 
     assert scene.status.left == (() if left is None else (left,))
 
 
+async def test_a_node_to_which_a_pod_was_moved_is_left_for_as_long_as_an_emptied_node_stays_empty() -> None:
+    scene = Scene(policy(below=50, emptyFor="1h", nodeSettle="1m"))
+    for name in ("cart-0", "cart-1", "cart-2"):
+        scene.change(scene.world.state.pods[PodUid(f"uid-{name}")], cpu_millis=3000)
+    web, moved = scene.world.state.pods[PodUid("uid-web-0")], scene.clock.now()
+    scene.surges.arrivals.note("Deployment/shop/web", moved - 10.0, moved)
+    scene.change(web, created=moved - 5.0, ready_since=moved - 2.0)
+
+    await scene.reconcile(seconds=1800.0)
+    assert (scene.tainted, scene.status.emptying) == ({}, ())
+    assert scene.status.left == ("Deployment/shop/web: MovedRecently",)
+
+    await scene.reconcile(seconds=1799.0)
+    assert scene.tainted == {}
+    await scene.reconcile(seconds=2.0)
+    assert (scene.tainted, scene.status.left) == ({"e1": "online"}, ())
+
+
 @pytest.mark.parametrize(
     ("template", "spec", "left"),
     [
