@@ -28,7 +28,7 @@ def use_one_heap() -> bool:
 
 
 def return_free_memory() -> bool:
-    """Return the free memory of the heap to the system; return whether the C library supports it.
+    """Give the free memory of the heap back to the system, and return whether the C library supports it.
 
     glibc keeps what lies below anything that is in use, which after the first list of a large cluster is a sixth of the
     process.
