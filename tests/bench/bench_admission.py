@@ -13,9 +13,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from itertools import chain
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Final
 
 from harness.chart import HELM
@@ -28,18 +26,13 @@ from spillway.kube.client import KubeClient
 from tests.bench import admission_cluster
 from tests.bench.admission_cluster import AdmissionCluster
 from tests.bench.admission_contenders import CONTENDERS, Contenders, Spent, start_noop
+from tests.bench.admission_figures import KINDS, Met, figures
 from tests.bench.admission_load import CONNECTIONS, Load, Timings, quantile
 from tests.bench.informer_objects import Shape
 from tests.bench.ran_on import ran_on
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build/bench/admission.json"
-KINDS: Final = {
-    "creation": ("create_ms", "pods"),
-    "binding": ("bind_ms", "bindings"),
-    "scale_down": ("scale_ms", "replicasets"),
-}
-"""Each kind of request: where its times are, and the name of its webhook."""
 TIMEOUT_SECONDS: Final = 2
 """`timeoutSeconds` of the chart's webhooks."""
 IDLE_PERCENT: Final = 30.0
@@ -51,9 +44,6 @@ _RATES: Final = (150, 120, 100, 80, 70, 60, 50, 40, 30, 20, 10)
 _PROBE_SECONDS: Final = 6
 _START_SECONDS: Final = 120.0
 _QUIET_SECONDS: Final = 5.0
-
-Met = dict[str, list[tuple[Timings, Spent]]]
-"""The slices of each contender."""
 
 
 def main() -> None:
@@ -121,11 +111,7 @@ async def _measure(
         away = await _away(arguments, load, operator, rate)
     return {
         "rate_per_s": rate,
-        "idle_percent": _idle(met["spillway"]),
-        "idle_percent_by_contender": {name: _idle(slices) for name, slices in met.items()},
-        **{kind: {name: _latency(slices, times) for name, slices in met.items()} for kind, (times, _) in KINDS.items()},
-        "ratio": _ratios(met),
-        **_cpu(met),
+        **figures(met),
         "pods_lost": away["pods_lost"],
         "failures": sum(len(timings.failures) for slices in met.values() for timings, _ in slices),
         "pods": {"spillway": len(ours), "not_bound": not_bound, "not_stamped": not_stamped, "placed": placed},
@@ -172,55 +158,6 @@ async def _slice(
         load.bind_pods(rate, seconds, timings), load.scale_down(scale_downs, seconds, SCALE_BY, timings)
     )
     return timings, contenders.spent() - before
-
-
-def _idle(slices: list[tuple[Timings, Spent]]) -> float:
-    return round(fmean(spent.idle_percent for _, spent in slices), 1)
-
-
-def _latency(slices: list[tuple[Timings, Spent]], times: str) -> dict[str, Any]:
-    """Quantiles over all requests of all slices, and the p99 of each slice as a measure of its spread."""
-    by_slice = [getattr(timings, times) for timings, _ in slices]
-    everything = list(chain.from_iterable(by_slice))
-    return {
-        "requests": len(everything),
-        "p50_ms": quantile(everything, 0.5),
-        "p99_ms": quantile(everything, 0.99),
-        "p99_ms_of_each_slice": [quantile(values, 0.99) for values in by_slice],
-    }
-
-
-def _ratios(met: Met) -> dict[str, float | None]:
-    """What Spillway adds, over what *noop* adds; None where *noop* added nothing that could be seen."""
-    found: dict[str, float | None] = {}
-    for kind, (times, _) in KINDS.items():
-        latency = {name: _latency(slices, times) for name, slices in met.items()}
-        for label in ("p50", "p99"):
-            least, floor, ours = (latency[name][f"{label}_ms"] for name in CONTENDERS)
-            found[f"{kind}_{label}"] = round((ours - least) / (floor - least), 2) if floor > least else None
-    return found
-
-
-def _cpu(met: Met) -> dict[str, Any]:
-    """CPU of each process for a decision (a creation, a binding or a scale-down), in microseconds.
-
-    `cpu_us_per_decision` is what all replicas of the operator spend while they answer, their informers and controllers
-    included; `of_the_webhooks` is what of it the calls add, beside the slices without a webhook.
-    """
-    us: dict[str, dict[str, float]] = {}
-    for name, slices in met.items():
-        requests = sum(len(getattr(timings, times)) for timings, _ in slices for times, _ in KINDS.values())
-        us[name] = {
-            process: round(1e6 * sum(spent.by_process[process] for _, spent in slices) / max(requests, 1))
-            for process in slices[0][1].by_process
-        }
-    replicas = [process for process in us["spillway"] if process.startswith(("leader", "follower"))]
-    whole = sum(us["spillway"][process] for process in replicas)
-    return {
-        "cpu_us_per_decision": whole,
-        "cpu_us_per_decision_of_the_webhooks": whole - sum(us["none"][process] for process in replicas),
-        "cpu_us_per_request_by_process": us,
-    }
 
 
 async def _away(arguments: argparse.Namespace, load: Load, operator: Installation, rate: int) -> dict[str, Any]:
