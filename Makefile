@@ -154,7 +154,6 @@ krew: $(STAMP) ## Pack kubectl spillway for krew into build/krew: KREW_URL=https
 	@$(UV) build --quiet --wheel --out-dir $(KREW)/wheel .
 	@$(UV) venv --quiet --python $(RUN) $(KREW)/venv
 	@$(UV) pip sync --quiet --require-hashes --python $(KREW)/venv/bin/python requirements.lock
-	@$(UV) pip install --quiet --constraints requirements-dev.lock --python $(KREW)/venv/bin/python plotly
 	@$(UV) pip install --quiet --no-deps --python $(KREW)/venv/bin/python $(KREW)/wheel/*.whl
 	@$(BIN)/pex 'spillway-operator[report]' --venv-repository $(KREW)/venv --console-script kubectl-spillway --venv prepend \
 		--python-shebang "/usr/bin/env python$$($(RUN) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" --output-file $(KREW)/kubectl-spillway
@@ -190,7 +189,7 @@ check-release: ## Check that TAG is the version of the project and of the chart
 COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 .PHONY: lock
 lock: $(UV_STAMP) ## Resolve the dependencies again into requirements*.lock
-	@$(UV) $(COMPILE) -o requirements.lock
+	@$(UV) $(COMPILE) --extra report -o requirements.lock
 	@$(UV) $(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
 
 .PHONY: clean

@@ -12,7 +12,7 @@ from demo.contenders import Contender
 from demo.day import Scene
 from demo.measure import Sample, per_contender
 from demo.scenario import DAY_BEGINS_AT, HOURS, TARGET_UTILIZATION
-from spillway.cli import report_page as page
+from spillway.app.report import document as page
 
 TIER_COLOUR: Final = {"fixed": page.BLUE, "elastic": page.ORANGE, "virtual": page.PURPLE, "unassigned": page.GREY}
 CONTENDER_COLOUR: Final = {

@@ -22,7 +22,7 @@ from demo.tables import (
     headline_mark,
     served_rows,
 )
-from spillway.cli.report_page import document
+from spillway.app.report.document import document
 
 MARK_COLOUR: Final = {Mark.GAIN: "#00664b", Mark.LOSS: "#a33b00"}
 

@@ -16,11 +16,11 @@ WELCOME = "Three nodes of each tier, a namespace `shop`, and two replicas of Spi
 
 @contextmanager
 def playground(cluster: ClusterApi, flags: Sequence[str] = ()) -> Iterator[Installation]:
-    """Nodes of all three tiers, the operator with these flags, and an empty namespace."""
+    """Nodes of all three tiers, the operator with these flags and the page of the report, and an empty namespace."""
     cluster.add_nodes("fixed", 3, cpu="2")
     cluster.add_nodes("elastic", 3, cpu="2")
     cluster.add_virtual_nodes("virtual", 3)
-    with install(cluster, flags=flags) as spillway:
+    with install(cluster, {"report": {"enabled": True}}, flags=flags) as spillway:
         cluster.create_namespace("shop")
         yield spillway
 

@@ -64,7 +64,7 @@ class Installation:
         self.kubeconfig = self.folder / "kubeconfig"
         self._keep_folder = folder is not None
         self._flags = tuple(flags)
-        self._scaling_apis = tuple(self._scaling_flags(values or {}))
+        self._served = tuple(self._serving_flags(values or {}))
         self._env = {
             **(env or {}),
             "PYTHONPATH": str(PROJECT / "operator"),
@@ -91,11 +91,13 @@ class Installation:
                 found[name] = {**values[name], "servicePort": port}
         return found
 
-    def _scaling_flags(self, values: Mapping[str, Any]) -> Iterator[str]:
+    def _serving_flags(self, values: Mapping[str, Any]) -> Iterator[str]:
         if _enabled(values, "externalMetrics"):
             yield from ("--external-metrics", f"--external-metrics-port={self.metrics_api_port}")
         if _enabled(values, "kedaScaler"):
             yield from ("--keda-scaler", f"--keda-scaler-port={self.keda_port}")
+        if _enabled(values, "report"):
+            yield "--report-page"
 
     def __enter__(self) -> Self:
         return self
@@ -187,7 +189,7 @@ class Installation:
             # No Endpoints move here: the processes share one port, and whoever is left answers.
             "--drain-seconds=0.5",
             f"--lease-name={NAME}",
-            *self._scaling_apis,
+            *self._served,
             *self._flags,
             *flags,
         ]

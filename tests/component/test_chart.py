@@ -19,6 +19,7 @@ EVERYTHING: dict[str, Any] = {
     "extraArgs": ["--upkeep-seconds=10"],
     "extraEnv": [{"name": "TZ", "value": "UTC"}],
     "serviceAccount": {"annotations": {"a": "b"}},
+    "report": {"enabled": True},
     "externalMetrics": {"enabled": True},
     "kedaScaler": {"enabled": True},
     "metrics": {
@@ -124,6 +125,23 @@ def test_readers_may_get_two_paths_and_are_those_that_are_listed(chart: Chart) -
     assert guarded.one("ClusterRoleBinding", "spillway-reader")["subjects"] == [prometheus, scrape]
     [container] = guarded.one("Deployment")["spec"]["template"]["spec"]["containers"]
     assert "--authorize-metrics" in container["args"]
+
+
+def test_the_page_of_the_report_is_off_and_then_only_for_those_that_are_listed(chart: Chart) -> None:
+    assert "spillway-report" not in {item["metadata"]["name"] for item in chart.kinds("ClusterRole")}
+    [container] = chart.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert "--report-page" not in container["args"]
+    served = Chart.render({"report": {"enabled": True}})
+    [container] = served.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert "--report-page" in container["args"]
+    assert served.one("ClusterRole", "spillway-report")["rules"] == [{"nonResourceURLs": ["/report"], "verbs": ["get"]}]
+    assert {item["roleRef"]["name"] for item in served.kinds("ClusterRoleBinding")} == {"spillway"}
+    people = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "platform"}
+    bound = Chart.render({"report": {"enabled": True, "readers": [people]}}).one(
+        "ClusterRoleBinding", "spillway-report"
+    )
+    assert bound["roleRef"]["name"] == "spillway-report"
+    assert bound["subjects"] == [people]
 
 
 def _sent_token(chart: Chart, monitor: str) -> object:

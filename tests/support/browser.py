@@ -44,12 +44,12 @@ class Browser:
                 assert "error" not in message, message
                 return message["result"]
 
-    async def show(self, file: Path, *, width: int, height: int = 900) -> None:
-        """Load a file at this width, and wait until it is drawn."""
+    async def show(self, page: Path | str, *, width: int, height: int = 900) -> None:
+        """Load a file or a URL at this width, and wait until it is drawn."""
         await self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
-        await self.call("Page.navigate", url=file.as_uri())
+        await self.call("Page.navigate", url=page.as_uri() if isinstance(page, Path) else page)
         while (await self._next()).get("method") != "Page.loadEventFired":
             pass
         await self.value("new Promise(done => requestAnimationFrame(() => setTimeout(() => done(1), 300)))")

@@ -3,6 +3,7 @@
 {{- define "spillway.webhookService" -}}spillway-webhook{{- end -}}
 {{- define "spillway.webhookSecret" -}}spillway-webhook-tls{{- end -}}
 {{- define "spillway.readerName" -}}spillway-reader{{- end -}}
+{{- define "spillway.reportName" -}}spillway-report{{- end -}}
 {{- define "spillway.scrapeName" -}}spillway-scrape{{- end -}}
 {{- define "spillway.restoreName" -}}spillway-restore{{- end -}}
 

@@ -2,7 +2,8 @@
 
 Contract: `/healthz` answers while the event loop runs; `/readyz` answers 200 only while every named check holds,
 otherwise 503 with the names of the failed checks. Neither sends a request to the API server. Paths in `guarded` are
-shown only to callers with a bearer token that `authorize` allows for the path; the two probes are never guarded.
+shown only to callers with a bearer token that `authorize` allows for the path; the two probes are never guarded. For a
+path of `views`, which is for browsers, the token may also be the password of basic authentication.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -12,17 +13,19 @@ from typing import Final
 from aiohttp import web
 
 from spillway.admission.http_server import HttpServer, json_page
-from spillway.kube.access import Verdict, bearer_token
+from spillway.kube.access import Verdict, bearer_token, password_token
 from spillway.telemetry.registry import CONTENT_TYPE
 
 Check = Callable[[], bool]
+View = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Authorize = Callable[[str, str], Awaitable[Verdict]]
 """Given a bearer token, empty where there is none, and a path."""
+_BASIC: Final = 'Basic realm="Spillway: any user, the token as password", charset="UTF-8"'
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 
 
 class EndpointServer:
-    """The plain HTTP server of these paths; `pages` are further paths, served as JSON."""
+    """The plain HTTP server of these paths; `pages` are further paths, served as JSON, and `views` are web pages."""
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class EndpointServer:
         checks: Mapping[str, Check],
         exposition: Callable[[], bytes],
         pages: Mapping[str, Callable[[], bytes]] = MappingProxyType({}),
+        views: Mapping[str, View] = MappingProxyType({}),
         guarded: Collection[str] = (),
         authorize: Authorize | None = None,
     ) -> None:
@@ -43,6 +47,7 @@ class EndpointServer:
         self._checks = checks
         self._exposition = exposition
         self._pages = pages
+        self._views = views
 
     @property
     def port(self) -> int:
@@ -57,6 +62,8 @@ class EndpointServer:
         application.router.add_get("/readyz", self._readyz)
         for path, content in self._pages.items():
             application.router.add_get(path, json_page(content))
+        for path, view in self._views.items():
+            application.router.add_get(path, view, allow_head=False)
         await self._server.start(application)
 
     async def stop(self) -> None:
@@ -64,15 +71,19 @@ class EndpointServer:
         await self._server.stop()
 
     @web.middleware
-    async def _guard(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def _guard(self, request: web.Request, handler: View) -> web.StreamResponse:
         if self._authorize is not None and request.path in self._guarded:
-            token = bearer_token(request.headers.get("Authorization", ""))
+            said = request.headers.get("Authorization", "")
+            viewed = request.path in self._views
+            token = bearer_token(said) or (password_token(said) if viewed else "")
             verdict = await self._authorize(token, request.path)
             if verdict is not Verdict.ALLOWED:
-                headers = {"WWW-Authenticate": "Bearer"} if verdict is Verdict.UNAUTHENTICATED else {}
-                return web.Response(status=verdict.value, text=verdict.name.lower(), headers=headers)
+                refusal = web.Response(status=verdict.value, text=verdict.name.lower())
+                if verdict is Verdict.UNAUTHENTICATED:
+                    refusal.headers.add("WWW-Authenticate", "Bearer")
+                    if viewed:
+                        refusal.headers.add("WWW-Authenticate", _BASIC)
+                return refusal
         return await handler(request)
 
     async def _metrics(self, _: web.Request) -> web.Response:

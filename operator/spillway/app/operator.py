@@ -28,6 +28,8 @@ from spillway.aggregated.documents import API_SERVICE
 from spillway.app.endpoints import Check, EndpointServer
 from spillway.app.leader import Leader
 from spillway.app.memory import keep_for_good, keep_returning_free_memory
+from spillway.app.report.process import Job, render_beside
+from spillway.app.report.server import ReportPage
 from spillway.app.scaling_apis import ScalingApis
 from spillway.app.settings import Settings
 from spillway.app.stalls import StallWatch
@@ -57,6 +59,9 @@ from spillway.webhooks.assembly import Admission, build_admission
 log: Final = structlog.get_logger(__name__)
 
 PLANS_PATH: Final = "/debug/plans"
+REPORT_PATH: Final = "/report"
+_REPORT_SECONDS: Final = 14 * 86_400.0
+"""As much history as `spillway report` shows by default."""
 
 
 class EndedError(Exception):
@@ -134,13 +139,20 @@ class Operator:
             stack.callback(self.membership.close)
             stack.callback(admission.close)
             set_build_info()
+            views = {}
+            if settings.report_page:
+                report = ReportPage(partial(render_beside, self._report_job()))
+                stack.push_async_callback(report.close)
+                views[REPORT_PATH] = report.answer
             self.endpoints = EndpointServer(
                 settings.metrics_host,
                 settings.metrics_port,
                 checks=self._checks(),
                 exposition=exposition,
                 pages={PLANS_PATH: admission.plans.as_json},
+                views=views,
                 guarded=[
+                    *views,
                     *([PLANS_PATH] if settings.authorize_debug else []),
                     *(["/metrics"] if settings.authorize_metrics else []),
                 ],
@@ -348,6 +360,16 @@ class Operator:
         await self.state.wait_synced()
         while not self.catalog.loaded:  # noqa: ASYNC110  # loaded once, right after the start
             await asyncio.sleep(0.05)
+
+    def _report_job(self) -> Job:
+        settings = self.settings
+        return Job(
+            namespace=settings.namespace,
+            lease=settings.lease_name,
+            history_seconds=_REPORT_SECONDS,
+            kubeconfig=str(settings.kubeconfig or ""),
+            prometheus=settings.prometheus,
+        )
 
     def _may_write(self) -> bool:
         return self._leadership is not None and self._leadership.may_write()

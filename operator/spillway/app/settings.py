@@ -7,6 +7,7 @@ its pod, then `~/.kube/config`. A wrong value is refused before anything starts,
 import os
 import socket
 import uuid
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -65,6 +66,7 @@ class Settings(BaseModel):
     metrics_port: int = Field(default=8080, ge=0, le=65535)
     authorize_debug: bool = True
     authorize_metrics: bool = False
+    report_page: bool = False
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
     node_writes_per_second: float = Field(default=200.0, gt=0)
@@ -122,6 +124,8 @@ class Settings(BaseModel):
         for name in ("external_metrics", "keda_scaler"):
             if getattr(self, name) and not self.webhooks:
                 raise ValueError(f"{name}: needs webhooks, whose certificate and Service it shares")
+        if self.report_page and find_spec("plotly") is None:
+            raise ValueError("report_page: needs plotly; install it with: pip install plotly")
         _ = self.prometheus
         return self
 

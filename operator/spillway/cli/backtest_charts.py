@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
-from spillway.cli import report_page as page
+from spillway.app.report import document as page
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, STEP_SECONDS, Floats
 from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
 from spillway.simulate.backtest.figures import ContenderResult

@@ -3,9 +3,9 @@
 import html
 from typing import Final
 
+from spillway.app.report.document import INK, document
 from spillway.cli.backtest_charts import charts
 from spillway.cli.backtest_output import ROWS, about, formatted, headline
-from spillway.cli.report_page import INK, document
 from spillway.simulate.backtest.run import Result
 
 _STYLE: Final = f"""

@@ -37,8 +37,8 @@ def doctor(
         from datetime import UTC, datetime  # noqa: PLC0415
 
         from spillway.app.doctor.examine import examine  # noqa: PLC0415
+        from spillway.app.installed import read_operator  # noqa: PLC0415
         from spillway.cli.reading import read_world  # noqa: PLC0415
-        from spillway.cli.status_reading import read_operator  # noqa: PLC0415
 
         now = datetime.now(UTC)
         operator = await read_operator(client, namespace=operator_namespace, lease=lease_name, now=now)

@@ -8,12 +8,13 @@ import time
 from typing import Any, Final
 
 from spillway.admission.deadline import Deadline
+from spillway.app.errors import NotFoundError
 from spillway.app.explain.nodes import explain_node
 from spillway.app.explain.pods import explain_pod
 from spillway.app.explain.pools import explain_pool
 from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
-from spillway.cli.live import NotFoundError, no_such
+from spillway.cli.live import no_such
 from spillway.cli.reading import read_world
 from spillway.domain.explain.answers import Answer
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Protocol, Typ
 
 import typer
 
+from spillway.app.errors import NotFoundError, UnreadableError
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -61,14 +63,6 @@ class View(Protocol):
     """The tables that show a document to people."""
 
     def __call__(self, found: Any, /, *, wide: bool) -> "Sequence[RenderableType]": ...  # noqa: ANN401 - one view for each
-
-
-class NotFoundError(Exception):
-    """What was asked for does not exist; the message says what does."""
-
-
-class UnreadableError(Exception):
-    """Something besides the API server could not be read; the message says what."""
 
 
 def no_such(missing: str, names: Iterable[str]) -> NotFoundError:

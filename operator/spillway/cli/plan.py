@@ -217,8 +217,8 @@ def moves(
 
 
 def _show(what: str, kubeconfig: Path | None, context: str | None, output: live.Format, *, watch: bool) -> None:
+    from spillway.app.installed import read_plan  # noqa: PLC0415
     from spillway.cli.plan_views import plan_view  # noqa: PLC0415  # `--help` need not wait for it
-    from spillway.cli.status_reading import read_plan  # noqa: PLC0415
 
     def look() -> object:
         return live.read(kubeconfig, context, lambda client: read_plan(client, what))

@@ -12,7 +12,7 @@ from spillway.cli.flags import parsed
 from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
 
 if TYPE_CHECKING:
-    from spillway.cli.reporting import ClusterReport
+    from spillway.app.report.reading import ClusterReport
 
 _SHORTEST_SECONDS: Final = 3600
 _LONGEST_SECONDS: Final = 90 * 86_400
@@ -41,7 +41,7 @@ def report(
     from spillway.api.quantity import duration_seconds  # noqa: PLC0415  # `--help` need not wait for it
 
     page = _page()
-    from spillway.cli.reporting import read_report  # noqa: PLC0415
+    from spillway.app.report.reading import read_report  # noqa: PLC0415
 
     seconds = float(parsed("--history", duration_seconds, history))
     if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
@@ -63,7 +63,7 @@ def report(
 
 def _page() -> "Callable[[ClusterReport], str]":
     try:
-        from spillway.cli.cluster_report import page  # noqa: PLC0415  # plotly is optional
+        from spillway.app.report.page import page  # noqa: PLC0415  # plotly is optional
     except ModuleNotFoundError as error:
         raise SettingsError(f"report needs {error.name}; install it with: pip install plotly") from error
     return page

@@ -60,6 +60,13 @@ def run(
     authorize_metrics: Annotated[
         bool, typer.Option(help="Serve /metrics only to callers with a bearer token whose user may get that path.")
     ] = False,
+    report_page: Annotated[
+        bool,
+        typer.Option(
+            help="Serve the page of `spillway report` for the last 14 days at /report on the metrics port, only to "
+            "callers with a token whose user may get that path. Its history comes from --prometheus-url. Needs plotly."
+        ),
+    ] = False,
     webhooks: Annotated[bool, typer.Option(help="Serve admission requests.", rich_help_panel=WEBHOOKS)] = True,
     webhook_host: Annotated[
         str | None,

@@ -12,11 +12,12 @@ import yaml
 from pydantic import ValidationError
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
+from spillway.app.errors import NotFoundError
 from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate
+from spillway.app.history import read_from_history
 from spillway.app.proposal.compare import Comparison, Proposed, auto_classes
 from spillway.cli.explaining import next_template
-from spillway.cli.live import NotFoundError, UnreadableError
 from spillway.cli.planning import Source, planned, present_request
 from spillway.cli.reading import read_resources, read_state, world_of
 from spillway.controllers.base import World
@@ -27,8 +28,6 @@ from spillway.domain.threshold.request import Plan
 from spillway.kube import paths
 from spillway.kube.client import APPLY_PATCH, KubeClient
 from spillway.kube.errors import ApiError
-from spillway.sources.csv_rules import CsvError
-from spillway.sources.prometheus import PrometheusError
 from spillway.state.catalog import Kind, Raw
 
 FIELD_MANAGER: Final = "kubectl-spillway"
@@ -183,10 +182,8 @@ def _proposed(raws: Sequence[Raw], present: Mapping[Kind, Sequence[Raw]]) -> Pro
 
 
 async def _plan(world: World, source: Source) -> Plan:
-    try:
+    with read_from_history("the history"):
         return await planned(await present_request(world), source)
-    except (CsvError, PrometheusError) as error:
-        raise UnreadableError(f"the history cannot be read: {error}") from error
 
 
 async def _templates(client: KubeClient, after: Snapshot, comparison: Comparison) -> Mapping[str, NextTemplate]:

@@ -21,7 +21,7 @@ def status(
     operator's Lease it also shows whether a replica leads. With --prometheus-url it shows what was saved today and this
     month. Exit codes: 0 the cluster was read, 2 wrong usage, 3 the cluster or Prometheus could not be read.
     """
-    from spillway.cli.status_reading import read_overview  # noqa: PLC0415  # `--help` need not wait for it
+    from spillway.app.installed import read_overview  # noqa: PLC0415  # `--help` need not wait for it
     from spillway.cli.status_view import overview_view  # noqa: PLC0415
     from spillway.domain.overview.status import Overview  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ cannot be asked the verdict is `UNKNOWN`: nothing is shown then.
 """
 
 import asyncio
+import base64
 import hashlib
 import time
 from collections.abc import Callable, Mapping
@@ -53,6 +54,18 @@ def bearer_token(authorization: str) -> str:
     """The token in an Authorization header; empty where it holds none."""
     scheme, _, token = authorization.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def password_token(authorization: str) -> str:
+    """The token that is the password of basic authentication, as a browser sends it; empty where there is none."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        plain = base64.b64decode(encoded.strip(), validate=True).decode()
+    except ValueError:
+        return ""
+    return plain.partition(":")[2].strip()
 
 
 class User(NamedTuple):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from spillway.app.errors import NotFoundError
 from spillway.app.explain.nodes import explain_node
 from spillway.app.explain.pods import explain_pod
 from spillway.app.explain.pools import explain_pool
@@ -62,7 +63,7 @@ def test_names_of_workloads(found: Snapshot, text: str, key: str) -> None:
     ],
 )
 def test_names_that_are_not_found(found: Snapshot, text: str, namespace: str, words: str) -> None:
-    with pytest.raises(live.NotFoundError, match=words):
+    with pytest.raises(NotFoundError, match=words):
         workload_named(found, namespace, text)
 
 

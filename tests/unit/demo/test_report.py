@@ -49,10 +49,7 @@ def text() -> str:
 @pytest.fixture(scope="module")
 def charts(text: str) -> list[list[dict[str, Any]]]:
     """The series of each chart, as plotly is given them."""
-    decoder = json.JSONDecoder()
-    return [
-        decoder.raw_decode(text, found.end())[0] for found in re.finditer(r'Plotly\.newPlot\(\s*"[0-9a-f-]+",\s*', text)
-    ]
+    return [json.loads(found)["data"] for found in re.findall(r'<script type="application/json">(.*?)</script>', text)]
 
 
 def test_the_page_needs_no_network_and_says_where_it_was_measured(text: str) -> None:

@@ -1,6 +1,7 @@
 """Callers are kept apart: what one asks for, and what is invented, keeps no other from an answer."""
 
 import asyncio
+import base64
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from spillway.kube.access import (
     User,
     Verdict,
     bearer_token,
+    password_token,
 )
 from tests.support.fake_clock import FakeClock
 
@@ -103,3 +105,19 @@ async def test_one_user_asks_one_question_at_a_time(api_server: ApiServer, acces
 )
 def test_the_token_of_a_request(header: str, token: str) -> None:
     assert bearer_token(header) == token
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [
+        ("Basic " + base64.b64encode(b"me:abc").decode(), "abc"),
+        ("basic " + base64.b64encode(b":a:b").decode(), "a:b"),
+        ("Basic " + base64.b64encode(b"abc").decode(), ""),
+        ("Basic " + base64.b64encode(b"\xff:\xff").decode(), ""),
+        ("Basic %", ""),
+        ("Bearer abc", ""),
+        ("", ""),
+    ],
+)
+def test_the_token_that_a_browser_sends(header: str, token: str) -> None:
+    assert password_token(header) == token

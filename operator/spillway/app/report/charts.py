@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
-from spillway.cli import report_page as page
-from spillway.cli.reporting import ClusterReport
+from spillway.app.report import document as page
+from spillway.app.report.reading import ClusterReport
 from spillway.domain.forecast.spec import Floats
 from spillway.domain.model.names import Tier
 from spillway.domain.overview.history import ClusterHistory, by_day

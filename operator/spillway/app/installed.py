@@ -1,4 +1,4 @@
-"""The reading of Spillway's resources and of the operator's Lease, for commands that show statuses."""
+"""The reading of Spillway's resources and of the operator's Lease, for commands and pages that show statuses."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
-from spillway.cli.live import NotFoundError, UnreadableError
+from spillway.app.errors import NotFoundError
 from spillway.domain.overview.plans import (
     HeadroomPlan,
     MovesPlan,
@@ -84,18 +84,16 @@ async def read_overview(
 
 
 async def _saved(connection: Connection, now: datetime) -> SavedAmounts:
-    from spillway.sources.api_client import ApiClient  # noqa: PLC0415  # `status` without Prometheus need not wait
-    from spillway.sources.prometheus import PrometheusError  # noqa: PLC0415
+    from spillway.app.history import read_from_history  # noqa: PLC0415  # `status` without Prometheus need not wait
+    from spillway.sources.api_client import ApiClient  # noqa: PLC0415
     from spillway.sources.prometheus_history import saved  # noqa: PLC0415
 
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     at = now.timestamp()
-    try:
+    with read_from_history("what was saved"):
         async with ApiClient(connection) as client:
             today = await saved(client, now=at, seconds=at - midnight.timestamp())
             month = await saved(client, now=at, seconds=at - midnight.replace(day=1).timestamp())
-    except PrometheusError as error:
-        raise UnreadableError(f"what was saved cannot be read: {error}") from error
     return SavedAmounts(today, month)
 
 

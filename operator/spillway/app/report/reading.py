@@ -1,11 +1,11 @@
-"""The reading of what `spillway report` shows: the present state and the history."""
+"""The reading of what the report shows: the present state and the history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spillway.api.elasticpolicy import WorkloadThreshold
-from spillway.cli.live import UnreadableError
-from spillway.cli.status_reading import Installed, read_installed
+from spillway.app.history import read_from_history
+from spillway.app.installed import Installed, read_installed
 from spillway.controllers.threshold.observe import policy_need
 from spillway.domain.overview.history import ClusterHistory, DayCost, cost_by_day
 from spillway.domain.overview.status import Overview
@@ -13,7 +13,6 @@ from spillway.domain.threshold.request import PolicyNeed
 from spillway.kube.client import KubeClient
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
-from spillway.sources.prometheus import PrometheusError
 from spillway.sources.prometheus_history import highest_replicas, read_history
 
 
@@ -47,12 +46,10 @@ async def read_report(
     if prometheus is None:
         return ClusterReport(found.overview(), thresholds)
     now = found.now.timestamp()
-    try:
+    with read_from_history("the history"):
         async with ApiClient(prometheus) as server:
             history = await read_history(server, now=now, seconds=seconds)
             highest = await highest_replicas(server, now=now, seconds=seconds)
-    except PrometheusError as error:
-        raise UnreadableError(f"the history cannot be read: {error}") from error
     prices = _prices(found)
     days = () if prices is None else cost_by_day(history, prices)
     return ClusterReport(found.overview(), thresholds, history, highest, prices, days)

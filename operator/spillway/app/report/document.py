@@ -1,16 +1,20 @@
 """A self-contained HTML page with charts: its style, the legends, and the form of a chart.
 
-Contract: plotly is inside the page, so that it needs no network. A legend is HTML above its chart, so that it wraps on
-a narrow screen and never covers what is drawn. Colours are the Okabe-Ito set, told apart with any colour vision; lines
-also differ by their dashes.
+Contract: plotly is inside the page, so that it needs no network. Only plotly and `_SCRIPT` run: the page's own
+Content-Security-Policy names them by their hashes, and a chart is data. A legend is HTML above its chart, so that it
+wraps on a narrow screen and never covers what is drawn. Colours are the Okabe-Ito set, told apart with any colour
+vision; lines also differ by their dashes.
 """
 
+import base64
+import hashlib
 import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import plotly.graph_objects as go
+from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
@@ -54,6 +58,12 @@ section {{ break-inside: avoid; }}
 _PRINTED_PIXELS: Final = 680
 """The width of the body on paper: A4 and Letter with their usual margins."""
 _SCRIPT: Final = f"""
+addEventListener('DOMContentLoaded', () => {{
+ for (const chart of document.querySelectorAll('.chart')) {{
+  const drawn = JSON.parse(chart.firstElementChild.textContent);
+  Plotly.newPlot(chart, drawn.data, drawn.layout, drawn.config);
+ }}
+}});
 const fit = width => {{
  document.body.style.width = width;
  for (const chart of document.querySelectorAll('.js-plotly-plot'))
@@ -63,6 +73,11 @@ addEventListener('beforeprint', () => fit('{_PRINTED_PIXELS}px'));
 addEventListener('afterprint', () => fit(''));
 """
 """Charts are drawn for the width of the window, so they are drawn again for that of the paper."""
+_POLICY: Final = (
+    "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'"
+)
+"""plotly sets the style of what it draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +95,20 @@ class Chart:
 
 def document(title: str, body: str, charts: Iterable[Chart], *, style: str = "") -> str:
     """The whole file: `body`, which is HTML, and the charts below it; `style` is added to that of every page."""
+    scripts = get_plotlyjs(), _SCRIPT
+    policy = html.escape(_POLICY.format(scripts=" ".join(map(_source, scripts))))
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{html.escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}{style}</style><script>{get_plotlyjs()}</script><script>{_SCRIPT}</script></head><body>"
+        f"<style>{_STYLE}{style}</style>{''.join(f'<script>{one}</script>' for one in scripts)}</head><body>"
         f"{body}{''.join(map(_chapter, charts))}</body></html>\n"
     )
+
+
+def _source(script: str) -> str:
+    """The script as a Content-Security-Policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _chapter(chart: Chart) -> str:
@@ -108,7 +131,9 @@ def drawn(figure: go.Figure, *, height: int = 320, closest: bool = False) -> str
         showlegend=False,
         hovermode="closest" if closest else "x unified",
     )
-    return f"<div>{figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG)}</div>"
+    # Its < and > are escaped, so that no text ends the element.
+    text = to_json_plotly({**figure.to_plotly_json(), "config": _CONFIG})
+    return f'<div><div class="chart"><script type="application/json">{text}</script></div></div>'
 
 
 def titled(name: str, chart: str) -> str:

@@ -1,12 +1,12 @@
-"""The page of `spillway report`: tables of the present state and charts of the history, with plotly inside."""
+"""The page of the report: tables of the present state and charts of the history, with plotly inside."""
 
 import html
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from spillway.cli.cluster_charts import charts
-from spillway.cli.report_page import INK, RED, document
-from spillway.cli.reporting import ClusterReport
+from spillway.app.report.charts import charts
+from spillway.app.report.document import INK, RED, document
+from spillway.app.report.reading import ClusterReport
 from spillway.domain.model.units import HOUR_SECONDS
 from spillway.domain.overview.attention import Severity
 

@@ -1,0 +1,21 @@
+"""The errors of a history of demand, as the commands and the report tell them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from spillway.app.errors import UnreadableError
+from spillway.sources.csv_rules import CsvError
+from spillway.sources.prometheus import PrometheusError
+
+
+@contextmanager
+def read_from_history(what: str) -> Iterator[None]:
+    """Turn the errors of Prometheus and of files into one that says what cannot be read.
+
+    Raises:
+        UnreadableError: the block ended with such an error.
+    """
+    try:
+        yield
+    except (CsvError, PrometheusError) as error:
+        raise UnreadableError(f"{what} cannot be read: {error}") from error
