@@ -48,7 +48,7 @@ class FixedTier(Model):
     price: NodePrice | None = None
     """The price of a fixed node; needed to report savings."""
     target_utilization: Annotated[Percent, Field(json_schema_extra={NO_SERVER_DEFAULT: True})] = 65
-    """Percent of the fixed nodes' CPU that the joint threshold plans to use at the peak, 1 to 100; 65 if not given. A
+    """Percent of the fixed nodes' CPU that the plan of the thresholds may use at the peak, 1 to 100; 65 if not given. A
     low value wastes owned nodes, a high value fills them until services become slow."""
 
 
@@ -356,7 +356,7 @@ class ElasticPolicy(Model):
         ("Fixed", "integer", ".status.workloads.onFixed", 0, "Their replicas on fixed nodes"),
         ("Elastic", "integer", ".status.workloads.onElastic", 0, "Their replicas on elastic nodes"),
         ("Virtual", "integer", ".status.workloads.onVirtual", 0, "Their replicas on virtual nodes"),
-        ("Saving/h", "string", ".status.saving.perHour", 0, "Saving per hour compared with owning for the peak"),
+        ("Saving/h", "string", ".status.saving.perHour", 0, "Saving per hour compared with owning nodes for the peak"),
         ("Currency", "string", ".status.saving.currency", 1, "Currency of the saving"),
         ("Victims", "integer", ".status.scaleDown.victims", 1, "Replicas deleted in planned scale-downs"),
         ("As-planned", "integer", ".status.scaleDown.asPlanned", 1, "Of these, the replicas that the plan had named"),

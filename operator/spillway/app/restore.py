@@ -178,7 +178,8 @@ class Restore:
         self.result.nodes += 1
         self.result.taints += len(node.taints) > len(plan.taints)
         self.result.cordons += plan.uncordon
-        self._say(f"node/{node.name}: {', '.join(off)} off{'; open again' if plan.uncordon else ''}")
+        done = [*([f"removed {', '.join(off)}"] if off else []), *(["made schedulable"] if plan.uncordon else [])]
+        self._say(f"node/{node.name}: {'; '.join(done)}")
 
     async def _pods(self) -> int:
         found = 0
@@ -210,14 +211,14 @@ class Restore:
             return
         self.result.pods += 1
         self.result.costs += POD_DELETION_COST in removed
-        self._say(f"pod/{pod.key}: {', '.join(removed)} off")
+        self._say(f"pod/{pod.key}: removed {', '.join(removed)}")
 
     async def _replace(self, pod: PodRecord) -> bool:
         if not self._dry_run and not await self._done(f"pod/{pod.key}", self._writer.replace_unstarted(pod)):
             return False
         self._tokens.note(pod)
         self.result.replaced += 1
-        self._say(f"pod/{pod.key}: replaced, it waited for virtual nodes and has never started")
+        self._say(f"pod/{pod.key}: deleted for its owner to replace, it waited for virtual nodes and never started")
         return True
 
     async def _replicasets(self) -> int:
@@ -254,7 +255,7 @@ class Restore:
             if not await self._done(what, self._writer.annotate(resource.plural, path, replicaset.uid, removed)):
                 return
         self.result.surges += surge is not None
-        self._say(f"{what}: {', '.join(removed)} off")
+        self._say(f"{what}: removed {', '.join(removed)}")
 
     async def _autoscalers(self) -> int:
         work: list[Awaitable[None]] = []

@@ -158,8 +158,8 @@ def _exit_code(result: "Restored", *, stopped: bool) -> int:
             err=True,
         )
         return 0
-    typer.echo("something of Spillway's comes back or could not be changed:", err=True)
-    typer.echo("\n".join([*result.failed, *result.changed]) or "is an operator still running?", err=True)
+    typer.echo("error: some of Spillway's objects and annotations could not be changed, or come back:", err=True)
+    typer.echo("\n".join([*result.failed, *result.changed]) or "Is an operator still running?", err=True)
     return 1
 
 
@@ -175,7 +175,7 @@ def _summarise(result: "Restored", *, dry_run: bool) -> None:
     if result.headroom:
         typer.echo(f"{result.headroom} objects that held headroom {'would be ' if dry_run else ''}deleted")
     if result.surges:
-        typer.echo(f"{result.surges} workloads that ran one replica more {verb}")
+        typer.echo(f"{result.surges} workloads that ran one additional replica {verb}")
     if result.autoscalers:
         done = "would be deleted" if dry_run else "deleted"
         typer.echo(f"{result.autoscalers} HorizontalPodAutoscalers that Spillway created {done}")

@@ -79,7 +79,7 @@ def _policies(rows: Sequence[PolicyRow], *, wide: bool) -> Table:
 
 
 def _pools(rows: Sequence[PoolRow], *, wide: bool) -> Table:
-    more = ("cpu", "memory", "open again") if wide else ()
+    more = ("cpu", "memory", "opens at") if wide else ()
     made = table("pool", "cordon", "accepting", "reason", "ready nodes", "pods", "cost/h", "cost this month", *more)
     for one in rows:
         extra = (_of(one.cpu, one.cpu_limit), _of(one.memory, one.memory_limit), cell(one.cordon_until)) if wide else ()

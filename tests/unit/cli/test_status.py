@@ -45,8 +45,8 @@ def test_the_formats() -> None:
     assert "3/9" in table
     assert "\x1b[" not in table, "colours only on a terminal"
     assert not [line for line in table.splitlines() if line != line.rstrip()]
-    assert "OPEN AGAIN" not in table
-    assert "OPEN AGAIN" in live.text_of(found, live.Format.WIDE, overview_view)
+    assert "OPENS AT" not in table
+    assert "OPENS AT" in live.text_of(found, live.Format.WIDE, overview_view)
     as_json = json.loads(live.text_of(found, live.Format.JSON, overview_view))
     assert as_json["pools"][0]["podsLimit"] == 9
     assert yaml.safe_load(live.text_of(found, live.Format.YAML, overview_view)) == as_json
