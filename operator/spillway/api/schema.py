@@ -5,10 +5,15 @@ Contract: an attribute's docstring is the field's description for users. What ty
 tolerantly (a field that a newer CRD has is ignored); `strict()` refuses unknown fields, for files that people write.
 """
 
-from typing import Any, Final, Self
+import ast
+import inspect
+import itertools
+import textwrap
+from typing import Any, Final, Self, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 GROUP: Final = "spillway.dev"
 VERSION: Final = "v1alpha1"
@@ -28,8 +33,22 @@ class Model(BaseModel):
         extra="ignore",
         alias_generator=to_camel,
         populate_by_name=True,
-        use_attribute_docstrings=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The schema with the attribute docstrings.
+
+        pydantic's own `use_attribute_docstrings` parses the source of every model whenever it is imported, which takes
+        as long as everything else about the models.
+        """
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, text in _attribute_docstrings(cls).items():
+            found = cls.model_fields.get(name)
+            if found is not None and found.description is None:
+                properties[found.alias or name]["description"] = text
+        return schema
 
     @classmethod
     def strict(cls, raw: object) -> Self:
@@ -43,6 +62,20 @@ class Model(BaseModel):
     def wire(self) -> dict[str, Any]:
         """The object in the form of Kubernetes: camelCase, without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _attribute_docstrings(model: type[Model]) -> dict[str, str]:
+    """The docstrings below the attributes of a model and of the models that it is made from."""
+    found: dict[str, str] = {}
+    for one in reversed(model.__mro__):
+        if not issubclass(one, Model):
+            continue
+        [parsed] = ast.parse(textwrap.dedent(inspect.getsource(one))).body
+        for before, after in itertools.pairwise(cast("ast.ClassDef", parsed).body):
+            match before, after:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    found[name] = inspect.cleandoc(text)
+    return found
 
 
 def cel(rule: str, message: str, *, field: str | None = None) -> dict[str, str]:
