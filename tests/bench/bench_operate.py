@@ -1,11 +1,13 @@
-"""What it takes to operate Spillway: answers, the start of the command line, a report, installation and removal.
+"""What it takes to operate Spillway: answers, the start of the command line, a report, install, upgrade and removal.
 
 `make bench-operate` writes `build/bench/operate.json`. One API server has 10,000 governed pods, written to etcd. There
 `explain workload` is called (the time is that of the whole command), then `report` with a Prometheus that holds 14 days
 of 200 workloads, and at the end `restore`, as an uninstall does; `leftovers` counts the pods that still carry a mark.
 On a whole control plane the chart's objects are applied and two replicas are started (`install_seconds`: until they are
 ready and one leads; no image is pulled), and `explain` is asked for the ranks of all pods of a workload, which is then
-scaled down step by step: `agreement_percent` is the share of the deleted pods that were the first in rank.
+scaled down step by step: `agreement_percent` is the share of the deleted pods that were the first in rank. Then both
+replicas are replaced while a workload is scaled up and down: `upgrade` has the API server's own counts of the calls of
+the webhooks, and of those that it gave up.
 """
 
 import asyncio
@@ -26,7 +28,6 @@ import numpy as np
 import typer
 import yaml
 
-from harness import Installation
 from harness.operator import install
 from harness.scene import Scene
 from localcluster import Cluster, core
@@ -41,10 +42,16 @@ from tests.bench.bench_restore import left_with_marks, restored
 from tests.bench.informer_objects import Shape
 from tests.bench.ran_on import ran_on
 from tests.support.prometheus import Labels, TestPrometheus, prometheus_running, replicas_series
+from tests.support.rolling import roll_under_load
 
 ROOT: Final = Path(__file__).parents[2]
 OUTPUT: Final = Path("build/bench/operate.json")
-GOALS: Final = {"explain.seconds_max": 1.0, "explain.agreement_percent_min": 99.0, "cli_start_seconds_max": 0.4}
+GOALS: Final = {
+    "explain.seconds_max": 1.0,
+    "explain.agreement_percent_min": 99.0,
+    "cli_start_seconds_max": 0.4,
+    "upgrade.lost_admissions_max": 0,
+}
 DAYS, WORKLOADS, SAMPLE_SECONDS = 14, 200, 300.0
 GROUP: Final = "/apis/spillway.dev/v1alpha1"
 STARTS, QUESTIONS = 10, 5
@@ -210,13 +217,17 @@ def _on_a_cluster(rounds: int, explain: dict[str, Any]) -> dict[str, Any]:
         with install(cluster) as operator:
             operator.wait_leader()
             installed = round(time.perf_counter() - began, 1)
-            agreed = [_agreement(cluster, operator) for _ in range(rounds)]
+            agreed = [_agreement(cluster) for _ in range(rounds)]
+            operator.uninstall()
+        with install(cluster, replicas=0) as operator, Scene(cluster) as scene:
+            rolled = roll_under_load(cluster, operator, scene)
     asked, right = (sum(one) for one in zip(*agreed, strict=True))
     explain |= {"agreement_percent": round(100 * right / asked, 2), "victims": asked}
-    return {"install_seconds": installed, "explain": explain}
+    upgrade = {"lost_admissions": rolled.lost, "admissions": rolled.calls, "scalings": rolled.scalings}
+    return {"install_seconds": installed, "explain": explain, "upgrade": upgrade}
 
 
-def _agreement(cluster: Cluster, operator: Installation) -> tuple[int, int]:
+def _agreement(cluster: Cluster) -> tuple[int, int]:
     """The victims of some scale-downs, and how many of them `explain` had named as the next ones."""
     asked = right = 0
     with Scene(cluster) as scene:
