@@ -186,7 +186,9 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "ForecastStale",
         POLICY,
-        "There are no forecasts, or they are too old to be used. Only schedules and the present demand count.",
+        "There are no forecasts, or they are too old to be used. Recommended replicas then follow only the schedules, "
+        "but a workload that no other metric scales keeps at least its present replicas. Headroom follows its minimum "
+        "and its schedules.",
         (
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
@@ -359,13 +361,16 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "NearLimit",
         BUDGET,
-        "A limit is used to 80 % or more. With several limits, their reasons are joined by commas.",
+        "A limit is used to 80 % or more. The condition stays True until less than 75 % is used. With several limits, "
+        "their reasons are joined by commas.",
         _limits("NearLimit", "is used to 80 % or more"),
     ),
     ConditionMeaning(
         "AtLimit",
         BUDGET,
-        "A limit is reached. With several limits, their reasons are joined by commas.",
+        "A limit is reached: all of it is used, or so much that a pod of the average size on the pool would exceed it. "
+        "The condition stays True until less than 95 % is used. With several limits, their reasons are joined by "
+        "commas.",
         _limits("AtLimit", "is reached"),
     ),
     ConditionMeaning(

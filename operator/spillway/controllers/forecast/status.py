@@ -64,7 +64,10 @@ def _listed(forecasts: Mapping[str, DemandForecast]) -> tuple[WorkloadForecast, 
 def _stale(current: ForecastReport, now: float) -> ObservedCondition:
     if current.trouble == NoPrometheusError.reason or current.stale(now):
         since = f"the last ones are of {_at(current.made)}" if current.made else "there were none before"
-        message = f"No forecasts: {current.message}; {since}. Schedules and the present demand count alone."
+        message = (
+            f"No forecasts: {current.message}; {since}. Recommended replicas follow only the schedules; workloads that "
+            "no other metric scales keep at least their present replicas."
+        )
         return ObservedCondition(STALE, holds=True, reason=current.trouble, message=message)
     if not current.made:
         return ObservedCondition(STALE, holds=False, reason="NoForecasts", message="There are no forecasts yet.")
