@@ -169,7 +169,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         (
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
-            _true("NotPrometheus", "Something else than a Prometheus answers at the URL."),
+            _true("NotPrometheus", "Something other than a Prometheus answers at the URL."),
             *_prometheus(
                 _true(
                     "HistoryLost",
@@ -192,7 +192,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         (
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
-            _true("NotPrometheus", "Something else than a Prometheus answers at the URL."),
+            _true("NotPrometheus", "Something other than a Prometheus answers at the URL."),
             *(reason for reason in _prometheus() if reason.reason in _OF_SERVER),
             _true("ForecastTooSlow", "The forecasting process did not answer in time."),
             _true("ForecastFailed", "The forecasting process failed; the log has the error."),
@@ -215,7 +215,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "NotPlanned",
         POLICY,
-        "Mode Auto has no threshold for some governed workloads, because of their kind.",
+        "Mode Auto plans no threshold for some governed workloads, because of their kind.",
         (
             _true("NoReplicaSets", "They have no ReplicaSets. Use a class of mode Manual for them."),
             _false("KindsArePlanned", "Mode Auto plans every kind in use."),
@@ -342,7 +342,10 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         (
             _true("Healthy", "Its pods start."),
             _true("Retrying", "The pool has failed and is tried again, with a few pods at a time."),
-            _true("NamespacesKeptOut", "Pods of the namespaces in the message did not start; others are taken."),
+            _true(
+                "NamespacesKeptOut",
+                "Pods of the namespaces in the message did not start; the pool takes only pods of other namespaces.",
+            ),
             _false("NodesNotReady", "No node was ready for `failover.unhealthyAfter`."),
             _false("Failed", "The pool has failed; an earlier version did not record why."),
             _false("PodsNotStarting", "Pods of several namespaces did not start for `failover.startAfter`."),
@@ -407,7 +410,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true("NoNodes", "No selected node is ready, or all of them joined in the last two minutes."),
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),
-            _true("NotPrometheus", "Something else than a Prometheus answers at the URL."),
+            _true("NotPrometheus", "Something other than a Prometheus answers at the URL."),
             *(reason for reason in _prometheus() if reason.reason != "InvalidDemand"),
             _false("LoadIsFresh", "The load is known."),
         ),
