@@ -23,6 +23,7 @@ import typer
 from demo.driver import usage_millis
 from demo.scenario import REQUEST_MILLIS
 from harness import Installation
+from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import Cluster, ClusterError, Options
 from localcluster.nodes import USAGE_CPU
 from localcluster.rest import Object, RestError
@@ -31,7 +32,6 @@ from tests.bench.foresight_demand import PLAYED_MINUTES, DailyDemand, services
 from tests.bench.foresight_measure import Moment, Seen, figures, goals, is_ready
 from tests.bench.foresight_stage import CORES_PER_REPLICA, PER_REPLICA, Foresight
 from tests.bench.ran_on import ran_on
-from tests.support.prometheus import TestPrometheus, prometheus_running
 
 OUTPUT: Final = Path("build/bench/foresight.json")
 SETUP_SECONDS: Final = 150.0
@@ -154,7 +154,7 @@ class ForesightRun:
     """One run: the stage, the demand that goes on, and what is seen."""
 
     cluster: Cluster
-    server: TestPrometheus
+    server: PushedPrometheus
     demand: DailyDemand
     seen: dict[Foresight, Seen] = field(default_factory=lambda: {one: Seen() for one in Foresight})
     ended: float = 0.0

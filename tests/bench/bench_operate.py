@@ -29,6 +29,7 @@ import typer
 import yaml
 
 from harness.operator import install
+from harness.prometheus import Labels, PushedPrometheus, prometheus_running
 from harness.scene import Scene
 from localcluster import Cluster, core
 from localcluster.binaries import CORE, find
@@ -41,7 +42,7 @@ from tests.bench.bench_informer import seed, wait_until_cached
 from tests.bench.bench_restore import left_with_marks, restored
 from tests.bench.informer_objects import Shape
 from tests.bench.ran_on import ran_on
-from tests.support.prometheus import Labels, TestPrometheus, prometheus_running, replicas_series
+from tests.support.prometheus import replicas_series
 from tests.support.rolling import roll_under_load
 
 ROOT: Final = Path(__file__).parents[2]
@@ -177,7 +178,7 @@ def _eventually(work: Callable[[], object]) -> None:
             return
 
 
-def _history(prometheus: TestPrometheus) -> int:
+def _history(prometheus: PushedPrometheus) -> int:
     """The past that a report shows; how many samples it has."""
     now = time.time()
     times = np.arange(now - DAYS * 86_400, now, SAMPLE_SECONDS)

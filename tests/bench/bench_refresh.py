@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 import typer
 
+from harness.prometheus import Labels, PushedPrometheus, prometheus_running
 from spillway.app import leader
 from spillway.controllers.forecast.controller import ForecastController
 from spillway.controllers.forecast.process import ForecastProcess
@@ -36,7 +37,6 @@ from spillway.state.catalog import Kind
 from tests.bench.ran_on import cpu_seconds, ran_on
 from tests.builders import make_pod, make_replicaset
 from tests.support.fake_recorder import FakeRecorder
-from tests.support.prometheus import Labels, TestPrometheus, prometheus_running
 from tests.support.world import Record, make_world
 from tests.support.world import resource as policy_of
 
@@ -101,7 +101,7 @@ def _name(index: int) -> str:
     return f"app-{index:04}"
 
 
-def _push(server: TestPrometheus, workloads: int, days: int, by_container: int, now: float) -> int:
+def _push(server: PushedPrometheus, workloads: int, days: int, by_container: int, now: float) -> int:
     dice, samples = np.random.default_rng(1), 0
     ends = np.arange(now - days * DAY, now + STEP_SECONDS, STEP_SECONDS) // STEP_SECONDS * STEP_SECONDS
     wave = 1.2 + np.sin(2 * np.pi * ends / DAY)
@@ -126,7 +126,7 @@ def _push(server: TestPrometheus, workloads: int, days: int, by_container: int, 
     return samples
 
 
-async def _refresh(server: TestPrometheus, workloads: int, days: int, now: float) -> dict[str, Any]:
+async def _refresh(server: PushedPrometheus, workloads: int, days: int, now: float) -> dict[str, Any]:
     """The leader's controller with so many workloads, and its forecasting process, until no history is missing."""
     clock = Clock(now)
     records: list[Record] = []
@@ -181,7 +181,7 @@ async def _refresh(server: TestPrometheus, workloads: int, days: int, now: float
         await process.close()
 
 
-async def _by_container(server: TestPrometheus, indices: range, now: float) -> dict[str, Any]:
+async def _by_container(server: PushedPrometheus, indices: range, now: float) -> dict[str, Any]:
     """A day of workloads for which the recording rules have nothing, at a scrape every 30 s."""
     wanted = [DemandQuery(f"Deployment/shop/{_name(index)}", DemandSource.CPU) for index in indices]
     end = int(now // STEP_SECONDS)

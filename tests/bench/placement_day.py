@@ -14,13 +14,14 @@ from typing import Any, Final
 import numpy as np
 
 from demo.scenario import DAY_BEGINS_AT, HOURS, TARGET_UTILIZATION
+from harness.prometheus import PushedPrometheus, prometheus_running
 from tests.bench import placement_costs, placement_pools, placement_tiers
 from tests.bench import placement_stage as stage
 from tests.bench.placement_costs import Prices, Replicas, VirtualPrice
 from tests.bench.placement_pools import Limits, Pool, Price
 from tests.bench.placement_scenario import HISTORY_DAYS, STEP_MINUTES, Dates, step_at
 from tests.bench.placement_world import Say, World, open_world
-from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
+from tests.support.prometheus import replicas_series
 
 OWNED_NODES: Final = 12
 OWNED_CPU: Final = 11
@@ -94,7 +95,7 @@ async def measure(say: Say, dates: Dates, *, seconds: float, replicas: int = 2) 
             return await _live(say, world, dates)
 
 
-def push_history(prometheus: TestPrometheus, dates: Dates, now: float) -> None:
+def push_history(prometheus: PushedPrometheus, dates: Dates, now: float) -> None:
     """Write every workload's replicas of the days before `now`, each date with its own noise, by the hour of UTC."""
     end = now // _STEP_SECONDS * _STEP_SECONDS
     times = np.arange(end - HISTORY_DAYS * _DAY_SECONDS, end + 1, _STEP_SECONDS)

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from harness.prometheus import PushedPrometheus, prometheus_running
 from spillway.cli.commands import application
-from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
+from tests.support.prometheus import replicas_series
 
 DAY = 86_400.0
 SETUP = ("--nodes=3", "--node-cores=4", "--node-hour=0.2", "--virtual-cpu-hour=0.06", "--cpu=1")
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[TestPrometheus]:
+def server() -> Iterator[PushedPrometheus]:
     now = time.time()
     minutes = np.arange(now - 3.2 * DAY, now, 60.0)
     hour = minutes % DAY / 3600
@@ -34,7 +35,7 @@ def backtest(*arguments: str) -> Result:
     return CliRunner().invoke(application(), ["backtest", *arguments])
 
 
-def test_all_workloads_that_it_knows_are_replayed(server: TestPrometheus) -> None:
+def test_all_workloads_that_it_knows_are_replayed(server: PushedPrometheus) -> None:
     found = backtest(f"--prometheus-url={server.url}", "--history=3d", *SETUP, "-o", "json")
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from harness.chart import CHART
+from harness.prometheus import Labels, PushedPrometheus, prometheus_running
 from localcluster.ports import free_ports
 from spillway.controllers.forecast.process import ForecastProcess, RefreshFailedError
 from spillway.controllers.forecast.reading import Reading, identity_of
@@ -24,7 +25,6 @@ from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import Prometheus, PrometheusUnreachableError
 from spillway.sources.prometheus_use import USED
-from tests.support.prometheus import Labels, TestPrometheus, prometheus_running
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def day_of(times: Floats, low: float, high: float) -> Floats:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[TestPrometheus]:
+def server() -> Iterator[PushedPrometheus]:
     with prometheus_running() as running:
         series: list[tuple[Labels, Floats, Floats]] = []
         half = SCRAPES < NOW - DAY
@@ -109,7 +109,7 @@ def run(work: Callable[[Refresher], Coroutine[Any, Any, T]], url: str, **options
     return asyncio.run(inside())
 
 
-def read(server: TestPrometheus, *needs: DemandNeed) -> list[Floats]:
+def read(server: PushedPrometheus, *needs: DemandNeed) -> list[Floats]:
     """The last three days of each workload, from memory."""
 
     async def inside(refresher: Refresher) -> list[Floats]:
@@ -127,7 +127,7 @@ def by_name(found: Refreshed) -> dict[str, WorkloadDemand]:
 
 
 def test_the_cores_that_a_deployment_uses_over_a_rollout_and_once_however_often_it_is_scraped(
-    server: TestPrometheus,
+    server: PushedPrometheus,
 ) -> None:
     [cart] = read(server, cpu(CART))
 
@@ -140,7 +140,7 @@ def test_the_cores_that_a_deployment_uses_over_a_rollout_and_once_however_often_
     np.testing.assert_allclose(cart[(hour < 18) & ~rollout], 2.0, rtol=1e-3)
 
 
-def test_a_spike_of_a_minute_is_as_high_as_it_was(server: TestPrometheus) -> None:
+def test_a_spike_of_a_minute_is_as_high_as_it_was(server: PushedPrometheus) -> None:
     [pay] = read(server, cpu(PAY))
 
     spikes = pay > 5
@@ -149,7 +149,7 @@ def test_a_spike_of_a_minute_is_as_high_as_it_was(server: TestPrometheus) -> Non
     assert spikes.sum() == pytest.approx(72, abs=2)
 
 
-def test_pods_of_other_kinds_and_a_name_that_is_cut(server: TestPrometheus) -> None:
+def test_pods_of_other_kinds_and_a_name_that_is_cut(server: PushedPrometheus) -> None:
     memory = DemandNeed(DB, DemandSource.MEMORY, GIB, history_seconds=3 * DAY)
     db, long = read(server, memory, cpu(LONG))
 
@@ -157,13 +157,13 @@ def test_pods_of_other_kinds_and_a_name_that_is_cut(server: TestPrometheus) -> N
     np.testing.assert_allclose(long, 4.0, rtol=1e-3)
 
 
-def test_a_counter_that_begins_again_is_no_use_of_its_own(server: TestPrometheus) -> None:
+def test_a_counter_that_begins_again_is_no_use_of_its_own(server: PushedPrometheus) -> None:
     [legacy] = read(server, cpu(LEGACY))
 
     np.testing.assert_allclose(legacy[np.isfinite(legacy)], 2.0, rtol=1e-3)
 
 
-def test_the_rules_of_the_chart_come_first_and_the_containers_fill_their_gaps(server: TestPrometheus) -> None:
+def test_the_rules_of_the_chart_come_first_and_the_containers_fill_their_gaps(server: PushedPrometheus) -> None:
     rule = {"__name__": "namespace_workload:spillway_used_cpu_cores:sum", "namespace": "shop"}
     since = SCRAPES[SCRAPES > NOW - DAY / 2]
     server.push([(rule | {"workload": "Deployment/ruled"}, since, since * 0 + 7)])
@@ -176,7 +176,7 @@ def test_the_rules_of_the_chart_come_first_and_the_containers_fill_their_gaps(se
     assert np.isfinite(legacy).any()
 
 
-def test_the_rules_say_what_the_operator_reads_by_container(server: TestPrometheus) -> None:
+def test_the_rules_say_what_the_operator_reads_by_container(server: PushedPrometheus) -> None:
     groups = yaml.safe_load((CHART / "files" / "monitoring" / "rules.yaml").read_text())["groups"]
     rules = {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
 
@@ -198,7 +198,7 @@ def test_the_rules_say_what_the_operator_reads_by_container(server: TestPromethe
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=1e-3)
 
 
-def test_each_workload_is_forecast_in_replicas_and_those_that_cannot_fail_alone(server: TestPrometheus) -> None:
+def test_each_workload_is_forecast_in_replicas_and_those_that_cannot_fail_alone(server: PushedPrometheus) -> None:
     needs = (
         cpu(CART, startup_seconds=300.0, window_seconds=3600.0),
         query("gap"),
@@ -233,7 +233,7 @@ def test_each_workload_is_forecast_in_replicas_and_those_that_cannot_fail_alone(
     assert by_name(later)["cart"].made == NOW + 900
 
 
-def test_samples_of_the_future_are_ignored(server: TestPrometheus) -> None:
+def test_samples_of_the_future_are_ignored(server: PushedPrometheus) -> None:
     """The operator's clock is half an hour behind: what is later than its now counts at later refreshes alone."""
 
     async def inside(refresher: Refresher) -> list[Refreshed]:
@@ -248,7 +248,7 @@ def test_samples_of_the_future_are_ignored(server: TestPrometheus) -> None:
     assert next_step.present == 30.0
 
 
-def test_only_what_is_new_is_read_after_the_first_time(server: TestPrometheus) -> None:
+def test_only_what_is_new_is_read_after_the_first_time(server: PushedPrometheus) -> None:
     needs = (*(cpu(CART.replace("cart", f"cart-{index}")) for index in range(150)), cpu(CART), query("gap"))
 
     async def inside(refresher: Refresher) -> list[int]:
@@ -261,7 +261,7 @@ def test_only_what_is_new_is_read_after_the_first_time(server: TestPrometheus) -
     assert second == third == 3
 
 
-def test_older_history_waits_when_time_is_up_and_the_next_refresh_goes_on(server: TestPrometheus) -> None:
+def test_older_history_waits_when_time_is_up_and_the_next_refresh_goes_on(server: PushedPrometheus) -> None:
     async def inside(refresher: Refresher) -> list[Refreshed]:
         needs = (cpu(CART), cpu(PAY), query("gap"))
         return [await refresher.refresh(RefreshRequest(NOW, needs, seconds=limit)) for limit in (0.0, 60.0)]
@@ -272,7 +272,7 @@ def test_older_history_waits_when_time_is_up_and_the_next_refresh_goes_on(server
     assert len(short.forecasts) == 3, "a day is enough to begin with"
 
 
-def test_a_changed_request_changes_the_unit_and_keeps_the_history(server: TestPrometheus) -> None:
+def test_a_changed_request_changes_the_unit_and_keeps_the_history(server: PushedPrometheus) -> None:
     async def inside(refresher: Refresher) -> list[Refreshed]:
         found = [await refresher.refresh(RefreshRequest(NOW, (cpu(CART, each),))) for each in (0.5, 2.0)]
         assert found[1].requests == 1
@@ -284,7 +284,7 @@ def test_a_changed_request_changes_the_unit_and_keeps_the_history(server: TestPr
     assert after.highest == pytest.approx(before.highest / 4)
 
 
-def test_another_query_or_another_name_is_another_history(server: TestPrometheus) -> None:
+def test_another_query_or_another_name_is_another_history(server: PushedPrometheus) -> None:
     async def inside(refresher: Refresher) -> None:
         await refresher.refresh(RefreshRequest(NOW, (query("gap"), cpu(CART))))
         renamed = cpu(CART.replace("cart", "basket"))
@@ -294,7 +294,7 @@ def test_another_query_or_another_name_is_another_history(server: TestPrometheus
     run(inside, server.url)
 
 
-def test_an_occasion_that_is_named_is_served(server: TestPrometheus) -> None:
+def test_an_occasion_that_is_named_is_served(server: PushedPrometheus) -> None:
     sale = Occasion(NOW, NOW + 3600, like_days_before=1, factor=3.0)
 
     async def inside(refresher: Refresher) -> Refreshed:
@@ -306,7 +306,7 @@ def test_an_occasion_that_is_named_is_served(server: TestPrometheus) -> None:
     assert found["pay"].highest >= 3 * found["pay"].present * 0.999
 
 
-async def test_the_process_answers_restarts_and_ends(server: TestPrometheus) -> None:
+async def test_the_process_answers_restarts_and_ends(server: PushedPrometheus) -> None:
     process = ForecastProcess(Connection(url=server.url))
     try:
         first = await process.refresh(RefreshRequest(NOW, (query("gap"),)))
@@ -329,7 +329,7 @@ async def test_the_process_answers_restarts_and_ends(server: TestPrometheus) -> 
     _wait_gone(last)
 
 
-async def test_the_process_dies_with_the_operator(server: TestPrometheus) -> None:
+async def test_the_process_dies_with_the_operator(server: PushedPrometheus) -> None:
     process = ForecastProcess(Connection(url=server.url))
     await process.refresh(RefreshRequest(NOW, (query("gap"),)))
     pid, pipes = process.pid, process._process
@@ -343,7 +343,7 @@ async def test_the_process_dies_with_the_operator(server: TestPrometheus) -> Non
     await process.close()
 
 
-async def test_a_prometheus_that_is_away_is_told_and_comes_back_without_a_new_start(server: TestPrometheus) -> None:
+async def test_a_prometheus_that_is_away_is_told_and_comes_back_without_a_new_start(server: PushedPrometheus) -> None:
     unused = f"http://127.0.0.1:{free_ports(1)[0]}"
     process = ForecastProcess(Connection(url=unused))
     try:
@@ -357,7 +357,7 @@ async def test_a_prometheus_that_is_away_is_told_and_comes_back_without_a_new_st
         await process.close()
 
 
-async def test_a_process_that_takes_too_long_is_ended(server: TestPrometheus) -> None:
+async def test_a_process_that_takes_too_long_is_ended(server: PushedPrometheus) -> None:
     process = ForecastProcess(Connection(url=server.url), seconds=0.0)
     with pytest.raises(RefreshFailedError) as caught:
         await process.refresh(RefreshRequest(NOW, (query("gap"),), seconds=0.0))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
+from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster.ports import free_ports
 from spillway.controllers.threshold.planner import make_plan
 from spillway.domain.threshold.history import History
@@ -31,7 +32,7 @@ from spillway.sources.prometheus import (
 )
 from spillway.sources.prometheus_replicas import HistoryRequest, histories
 from spillway.sources.selectors import filled_in
-from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
+from tests.support.prometheus import replicas_series
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def day_of(times: Any, low: int, high: int) -> Any:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[TestPrometheus]:
+def server() -> Iterator[PushedPrometheus]:
     with prometheus_running() as running:
         minutes = np.arange(NOW - 14 * DAY, NOW, 60.0)
         young = minutes[minutes > NOW - DAY]
@@ -100,7 +101,7 @@ def fetch(url: str, *wanted: HistoryRequest) -> dict[str, History]:
     return run(inside, url)
 
 
-def test_the_number_of_replicas_of_several_workloads_in_one_go(server: TestPrometheus) -> None:
+def test_the_number_of_replicas_of_several_workloads_in_one_go(server: PushedPrometheus) -> None:
     found = fetch(
         server.url,
         *(HistoryRequest(f"Deployment/shop/{name}", 14 * DAY) for name in ("cart", "pay.v2", "new", "unknown")),
@@ -118,7 +119,7 @@ def test_the_number_of_replicas_of_several_workloads_in_one_go(server: TestProme
     assert found["Deployment/shop/unknown"].times.size == 0
 
 
-def test_a_spike_of_a_minute_is_not_lost(server: TestPrometheus) -> None:
+def test_a_spike_of_a_minute_is_not_lost(server: PushedPrometheus) -> None:
     pay = fetch(server.url, HistoryRequest("Deployment/shop/pay.v2", 14 * DAY))["Deployment/shop/pay.v2"]
 
     spikes = pay.times[pay.replicas == 30]
@@ -126,7 +127,7 @@ def test_a_spike_of_a_minute_is_not_lost(server: TestPrometheus) -> None:
     assert len(set(spikes % 3600)) == 1
 
 
-def test_kube_state_metrics_fills_the_steps_that_spillways_own_series_lacks(server: TestPrometheus) -> None:
+def test_kube_state_metrics_fills_the_steps_that_spillways_own_series_lacks(server: PushedPrometheus) -> None:
     new = fetch(server.url, HistoryRequest("Deployment/shop/new", 14 * DAY))["Deployment/shop/new"]
 
     last_day = new.times > NOW - DAY + STEP
@@ -135,7 +136,7 @@ def test_kube_state_metrics_fills_the_steps_that_spillways_own_series_lacks(serv
     assert new.seconds == pytest.approx(14 * DAY, abs=2 * STEP)
 
 
-def test_an_installation_on_saturday_knows_mondays_peak(server: TestPrometheus) -> None:
+def test_an_installation_on_saturday_knows_mondays_peak(server: PushedPrometheus) -> None:
     weekend = fetch(server.url, HistoryRequest("Deployment/shop/weekend", 14 * DAY))["Deployment/shop/weekend"]
 
     past = past_of(weekend, 14 * DAY)
@@ -145,7 +146,7 @@ def test_an_installation_on_saturday_knows_mondays_peak(server: TestPrometheus) 
     assert past.seconds > 13 * DAY
 
 
-def test_the_demand_of_a_class_over_what_one_replica_carries(server: TestPrometheus) -> None:
+def test_the_demand_of_a_class_over_what_one_replica_carries(server: PushedPrometheus) -> None:
     query = filled_in('sum(requests{namespace="$(namespace)", app="$(workload)"})  # demand', "Deployment/shop/front")
     assert query == 'sum(requests{namespace="shop", app="front"})  # demand'
     front = fetch(
@@ -164,7 +165,7 @@ def test_the_demand_of_a_class_over_what_one_replica_carries(server: TestPrometh
     assert not front["Deployment/shop/nothing"].problem
 
 
-def test_a_range_of_more_points_than_prometheus_gives_at_once(server: TestPrometheus) -> None:
+def test_a_range_of_more_points_than_prometheus_gives_at_once(server: PushedPrometheus) -> None:
     async def ask(prometheus: Prometheus) -> Any:
         return await prometheus.range('spillway_workload_replicas{namespace="other"}', NOW - 10 * DAY, NOW, 60.0)
 
@@ -174,7 +175,7 @@ def test_a_range_of_more_points_than_prometheus_gives_at_once(server: TestPromet
     assert set(np.diff(series.times)) == {60.0}
 
 
-async def test_both_clients_give_the_same_series(server: TestPrometheus) -> None:
+async def test_both_clients_give_the_same_series(server: PushedPrometheus) -> None:
     queries = ("spillway_workload_replicas", "vector(1) / 0 or vector(0) / 0", "absent_metric")
     connection = Connection(url=server.url)
     async with Prometheus(connection) as own, ApiClient(connection) as other:
@@ -203,7 +204,7 @@ async def test_an_answer_of_any_size_is_not_kept(monkeypatch: pytest.MonkeyPatch
             await prometheus.instant("up", NOW)
 
 
-def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: TestPrometheus, tmp_path: Path) -> None:
+def test_a_refused_query_is_told_from_a_prometheus_that_is_away(server: PushedPrometheus, tmp_path: Path) -> None:
     async def ask(prometheus: Prometheus, query: str = "up{") -> Any:
         return await prometheus.instant(query, NOW)
 
@@ -284,7 +285,7 @@ class _answering:  # noqa: N801  reads as the statement it is
         return web.Response(status=self._status, text=self._body)
 
 
-def test_each_workload_with_impossible_demand_fails_alone(server: TestPrometheus) -> None:
+def test_each_workload_with_impossible_demand_fails_alone(server: PushedPrometheus) -> None:
     good = 'spillway_workload_replicas{workload="cart",namespace="shop",instance="a"}'
     queries = {
         "good": (good, 1.0),

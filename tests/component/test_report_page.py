@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 
 from harness import Installation, install
+from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import ClusterApi
 from spillway.app.report.process import Job, RenderFailedError, render_beside
 from spillway.sources.connection import Connection
 from tests.support.installed import applied, policy
-from tests.support.prometheus import TestPrometheus, prometheus_running
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 READ: dict[str, Any] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "spillway-report"}
 
 
 @pytest.fixture
-def prometheus() -> Iterator[TestPrometheus]:
+def prometheus() -> Iterator[PushedPrometheus]:
     with prometheus_running() as running:
         yield running
 
 
 @pytest.fixture
-def serving(cluster: ClusterApi, prometheus: TestPrometheus) -> Iterator[Installation]:
+def serving(cluster: ClusterApi, prometheus: PushedPrometheus) -> Iterator[Installation]:
     """One replica that serves the page, and another one that does not."""
     flags = ("--lease-seconds=6", f"--prometheus-url={prometheus.url}")
     with install(cluster, {"report": {"enabled": True}}, replicas=0, flags=flags) as made:
@@ -44,7 +44,7 @@ def _token(cluster: ClusterApi, namespace: str, name: str) -> str:
     return cluster.service_account_token(namespace, name)
 
 
-def _push_history(prometheus: TestPrometheus) -> None:
+def _push_history(prometheus: PushedPrometheus) -> None:
     times = np.arange(time.time() - 2 * 86_400, time.time(), 300.0)
     nodes = {"__name__": "spillway_policy_nodes", "policy": "page", "tier": "fixed"}
     used = {"__name__": "spillway_consumed_cpu_seconds_total", "namespace": "shop", "workload": "Deployment/shop/cart"}
@@ -53,7 +53,7 @@ def _push_history(prometheus: TestPrometheus) -> None:
 
 
 async def test_who_may_read_the_page(
-    cluster: ClusterApi, namespace: str, prometheus: TestPrometheus, serving: Installation
+    cluster: ClusterApi, namespace: str, prometheus: PushedPrometheus, serving: Installation
 ) -> None:
     _push_history(prometheus)
     plain, reader = (_token(cluster, namespace, name) for name in ("plain", "reader"))

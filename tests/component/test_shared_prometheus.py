@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
+from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster.ports import free_ports
 from spillway.domain.threshold.history import History
 from spillway.sources.api_client import ApiClient
@@ -19,7 +20,7 @@ from spillway.sources.prometheus import DeniedError, Prometheus, PrometheusUnrea
 from spillway.sources.prometheus_replicas import HistoryRequest, histories
 from spillway.sources.prometheus_workloads import known_workloads
 from tests.support.certificates import write_certificates
-from tests.support.prometheus import PASSWORD, TestPrometheus, WebConfig, prometheus_running, replicas_series
+from tests.support.prometheus import PASSWORD, WebConfig, replicas_series
 
 DAY = 86_400.0
 NOW = 1_790_000_100.0
@@ -28,7 +29,7 @@ NAME = "prometheus.test"
 KUBE_STATE_METRICS = {"__name__": "kube_deployment_spec_replicas", "namespace": "shop"}
 
 
-def two_clusters(server: TestPrometheus) -> None:
+def two_clusters(server: PushedPrometheus) -> None:
     """The same names in both: 10 replicas in the first cluster, 90 in the second."""
     minutes = np.arange(NOW - 3 * DAY, NOW, 60.0)
     young = minutes[minutes > NOW - DAY]
@@ -47,7 +48,7 @@ def two_clusters(server: TestPrometheus) -> None:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[TestPrometheus]:
+def shared() -> Iterator[PushedPrometheus]:
     # Prometheus gives up on a query after a second.
     with prometheus_running(flags=["--query.timeout=1s", "--query.max-samples=2000000000"]) as running:
         two_clusters(running)
@@ -62,7 +63,7 @@ async def read(connection: Connection, *wanted: HistoryRequest, patience: Patien
 
 @pytest.mark.parametrize(("cluster", "replicas"), [("prod-1", 10.0), ("prod-2", 90.0)])
 async def test_workloads_of_the_same_name_are_told_apart_by_matchers(
-    shared: TestPrometheus, cluster: str, replicas: float
+    shared: PushedPrometheus, cluster: str, replicas: float
 ) -> None:
     connection = Connection(url=shared.url, matchers={"cluster": cluster})
 
@@ -74,7 +75,7 @@ async def test_workloads_of_the_same_name_are_told_apart_by_matchers(
         assert await known_workloads(prometheus, NOW) == [CART, f"Deployment/shop/{cluster}"]
 
 
-async def test_a_users_query_has_the_matchers_where_it_names_them(shared: TestPrometheus) -> None:
+async def test_a_users_query_has_the_matchers_where_it_names_them(shared: PushedPrometheus) -> None:
     named, whole = "Deployment/shop/named", "Deployment/shop/whole"
     wanted = [
         HistoryRequest(named, 3 * DAY, 'sum(rps{$(matchers),app="cart"})', 100.0),
@@ -93,7 +94,7 @@ async def test_a_users_query_has_the_matchers_where_it_names_them(shared: TestPr
     "patience", [pytest.param(Patience(), id="Prometheus' limit"), pytest.param(Patience(longest=0.8), id="own limit")]
 )
 async def test_a_query_that_takes_too_long_costs_no_other_its_history(
-    shared: TestPrometheus, patience: Patience
+    shared: PushedPrometheus, patience: Patience
 ) -> None:
     slow = "Deployment/shop/slow"
     good = [f"Deployment/shop/good-{index}" for index in range(15)]

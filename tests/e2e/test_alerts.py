@@ -18,11 +18,11 @@ import yaml
 
 from harness import Installation
 from harness.chart import CHART
+from harness.prometheus import prometheus_running
 from localcluster import ClusterApi, binaries, build
 from localcluster.prometheus import query
 from localcluster.rest import Object
 from tests.e2e.conftest import LEASE_PATH
-from tests.support.prometheus import prometheus_running
 from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 
 OWNED = OwnedNodes("owned-by-alerts", 1, cpu="100", pods=200)

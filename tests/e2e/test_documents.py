@@ -22,12 +22,13 @@ import yaml
 
 from harness import Installation
 from harness.__main__ import WELCOME, playground
+from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import ClusterApi, ClusterFactory, Options, binaries
 from localcluster.nodes import UNSTARTED
 from tests.support.console import PROJECT, Block, Command, Console, blocks, has_keys_of, matches, pages
 from tests.support.console_manifests import CART, CERT_MANAGER, SHOP
 from tests.support.installed import eventually
-from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
+from tests.support.prometheus import replicas_series
 
 pytestmark = pytest.mark.xdist_group("documents")
 
@@ -72,7 +73,7 @@ class Shop:
     cluster: ClusterApi
     operator: Installation
     console: Console
-    prometheus: TestPrometheus
+    prometheus: PushedPrometheus
 
     def kubectl(self, *args: str) -> str:
         return self.cluster.kubectl(*args)

@@ -19,9 +19,9 @@ import pytest
 from numpy.typing import NDArray
 
 from harness import Installation
+from harness.prometheus import Labels, PushedPrometheus, prometheus_running
 from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
 from tests.support.e2e import LEASE_SECONDS, two_replicas
-from tests.support.prometheus import Labels, TestPrometheus, prometheus_running
 from tests.support.scaled import (
     FLOOR,
     conditions_of,
@@ -50,14 +50,14 @@ def served(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
 
 
 @pytest.fixture(scope="module")
-def history() -> Iterator[TestPrometheus]:
+def history() -> Iterator[PushedPrometheus]:
     """The Prometheus of business metrics."""
     with prometheus_running() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def installation(served: ClusterApi, history: TestPrometheus) -> Iterator[Installation]:
+def installation(served: ClusterApi, history: PushedPrometheus) -> Iterator[Installation]:
     """Two replicas that serve the external metrics API."""
     flag = f"--prometheus-url={history.url}"
     with two_replicas(served, {"externalMetrics": {"enabled": True}}, flag) as installed:
@@ -146,7 +146,7 @@ def _daily(name: str, low: float, high: float, peak: float) -> Series:
 
 
 def test_an_hpa_scales_up_before_a_forecast_peak_and_to_and_from_zero(
-    served: ClusterApi, installation: Installation, history: TestPrometheus
+    served: ClusterApi, installation: Installation, history: PushedPrometheus
 ) -> None:
     """The demand has not risen yet: earlier days tell that it will, once that is within the window."""
     peak = time.time() + 1500

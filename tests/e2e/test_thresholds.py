@@ -21,12 +21,13 @@ import pytest
 
 from harness import Installation
 from harness.chart import PROJECT
+from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import ClusterApi, ClusterError
 from localcluster.prometheus import query, write_targets
 from localcluster.rest import Object, RestError
 from tests.e2e.conftest import LEASE_PATH
 from tests.support.monitoring import dashboard_queries, known_metrics, labels_of_matchers, named_metrics
-from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
+from tests.support.prometheus import replicas_series
 from tests.support.stage import GROUP_PATH, Stage
 
 OWNED = "owned-by-thresholds"
@@ -66,7 +67,7 @@ class Shop:
 
     stage: Stage
     operator: Installation
-    prometheus: TestPrometheus
+    prometheus: PushedPrometheus
     targets: Path
     """The folder whose files name what Prometheus scrapes."""
 
