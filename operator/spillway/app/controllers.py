@@ -66,6 +66,7 @@ from spillway.controllers.threshold.process import plan_beside
 from spillway.controllers.threshold.status import ThresholdContributor
 from spillway.controllers.threshold.unread import UnreadThresholdController
 from spillway.domain.balance.classes import ClassHistories
+from spillway.domain.forecast.pace import Pace
 from spillway.domain.headroom.manifests import Look
 from spillway.domain.placement.job_retries import Retries
 from spillway.domain.threshold.request import Plan
@@ -132,6 +133,7 @@ class Controllers:
             _forecasting(settings),
             offset_seconds=zlib.crc32(settings.identity.encode()) % OFFSETS_SECONDS,
             workload_series=settings.workload_series,
+            pace=Pace(settings.demand_speed, settings.demand_meets),
         )
         self._scaling = ScalingController(
             world,

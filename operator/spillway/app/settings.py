@@ -96,6 +96,8 @@ class Settings(BaseModel):
     headroom_priority_class: str = Field(default="spillway-headroom", pattern=DNS_LABEL, max_length=63)
     headroom_hold_seconds: float = Field(default=HOLD_SECONDS, ge=0)
     threshold_seconds: float = Field(default=3600.0, gt=0)
+    demand_speed: float = Field(default=1.0, gt=0)
+    demand_meets: float = Field(default=0.0, ge=0)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
     drain_seconds: float = Field(default=8.0, ge=0, le=600)
 
@@ -121,6 +123,8 @@ class Settings(BaseModel):
             raise ValueError(f"webhook_client_ca_file: file not found: {self.webhook_client_ca_file}")
         if self.webhook_client_names and self.webhook_client_ca_file is None:
             raise ValueError("webhook_client_names: needs webhook_client_ca_file, the authority that vouches for them")
+        if self.demand_speed != 1.0 and not self.demand_meets:
+            raise ValueError("demand_speed: needs demand_meets, the time at which demand meets the clock")
         for name in ("external_metrics", "keda_scaler"):
             if getattr(self, name) and not self.webhooks:
                 raise ValueError(f"{name}: needs webhooks, whose certificate and Service it shares")

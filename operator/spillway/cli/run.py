@@ -114,6 +114,21 @@ def run(
             rich_help_panel=PANEL,
         ),
     ] = None,
+    demand_speed: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds of demand in a second of the clock, for demos that play a day within minutes; anything but 1 "
+            "is wrong for a real cluster. Default: 1.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    demand_meets: Annotated[
+        float | None,
+        typer.Option(
+            help="With --demand-speed: when the time of demand meets the clock, in Unix seconds. Default: 0.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
     headroom_by: Annotated[
         str | None,
         typer.Option(

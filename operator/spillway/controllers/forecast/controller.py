@@ -4,7 +4,7 @@ Contract: one key. Forecasts are refreshed soon after each step of five minutes 
 process's own, and at once after a relevant change of the policies; while histories are still being read, one refresh
 follows the other. A failed refresh changes nothing: what was published ages, and counts no more after `STALE_SECONDS`.
 It is tried again with growing delays. While no class asks for a forecast no process runs and Prometheus is not asked.
-
+Steps are those of the time of demand (`Pace`); what is published has times of the clock.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +14,7 @@ from typing import ClassVar, Final, Protocol
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.forecast.observe import Requests, WorkloadsToForecast, asked_of, asks
 from spillway.controllers.forecast.process import RefreshFailedError
+from spillway.domain.forecast.pace import Pace
 from spillway.domain.forecast.refresh import NO_SAMPLES, DemandProblem, Refreshed, RefreshRequest
 from spillway.domain.forecast.spec import STEP_SECONDS
 from spillway.domain.model import event_reasons
@@ -81,6 +82,7 @@ class ForecastController(Controller):
         *,
         offset_seconds: float,
         workload_series: int,
+        pace: Pace = Pace(),  # noqa: B008 - it is frozen
     ) -> None:
         """`process` is None where no Prometheus is configured; `workload_series` bounds the series of the metrics."""
         super().__init__(world)
@@ -88,6 +90,7 @@ class ForecastController(Controller):
         self._process = process
         self._offset_seconds = offset_seconds
         self._workload_series = workload_series
+        self._pace = pace
         self._shown: frozenset[str] = frozenset()
         self._requests: Requests = {}
         """The requests once seen of each workload, which may have no pods at a refresh."""
@@ -116,7 +119,9 @@ class ForecastController(Controller):
         if not self._seen_policies:
             await self._withdraw()
             return None
-        asked = await asked_of(self.world, self._requests)
+        now = self.world.now()
+        then = self._pace.demand_time(now)
+        asked = await asked_of(self.world, self._requests, then)
         self._requests = asked.requests
         if self._process is None:
             self.report = ForecastReport(
@@ -126,11 +131,10 @@ class ForecastController(Controller):
             )
             self.report_changed.emit()
             return None
-        now = self.world.now()
         # The first forecasts do not wait for older history.
         seconds = OLDER_SECONDS if self.report.made else 0.0
         try:
-            found = await self._process.refresh(RefreshRequest(now, tuple(asked.needs), seconds))
+            found = await self._process.refresh(RefreshRequest(then, tuple(asked.needs), seconds))
         except RefreshFailedError as error:
             return self._failed(error, asked)
         self._failures = 0
@@ -141,8 +145,9 @@ class ForecastController(Controller):
 
     def _until_next(self) -> float:
         now = self.world.now()
-        due = (now - LATE_SECONDS - self._offset_seconds) // STEP_SECONDS + 1
-        return due * STEP_SECONDS + LATE_SECONDS + self._offset_seconds - now
+        late = LATE_SECONDS + self._offset_seconds
+        due = (self._pace.demand_time(now) - late) // STEP_SECONDS + 1
+        return self._pace.clock_time(due * STEP_SECONDS + late) - now
 
     def _failed(self, error: RefreshFailedError, asked: WorkloadsToForecast) -> float:
         self._failures += 1
@@ -167,7 +172,7 @@ class ForecastController(Controller):
         metrics.MADE.set(now)
         forecasts = {
             one.workload: DemandForecast(
-                made=one.made,
+                made=self._pace.clock_time(one.made),
                 present=one.present,
                 highest=one.highest,
                 predictable=one.predictable,

@@ -46,8 +46,8 @@ def asks(policy: ElasticPolicy) -> bool:
     return any(one.scaling is not None and one.scaling.forecasts for one in policy.spec.workloads)
 
 
-async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> WorkloadsToForecast:
-    """The workloads that ask for a forecast; `known` are the requests that were last seen."""
+async def asked_of(world: World, known: Mapping[str, tuple[float, float]], now: float) -> WorkloadsToForecast:
+    """The workloads that ask for a forecast at `now`, Unix seconds of demand; `known` are the requests last seen."""
     found = WorkloadsToForecast()
     if not any(asks(policy) for policy in world.governance.policies.values()):
         return found
@@ -63,7 +63,7 @@ async def asked_of(world: World, known: Mapping[str, tuple[float, float]]) -> Wo
         found.observed[one.workload] = one
         place = one.claim.policy, workload_class.name
         if place not in occasions:
-            occasions[place] = _occasions(workload_class.scaling, world.now())
+            occasions[place] = _occasions(workload_class.scaling, now)
         need = _need(one.workload, workload_class.scaling, request, occasions[place])
         if isinstance(need, DemandNeed) and _has_headroom(world, one):
             need = msgspec.structs.replace(need, beyond_seconds=need.startup_seconds or DEFAULT_STARTUP_SECONDS)

@@ -6,6 +6,7 @@ from typing import Any
 from spillway.controllers.base import World
 from spillway.controllers.forecast.controller import ForecastController
 from spillway.controllers.forecast.process import RefreshFailedError
+from spillway.domain.forecast.pace import Pace
 from spillway.domain.forecast.refresh import DemandProblem, Refreshed, RefreshProblem, RefreshRequest, WorkloadDemand
 from spillway.state.catalog import Kind
 from tests.builders import make_pod, make_replicaset, make_statefulset
@@ -14,6 +15,7 @@ from tests.support.fake_recorder import FakeRecorder
 from tests.support.world import Record, make_world, resource
 
 WEB = "Deployment/shop/web"
+REAL_TIME = Pace()
 CPU: Mapping[str, Any] = {"metric": "cpu", "utilization": 50}
 
 
@@ -24,6 +26,8 @@ class Process:
         self.requests: list[RefreshRequest] = []
         self.highest = 12.34
         self.later = 0.0
+        self.made: float | None = None
+        """When the forecasts were made; None for now."""
         self.trouble = ""
         self.backlog = 0
         self.older_trouble: RefreshProblem | None = None
@@ -36,9 +40,10 @@ class Process:
         if self.trouble:
             raise RefreshFailedError(self.trouble, "no one answers")
         failed = {one.workload for one in self.problems}
+        made = self._clock.now() if self.made is None else self.made
         return Refreshed(
             forecasts=tuple(
-                WorkloadDemand(one.workload, self._clock.now(), 5.0, self.highest, predictable=True, later=self.later)
+                WorkloadDemand(one.workload, made, 5.0, self.highest, predictable=True, later=self.later)
                 for one in request.needs
                 if one.workload not in failed
             ),
@@ -80,8 +85,13 @@ def world_of(clock: FakeClock, resource: Mapping[str, Any], *, statefulset: bool
 
 
 def controller_of(
-    world: World, process: Process | None, events: FakeRecorder | None = None, *, workload_series: int = 1000
+    world: World,
+    process: Process | None,
+    events: FakeRecorder | None = None,
+    *,
+    workload_series: int = 1000,
+    pace: Pace = REAL_TIME,
 ) -> ForecastController:
     return ForecastController(
-        world, events or FakeRecorder(), process, offset_seconds=7.0, workload_series=workload_series
+        world, events or FakeRecorder(), process, offset_seconds=7.0, workload_series=workload_series, pace=pace
     )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from spillway.domain.forecast.occasions import Occasion
+from spillway.domain.forecast.pace import Pace
 from spillway.domain.forecast.refresh import NO_SAMPLES, DemandNeed, DemandProblem, DemandSource, RefreshProblem
 from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
 from spillway.state.catalog import Kind
@@ -251,3 +252,22 @@ async def test_the_series_are_bounded(clock: FakeClock, process: Process) -> Non
 
     assert len(world.board.forecasts) == 2
     assert metrics.DEMAND.text.count(b"\nspillway_forecast_demand_replicas{") == 1
+
+
+async def test_demand_that_runs_faster_than_the_clock(clock: FakeClock, process: Process) -> None:
+    """A day in eight minutes: a step of the grid is over after a second and two thirds."""
+    pace = Pace(speed=180.0, meets=clock.now() + 600.0)
+    world = world_of(clock, policy())
+    controller = controller_of(world, process, pace=pace)
+    process.made = pace.demand_time(clock.now()) - 90.0
+
+    again = await controller.reconcile("refresh")
+
+    assert process.requests[0].now == pytest.approx(clock.now() + 600.0 - 180 * 600.0)
+    assert world.board.forecasts[WEB].made == pytest.approx(clock.now() - 0.5), (
+        "what others read is in the clock's time"
+    )
+    assert again is not None
+    assert 0.0 < again <= 300 / 180
+    steps = (pace.demand_time(clock.now() + again) - 27.0) / 300.0
+    assert steps == pytest.approx(round(steps), abs=1e-4), "27 s of demand after the end of a step"
