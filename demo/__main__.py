@@ -52,6 +52,9 @@ def main(
     moves: Annotated[
         bool, typer.Option("--moves", help="Let Spillway also empty elastic nodes by moves (consolidation).")
     ] = False,
+    foresight: Annotated[
+        bool, typer.Option(help="Let Spillway also scale ahead of the forecast demand, and keep headroom.")
+    ] = True,
     picture: Annotated[Path | None, typer.Option(help="Also write the last view to this SVG file.")] = None,
 ) -> None:
     console = console_for(sys.stdout)
@@ -62,8 +65,10 @@ def main(
         raise typer.BadParameter(f"{error}; choose from {', '.join(Contender)}", param_hint="--contenders") from error
     day = plan_day(seed=seed, workloads=workloads, seconds=seconds)
     try:
-        build.ensure_built(programs())
-        asyncio.run(_run(console, day, taking_part, output, picture, placement=placement, moves=moves))
+        build.ensure_built(programs(foresees=foresight))
+        asyncio.run(
+            _run(console, day, taking_part, output, picture, placement=placement, moves=moves, foresees=foresight)
+        )
     except KeyboardInterrupt:
         console.print("interrupted, the cluster was stopped", highlight=False)
         raise typer.Exit(_INTERRUPTED) from None
@@ -81,10 +86,11 @@ async def _run(
     *,
     placement: bool,
     moves: bool,
+    foresees: bool,
 ) -> None:
     moving = (Contender.SPILLWAY, Contender.SPILLWAY_MOVES) if moves else (Contender.SPILLWAY_MOVES,)
     with View(console, contenders) as view:
-        async with open_scene(day, contenders, view.say, placement=placement, moves=moving) as scene:
+        async with open_scene(day, contenders, view.say, placement=placement, moves=moving, foresees=foresees) as scene:
             view.say(f"the day begins: {day.seconds_per_hour:.1f} s to the hour, {day.seconds:.0f} s in all")
 
             def tick(elapsed: float, closed: list[ScaleDown]) -> None:
@@ -92,8 +98,9 @@ async def _run(
 
             await live_day(scene, tick)
             figures = results.day_figures(scene)
+            series = results.day_series(scene)
             about = results.ran_on(scene)
-    page = _write(output, scene, figures, about)
+    page = _write(output, scene, figures, about, series)
     console.print(view.picture(scene, scene.wall_seconds))
     console.print(summary(figures))
     console.print(f"\ncharts: {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
@@ -101,9 +108,15 @@ async def _run(
         _draw(picture, view, scene, figures)
 
 
-def _write(output: Path, scene: Scene, figures: dict[str, dict[str, object]], about: dict[str, object]) -> Path:
+def _write(
+    output: Path,
+    scene: Scene,
+    figures: dict[str, dict[str, object]],
+    about: dict[str, object],
+    series: dict[str, list[dict[str, float | None]]],
+) -> Path:
     output.mkdir(parents=True, exist_ok=True)
-    (output / "day.json").write_text(json.dumps({"about": about, **figures}, indent=2) + "\n")
+    (output / "day.json").write_text(json.dumps({"about": about, **figures, "series": series}, indent=2) + "\n")
     page = output / "day.html"
     page.write_text(report.page(scene, figures, about))
     return page

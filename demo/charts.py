@@ -32,6 +32,10 @@ CONTENDER_DASH: Final = {
 _ASKED_FOR: Final = "asked for by the load"
 _LOAD: Final = "load"
 _AT_TARGET: Final = "requests for it at the target"
+_FORECAST: Final = "forecast"
+_FORECAST_DASH: Final = "dashdot"
+_HEADROOM: Final = "headroom"
+_HEADROOM_COLOUR: Final = "#a9dcc3"
 _NOT_PLANNED_OPACITY: Final = 0.35
 
 _PODS: Final = (
@@ -42,11 +46,15 @@ _PODS: Final = (
     ),
 )
 _CAPACITY: Final = (
-    "Demand and capacity",
+    "Demand, forecast and capacity",
     (
-        "CPU requests of the ready pods. Grey: the load. Dashed in black: the requests with which every pod would be "
-        "at the target of its HPA."
+        "Capacity is the CPU requests of the ready pods. Grey: the load. Dashed in black: the requests with which "
+        "every pod would be at the target of its HPA."
     ),
+)
+_FORESEEN: Final = (
+    " Purple: the forecast, which is the highest load that is to come within the window, so it rises before the load. "
+    "Light green: room that Spillway keeps free on elastic nodes for the next replicas (headroom)."
 )
 _NODES: Final = (
     "Elastic nodes",
@@ -71,8 +79,8 @@ _VICTIMS: Final = (
 def charts(scene: Scene) -> list[page.Chart]:
     """The charts of a finished run."""
     return [
+        _demand_and_capacity(scene),
         page.Chart(*_PODS, _POD_LEGEND, tuple(_pods(scene))),
-        page.Chart(*_CAPACITY, _CAPACITY_LEGEND + _lines_legend(scene), (_capacity(scene),)),
         page.Chart(*_NODES, _lines_legend(scene), (_nodes(scene),)),
         page.Chart(*_SKEW, _lines_legend(scene), (_skew(scene),)),
         page.Chart(*_VICTIMS, _VICTIM_LEGEND, (_victims(scene),)),
@@ -117,8 +125,24 @@ def _tiers(scene: Scene, samples: list[Sample], most: int) -> str:
     return _html(figure)
 
 
+def _demand_and_capacity(scene: Scene) -> page.Chart:
+    title, words = _CAPACITY
+    legend = _CAPACITY_LEGEND + _lines_legend(scene)
+    if _foreseeing(scene) is not None:
+        words += _FORESEEN
+        legend += page.stroke(page.PURPLE, _FORECAST_DASH, _FORECAST) + page.box(_HEADROOM_COLOUR, _HEADROOM)
+    return page.Chart(title, words, legend, (_capacity(scene),))
+
+
+def _foreseeing(scene: Scene) -> Contender | None:
+    """The first contender with forecasts."""
+    found = (one for one in scene.contenders if any(sample.forecast_cores for sample in _samples(scene, one)))
+    return next(found, None)
+
+
 def _capacity(scene: Scene) -> str:
     figure = go.Figure()
+    foreseeing = _foreseeing(scene)
     samples = _samples(scene, scene.contenders[0])
     for name, factor, look in (
         (_LOAD, 1.0, {"fill": "tozeroy", "line": {"width": 0.5, "color": page.GREY}}),
@@ -129,8 +153,30 @@ def _capacity(scene: Scene) -> str:
     for contender in scene.contenders:
         samples = _samples(scene, contender)
         figure.add_scatter(x=_hours(samples), y=[sample.ready_cores for sample in samples], **_line(contender))
+        if contender is foreseeing:
+            _add_foresight(figure, samples)
     figure.update_yaxes(title_text="cores", rangemode="tozero")
     return _html(figure)
+
+
+def _add_foresight(figure: go.Figure, samples: list[Sample]) -> None:
+    """Headroom above the line that was drawn last, and the forecast."""
+    figure.add_scatter(
+        x=_hours(samples),
+        y=[sample.ready_cores + sample.headroom_cores for sample in samples],
+        name=_HEADROOM,
+        mode="lines",
+        line={"width": 0},
+        fill="tonexty",
+        fillcolor=_HEADROOM_COLOUR,
+    )
+    figure.add_scatter(
+        x=_hours(samples),
+        y=[sample.forecast_cores for sample in samples],
+        name=_FORECAST,
+        mode="lines",
+        line={"width": 1.5, "color": page.PURPLE, "dash": _FORECAST_DASH},
+    )
 
 
 def _nodes(scene: Scene) -> str:

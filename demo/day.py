@@ -8,22 +8,25 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
-from demo import manifests, stage
+from demo import foresight, manifests, stage
 from demo.audit import AuditLog
 from demo.contenders import Contender
 from demo.driver import LoadDriver
+from demo.foresight import Foresight
 from demo.measure import Writes
 from demo.observe import Observer
+from demo.past import PAST_DAYS
 from demo.plans import Plans
 from demo.scaledowns import ScaleDown
 from demo.scenario import Day
 from demo.thresholds import thresholds
 from harness.chart import HELM
 from harness.operator import NAME, NAMESPACE, Installation, install
+from harness.prometheus import prometheus_running
 from harness.tasks import cancelled, uninterrupted
 from localcluster import Cluster, ClusterApi, ClusterError, Options, binaries
 from localcluster.external import BESIDE, CHOICE, from_environment
@@ -72,6 +75,8 @@ class Scene:
     """The same as Unix time."""
     wall_seconds: float = 0.0
     plans: Plans = field(default_factory=Plans)
+    foresight: Foresight | None = None
+    """Without it Spillway's HPAs go by CPU alone, and no headroom is kept."""
 
     def elapsed(self) -> float:
         """The seconds since the day began."""
@@ -89,6 +94,17 @@ class Scene:
                     self.plans.fetch, self.operator.url(index, "/debug/plans"), self.operator.reader_token
                 )
 
+    async def read_foresight(self) -> None:
+        """Read what the operator foresees for each of its contenders."""
+        if self.operator is None or self.foresight is None:
+            return
+        for contender in self.contenders:
+            if contender.operated:
+                policy = manifests.POLICIES[contender]
+                self.observer.foreseen[contender] = await asyncio.to_thread(
+                    foresight.foreseen, self.operator, contender.namespace, policy
+                )
+
     def held_to_plans(self, downs: Iterable[ScaleDown]) -> list[ScaleDown]:
         """The same scale-downs, Spillway's compared with the plans that its operator has reported so far."""
         return [self.plans.verdict(down, self.epoch).down if down.contender.operated else down for down in downs]
@@ -101,10 +117,11 @@ class Scene:
         return self.audit.writes[OPERATOR_USER].copy()
 
 
-def programs() -> list[str]:
+def programs(*, foresees: bool = False) -> list[str]:
     """The programs that a run starts on this machine; on another cluster only those that are needed beside it."""
     local = os.environ.get(CHOICE, "local") == "local"
-    return [*(binaries.CORE if local else BESIDE), *(OPTIONS.optional_binaries if local else ()), HELM]
+    options = OPTIONS.optional_binaries if local else ()
+    return [*(binaries.CORE if local else BESIDE), *options, HELM, *(["prometheus"] if foresees else [])]
 
 
 @contextmanager
@@ -130,27 +147,31 @@ async def open_scene(
     *,
     placement: bool = False,
     moves: Collection[Contender] = (Contender.SPILLWAY_MOVES,),
+    foresees: bool = False,
 ) -> AsyncIterator[Scene]:
     """Give a scene in which every contender's workloads run at the level of the first hour and HPAs see their load.
 
     With `placement` Spillway decides which of its pods go to virtual nodes. For the contenders in `moves` it also
-    empties elastic nodes.
+    empties elastic nodes. If it `foresees`, its HPAs also go by the recommended replicas, headroom is kept, and the
+    day begins once the operator has read the demand of the days before.
     """
     async with AsyncExitStack() as stack:
         say("starting etcd, API server, scheduler, controllers, kwok, metrics-server and Karpenter")
-        chosen = chosen_cluster()
-        cluster = await uninterrupted(chosen.__enter__, lambda _: chosen.__exit__(None, None, None))
-        stack.push(chosen.__exit__)
+        cluster = await _entered(stack, chosen_cluster())
         say(f"laying nodes and pools in {len(manifests.ZONES)} zones for {', '.join(contenders)}")
         await asyncio.to_thread(stage.lay_ground, cluster, contenders)
         audit = AuditLog(cluster.audit_log) if isinstance(cluster, Cluster) else None
         if audit is not None:
             stack.callback(audit.close)
-        operator = None
+        operator, ahead = None, None
         operated = [contender for contender in contenders if contender.operated]
+        if operated and foresees:
+            say("starting Prometheus")
+            server = await _entered(stack, prometheus_running())
+            ahead = Foresight(day, server)
         if operated:
             say("installing the operator from its chart, under the chart's rights")
-            operator = await uninterrupted(lambda: install(cluster, replicas=OPERATOR_REPLICAS), Installation.close)
+            operator = await uninterrupted(lambda: _install(cluster, ahead), Installation.close)
             stack.callback(operator.close)
             for contender in operated:
                 made = manifests.spillway_resources(contender, placement=placement, moves=contender in moves)
@@ -162,9 +183,42 @@ async def open_scene(
         watching = asyncio.create_task(Informers(client, state).run())
         stack.push_async_callback(cancelled, watching)
         await state.wait_synced(_PATIENCE_SECONDS)
-        scene = Scene(cluster, client, day, tuple(contenders), observer, audit, operator, Writes(), Writes())
+        scene = Scene(
+            cluster, client, day, tuple(contenders), observer, audit, operator, Writes(), Writes(), foresight=ahead
+        )
         await _start_workloads(scene, say, thresholds(day) if placement else {})
+        if operator is not None and ahead is not None:
+            say(f"writing the demand of the last {PAST_DAYS} days, and waiting for the forecasts")
+            await asyncio.to_thread(ahead.push_past)
+            await stack.enter_async_context(ahead.recording())
+            for contender in operated:
+                made = manifests.spillway_resources(
+                    contender,
+                    placement=placement,
+                    moves=contender in moves,
+                    scaling=ahead.scaling(),
+                    headroom=foresight.headroom(),
+                )
+                await asyncio.to_thread(cluster.apply, made)
+            if not await ahead.wait_begin(operator, len(operated) * len(day.workloads)):
+                say("the machine is busy: the day begins before the operator has read the whole history")
         yield scene
+
+
+T = TypeVar("T")
+
+
+async def _entered(stack: AsyncExitStack, context: AbstractContextManager[T]) -> T:
+    """Enter a context that starts processes, in a thread."""
+    entered = await uninterrupted(context.__enter__, lambda _: context.__exit__(None, None, None))
+    stack.push(context.__exit__)
+    return entered
+
+
+def _install(cluster: ClusterApi, ahead: Foresight | None) -> Installation:
+    if ahead is None:
+        return install(cluster, replicas=OPERATOR_REPLICAS)
+    return install(cluster, foresight.VALUES, replicas=OPERATOR_REPLICAS, flags=ahead.flags)
 
 
 def _wait_policy(cluster: ClusterApi, contender: Contender) -> None:
@@ -177,7 +231,10 @@ async def _start_workloads(scene: Scene, say: Say, kept: Mapping[str, int]) -> N
     pods = 0
     for contender in scene.contenders:
         ours = kept if contender.operated else {}
-        pods += await asyncio.to_thread(stage.lay_workloads, scene.cluster, contender, scene.day, ours)
+        foresees = contender.operated and scene.foresight is not None
+        pods += await asyncio.to_thread(
+            stage.lay_workloads, scene.cluster, contender, scene.day, ours, foresees=foresees
+        )
 
     async def all_ready() -> bool:
         ready = [scene.observer.ready_replicas(contender).values() for contender in scene.contenders]
@@ -215,6 +272,7 @@ async def live_day(scene: Scene, tick: Tick) -> None:
 async def _observe(scene: Scene, tick: Tick) -> None:
     # A scale-down ends some time after it was planned, so its plans are known before it is evaluated.
     await scene.read_plans()
+    await scene.read_foresight()
     elapsed = scene.elapsed()
     tick(elapsed, scene.observer.tick(elapsed, scene.day))
     await asyncio.sleep(TICK_SECONDS - scene.elapsed() % TICK_SECONDS)

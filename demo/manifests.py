@@ -4,7 +4,7 @@ Contract: contenders get the same objects but for names and labels. What makes *
 (`flat_policies`) and a soft taint in its Karpenter pool; what makes *spillway* Spillway are its custom resources.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from demo.contenders import APP_LABEL, CONTENDER_LABEL, TIER_LABEL, Contender
@@ -132,11 +132,13 @@ def deployment(
     }
 
 
-def autoscaler(namespace_name: str, workload: Workload) -> Object:
-    """The HPA of one of the day's workloads."""
-    return autoscaler_object(
+def autoscaler(namespace_name: str, workload: Workload, *, metrics: Sequence[Object] = ()) -> Object:
+    """The HPA of one of the day's workloads; it goes by CPU and by `metrics`."""
+    made = autoscaler_object(
         namespace_name, workload.name, minimum=workload.min_replicas, maximum=workload.max_replicas
     )
+    made["spec"]["metrics"].extend(metrics)
+    return made
 
 
 def autoscaler_object(namespace_name: str, name: str, *, minimum: int, maximum: int) -> Object:
@@ -216,18 +218,25 @@ def flat_policies() -> list[Object]:
 
 
 def spillway_resources(
-    contender: Contender = Contender.SPILLWAY, *, placement: bool = False, moves: bool = False
+    contender: Contender = Contender.SPILLWAY,
+    *,
+    placement: bool = False,
+    moves: bool = False,
+    scaling: Object | None = None,
+    headroom: Object | None = None,
 ) -> list[Object]:
     """Spillway's custom resources: they select this contender's nodes and namespaces and nothing else.
 
     With `placement` the operator decides who goes to virtual nodes; without it that is the scheduler's choice. With
-    `moves` it empties elastic nodes that are little used.
+    `moves` it empties elastic nodes that are little used. `scaling` and `headroom` are the fields of that name.
     """
     ours = {"matchLabels": {CONTENDER_LABEL: contender.value}}
     name = POLICIES[contender]
     workload_class: Object = {"name": "default", "match": {"namespaces": ours}}
     if placement:
         workload_class["placement"] = {"virtual": "Overflow", "spillAfter": f"{SPILL_AFTER_SECONDS}s"}
+    if scaling is not None:
+        workload_class["scaling"] = scaling
     return [
         {
             "apiVersion": "spillway.dev/v1alpha1",
@@ -253,6 +262,7 @@ def spillway_resources(
                 },
                 "workloads": [workload_class],
                 **({"consolidation": dict(CONSOLIDATION)} if moves else {}),
+                **({"headroom": headroom} if headroom is not None else {}),
             },
         },
     ]

@@ -28,6 +28,10 @@ class Sample:
     """CPU requests of the ready pods."""
     unmet_cores: float = 0.0
     """Load of workloads beyond what their ready pods request."""
+    forecast_cores: float | None = None
+    """The load that is forecast; None for a contender without forecasts."""
+    headroom_cores: float = 0.0
+    """CPU requests for which room is to be kept free."""
 
     @property
     def skew_max(self) -> int:

@@ -13,6 +13,7 @@ from typing import Final
 from demo.audit import AuditLog
 from demo.contenders import Contender, contender_of, owner_of, place_of
 from demo.dips import Dips
+from demo.foresight import Foreseen
 from demo.measure import Lifetime, PodWait, Sample
 from demo.scaledowns import ScaleDown, ScaleDownTracker, zone_skew
 from demo.scenario import REQUEST_MILLIS, Day
@@ -35,6 +36,8 @@ class Observer:
         self.samples: dict[Contender, list[Sample]] = {contender: [] for contender in contenders}
         self.now = 0.0
         """Seconds since the day began; negative before. Set by `tick`."""
+        self.foreseen: dict[Contender, Foreseen] = {}
+        """What the operator foresaw when it was asked last."""
         self._elastic: dict[Contender, dict[NodeName, Lifetime]] = defaultdict(dict)
         self._waits: dict[Contender, dict[PodUid, PodWait]] = defaultdict(dict)
         self._stop = [
@@ -135,6 +138,7 @@ class Observer:
                 skews.append(zone_skew((nodes[pod.node].zone for pod in members), zones))
         ready = self.ready_replicas(contender)
         requested = {workload: len(members) * REQUEST_MILLIS / 1000 for workload, members in ready.items()}
+        foreseen = self.foreseen.get(contender)
         return Sample(
             at=now,
             hour=hour,
@@ -144,4 +148,6 @@ class Observer:
             load_cores=day.total_load(hour),
             ready_cores=sum(requested.values()),
             unmet_cores=sum(max(one.load(hour) - requested.get(one.name, 0.0), 0.0) for one in day.workloads),
+            forecast_cores=None if foreseen is None else foreseen.cores,
+            headroom_cores=0.0 if foreseen is None else foreseen.headroom * REQUEST_MILLIS / 1000,
         )

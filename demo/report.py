@@ -36,6 +36,13 @@ _PRICES: Final = (
 )
 
 
+_FORESIGHT: Final = (
+    " Without Spillway the HPAs go by CPU alone. With it they also go by the recommended replicas: the forecast of the "
+    "highest demand between {startup} and {window} ahead, from {history} of demand in Prometheus, at a CPU utilization "
+    "of {utilization_percent} %. Spillway keeps headroom on elastic nodes for the replicas that will come next."
+)
+
+
 def page(scene: Scene, figures: Figures, about: Mapping[str, Any]) -> str:
     """The page of a finished run."""
     told = (
@@ -44,6 +51,8 @@ def page(scene: Scene, figures: Figures, about: Mapping[str, Any]) -> str:
         f"Kubernetes {about['kubernetes']} with Karpenter; contenders side by side in one cluster on "
         f"{about['machine']['cpus']} CPUs."
     )
+    if ahead := about.get("foresight"):
+        told += _FORESIGHT.format(**ahead)
     body = (
         "<h1>A day with and without Spillway</h1>"
         f'<p class="headline {headline_mark(figures).value}">{html.escape(headline(figures))}</p>'

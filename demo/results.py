@@ -3,12 +3,23 @@
 import os
 import platform
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from demo import costs
 from demo.contenders import DAY, Contender
 from demo.day import Scene
-from demo.measure import Writes, exactness, node_hours, per_contender, percentile, pod_hours, served, skew_figures
+from demo.measure import (
+    Sample,
+    Writes,
+    exactness,
+    node_hours,
+    per_contender,
+    percentile,
+    pod_hours,
+    served,
+    skew_figures,
+)
 from demo.plans import Verdict
 from demo.scaledowns import ScaleDown
 from demo.scenario import HOURS
@@ -101,6 +112,32 @@ def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict
     }
 
 
+def day_series(scene: Scene) -> dict[str, list[dict[str, float | None]]]:
+    """Demand, forecast and capacity of every contender over the day."""
+    return {contender.value: series(scene.observer.samples[contender]) for contender in scene.contenders}
+
+
+def series(samples: Sequence[Sample], every_seconds: float = 5.0) -> list[dict[str, float | None]]:
+    """What was seen about every so many seconds, in cores."""
+    found: list[dict[str, float | None]] = []
+    due = 0.0
+    for sample in samples:
+        if sample.at >= due:
+            due = sample.at + every_seconds
+            found.append(
+                {
+                    "at_seconds": round(sample.at, 1),
+                    "load_cores": round(sample.load_cores, 1),
+                    "unmet_cores": round(sample.unmet_cores, 2),
+                    "ready_cores": round(sample.ready_cores, 1),
+                    "forecast_cores": None if sample.forecast_cores is None else round(sample.forecast_cores, 1),
+                    "headroom_cores": round(sample.headroom_cores, 1),
+                    "elastic_nodes": sample.elastic_nodes,
+                }
+            )
+    return found
+
+
 def misses(verdicts: list[Verdict]) -> list[dict[str, Any]]:
     """Each ready victim that was not in the plan, with what explains it."""
     found = []
@@ -143,5 +180,6 @@ def ran_on(scene: Scene) -> dict[str, Any]:
             "elastic": "8 CPU, Karpenter, WhenEmpty (plain-drain: WhenEmptyOrUnderutilized)",
             "virtual": "1 a zone",
         },
+        "foresight": None if scene.foresight is None else scene.foresight.about(),
         "contenders_side_by_side": [contender.value for contender in scene.contenders],
     }

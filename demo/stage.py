@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from demo import manifests
 from demo.contenders import Contender
+from demo.foresight import external_metric
 from demo.scenario import Day, desired_replicas
 from localcluster import ClusterApi
 from spillway.domain.model.names import Tier
@@ -44,11 +45,17 @@ def lay_ground(cluster: ClusterApi, contenders: Sequence[Contender]) -> None:
 
 
 def lay_workloads(
-    cluster: ClusterApi, contender: Contender, day: Day, kept: Mapping[str, int] = MappingProxyType({})
+    cluster: ClusterApi,
+    contender: Contender,
+    day: Day,
+    kept: Mapping[str, int] = MappingProxyType({}),
+    *,
+    foresees: bool = False,
 ) -> int:
     """Create the day's Deployments and HPAs as the first hour needs them; returns the number of pods.
 
-    `kept` is how many replicas of a workload are to be physical, where the operator places them.
+    `kept` is how many replicas of a workload are to be physical, where the operator places them. The HPAs of a
+    contender that `foresees` also go by the recommended replicas.
     """
     namespace = contender.namespace
     begin = day.hour_at(0)
@@ -69,7 +76,10 @@ def lay_workloads(
     )
     cluster.rest.create_all(
         f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
-        [manifests.autoscaler(namespace, workload) for workload in day.workloads],
+        [
+            manifests.autoscaler(namespace, one, metrics=[external_metric(one.name)] if foresees else [])
+            for one in day.workloads
+        ],
     )
     return sum(replicas.values())
 

@@ -181,6 +181,11 @@ def _contender(scene: Scene, contender: Contender, elapsed: float) -> Renderable
         f"deleted {figures['victims']}, {share:.0%} as planned · "
         f"virtual-first broken {figures['virtual_first_violations']} times · evictions {evicted}",
     )
+    if sample.forecast_cores is not None:
+        table.add_row(
+            f"requests of ready pods {sample.ready_cores:.0f} cores · forecast load {sample.forecast_cores:.0f}"
+            f" · headroom {sample.headroom_cores:.0f}"
+        )
     bold = "bold cyan" if contender.operated else "bold"
     return Panel(table, title=Text(contender.value, style=bold), title_align="left", border_style="bright_black")
 
@@ -207,9 +212,10 @@ def _line(scene: Scene, elapsed: float) -> str:
         sample = scene.observer.samples[contender][-1]
         pods = "/".join(str(sample.pods[tier]) for tier in Tier)
         victims = sum(len(down.victims) for down in per_contender(scene.observer.tracker.finished, contender))
+        ahead = "" if sample.forecast_cores is None else f", forecast load {sample.forecast_cores:.0f}"
         parts.append(
             f"{contender.value}: pods fixed/elastic/virtual {pods}, elastic nodes {sample.elastic_nodes}, "
-            f"skew {sample.skew_max}, deleted {victims}"
+            f"skew {sample.skew_max}, deleted {victims}{ahead}"
         )
     return f"{clock_text(scene.day.hour_at(elapsed))}  " + "  |  ".join(parts)
 

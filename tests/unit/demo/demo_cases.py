@@ -1,5 +1,6 @@
 """A made-up run for the demo's pictures: two contenders, a few moments, two scale-downs. Every figure is told apart."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,9 +28,12 @@ PODS = {
 NODES = {Contender.PLAIN: [1, 5, 4], Contender.SPILLWAY: [2, 3, 0]}
 SKEWS = {Contender.PLAIN: [1, 2, 9], Contender.SPILLWAY: [0, 1, 1]}
 AT = (0.0, 100.0, 200.0)
+FORECAST = [6.0, 9.5, 1.9]
+HEADROOM = [0.0, 3.8, 0.95]
+"""In cores, of Spillway's."""
 
 
-def made_up_scene() -> Scene:
+def made_up_scene(*, foresees: bool = True) -> Scene:
     """As it stands when the day is over. Nothing in it is connected to anything."""
     day = plan_day(seed=3, workloads=4, seconds=SECONDS)
     audit = AuditLog(Path("/nowhere"))
@@ -38,6 +42,11 @@ def made_up_scene() -> Scene:
     for contender in CONTENDERS:
         for at, pods, nodes, skew in zip(AT, PODS[contender], NODES[contender], SKEWS[contender], strict=True):
             observer.samples[contender].append(_sample(contender, at, pods, nodes, skew))
+        if foresees and contender is Contender.SPILLWAY:
+            observer.samples[contender] = [
+                replace(sample, forecast_cores=ahead, headroom_cores=kept)
+                for sample, ahead, kept in zip(observer.samples[contender], FORECAST, HEADROOM, strict=True)
+            ]
         observer.samples[contender].append(_sample(contender, SECONDS + 1, (99, 99, 99, 99), 99, 99))
     _elastic_nodes(observer)
     observer.tracker.finished += [

@@ -11,7 +11,7 @@ from demo.contenders import Contender
 from demo.costs import cost
 from demo.report import page
 from demo.scenario import DAY_BEGINS_AT
-from tests.unit.demo.demo_cases import AT, CONTENDERS, NODES, PODS, SKEWS, made_up_scene
+from tests.unit.demo.demo_cases import AT, CONTENDERS, FORECAST, HEADROOM, NODES, PODS, SKEWS, made_up_scene
 
 pytestmark = pytest.mark.xdist_group("demo-report")
 
@@ -120,7 +120,7 @@ def test_legends_are_outside_of_the_charts(charts: list[list[dict[str, Any]]], t
 
 def test_pods_are_drawn_by_contender_and_tier_until_the_day_ends(charts: list[list[dict[str, Any]]]) -> None:
     begins = [DAY_BEGINS_AT + at / 10 for at in AT]
-    for chart, contender in zip(charts, CONTENDERS, strict=False):
+    for chart, contender in zip(charts[1:], CONTENDERS, strict=False):
         drawn = {series["name"]: series for series in chart}
         for index, tier in enumerate(("fixed", "elastic", "virtual", "unassigned")):
             assert drawn[tier]["y"] == [moment[index] for moment in PODS[contender]], "the moment after is left out"
@@ -129,13 +129,31 @@ def test_pods_are_drawn_by_contender_and_tier_until_the_day_ends(charts: list[li
         assert drawn["asked for by the load"]["y"] == [day.ideal_replicas(day.hour_at(at)) for at in AT]
 
 
-def test_capacity_is_drawn_beside_the_load_and_what_it_needs_at_the_target(charts: list[list[dict[str, Any]]]) -> None:
-    drawn = {series["name"]: series["y"] for series in charts[len(CONTENDERS)]}
+def test_capacity_is_drawn_beside_the_load_and_the_forecast(charts: list[list[dict[str, Any]]]) -> None:
+    drawn = {series["name"]: series["y"] for series in charts[0]}
     assert drawn == {
         **{one.value: [nodes + 0.5 for nodes in NODES[one]] for one in CONTENDERS},
         "load": [3.0] * len(AT),
         "requests for it at the target": [5.0] * len(AT),
+        "forecast": FORECAST,
+        "headroom": [nodes + 0.5 + kept for nodes, kept in zip(NODES[Contender.SPILLWAY], HEADROOM, strict=True)],
     }
+
+
+def test_without_foresight_no_forecast_is_drawn_nor_told() -> None:
+    scene = made_up_scene(foresees=False)
+    first = charts_of(scene)[0]
+    assert not re.search("forecast|headroom", first.legend + "".join(first.drawn))
+    assert "HPAs go by CPU alone" not in page(scene, FIGURES, ABOUT)
+
+
+def test_the_page_says_by_what_the_autoscalers_go() -> None:
+    foresight = {"startup": "30m", "window": "60m", "history": "14d", "utilization_percent": 85}
+    told = page(made_up_scene(), FIGURES, {**ABOUT, "foresight": foresight})
+    assert (
+        "highest demand between 30m and 60m ahead, from 14d of demand in Prometheus, at a CPU utilization of 85 %"
+        in told
+    )
 
 
 def test_nodes_and_skew_have_a_line_for_each_contender(charts: list[list[dict[str, Any]]]) -> None:

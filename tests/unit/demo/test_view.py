@@ -46,6 +46,8 @@ def test_the_picture_has_each_contenders_figures_in_its_own_frame() -> None:
     assert "pods fixed 23 elastic 2 virtual 0" in ours
     assert "elastic nodes 0 · 4.5 node-hours · zone skew 1 · cost 57.56 EUR" in ours
     assert "deleted 2, 100% as planned · virtual-first broken 0 times · evictions 0" in ours
+    assert "requests of ready pods 0 cores · forecast load 2 · headroom 1" in ours
+    assert "forecast" not in plain, "its HPAs go by CPU alone"
     assert "unassigned" not in plain, "a tier with no one in it"
 
 

@@ -63,6 +63,7 @@ def test_what_the_demo_needs_is_built_first_and_nothing_else_for_it(monkeypatch:
     assert set(binaries.USUAL[: len(needed)]) == set(needed)
     assert {"metrics-server", "karpenter-kwok", HELM} <= set(needed)
     assert "prometheus" not in needed
+    assert set(programs(foresees=True)) - set(needed) == {"prometheus"}, "forecasts come from its history"
 
 
 def test_on_another_cluster_the_demo_needs_no_control_plane(monkeypatch: pytest.MonkeyPatch) -> None:
