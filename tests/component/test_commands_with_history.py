@@ -13,10 +13,11 @@ import yaml
 from typer.testing import CliRunner
 
 from harness import install
+from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import ClusterApi
 from spillway.cli.commands import application
 from tests.support.installed import API, applied, budget, deployment, eventually
-from tests.support.prometheus import TestPrometheus, prometheus_running, replicas_series
+from tests.support.prometheus import replicas_series
 
 DAY = 86_400.0
 LOW, HIGH = 4.0, 20.0
@@ -25,7 +26,7 @@ NO_WEBHOOKS = {"webhook": {"enabled": False}}
 
 
 @pytest.fixture
-def prometheus() -> Iterator[TestPrometheus]:
+def prometheus() -> Iterator[PushedPrometheus]:
     with prometheus_running() as running:
         yield running
 
@@ -77,7 +78,7 @@ def command(*arguments: str) -> dict[str, Any]:
 
 
 def test_thresholds_of_a_proposal_are_planned_from_both_histories(
-    cluster: ClusterApi, namespace: str, prometheus: TestPrometheus, tmp_path: Path
+    cluster: ClusterApi, namespace: str, prometheus: PushedPrometheus, tmp_path: Path
 ) -> None:
     workload = f"Deployment/{namespace}/web"
     times, replicas = past()
@@ -113,7 +114,7 @@ def test_thresholds_of_a_proposal_are_planned_from_both_histories(
     assert not any("thresholds of mode Auto are not planned here" in one["message"] for one in planned["risks"])
 
 
-def test_status_shows_what_was_saved_today(cluster: ClusterApi, namespace: str, prometheus: TestPrometheus) -> None:
+def test_status_shows_what_was_saved_today(cluster: ClusterApi, namespace: str, prometheus: PushedPrometheus) -> None:
     times = np.arange(time.time() - 3600, time.time(), 15.0)
     labels = {"__name__": "spillway_policy_saving_per_hour", "policy": POOL, "currency": "CNY", "against": "owned"}
     prometheus.push([(labels, times, np.full(times.size, 2.0))])
