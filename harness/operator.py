@@ -56,7 +56,7 @@ class Installation:
     ) -> None:
         self.cluster = cluster
         self.namespace = NAMESPACE
-        self.webhook_port, self.metrics_api_port, self.keda_port = free_ports(3)
+        self.webhook_port, self.metrics_api_port, self.keda_port, self.extender_port = free_ports(4)
         self.values: Final = self._values(values or {})
         """The chart's values, which lead the API server to the processes."""
         self.chart = Chart.render(self.values, namespace=NAMESPACE)
@@ -86,7 +86,12 @@ class Installation:
             return dict(values)
         service = {"type": "ExternalName", "externalName": webhook_host(self.cluster), "port": self.webhook_port}
         found = {**values, "webhook": {**webhook, "service": service}}
-        for name, port in (("externalMetrics", self.metrics_api_port), ("kedaScaler", self.keda_port)):
+        ports = {
+            "externalMetrics": self.metrics_api_port,
+            "kedaScaler": self.keda_port,
+            "schedulerExtender": self.extender_port,
+        }
+        for name, port in ports.items():
             if _enabled(values, name):
                 found[name] = {**values[name], "servicePort": port}
         return found
@@ -98,6 +103,8 @@ class Installation:
             yield from ("--keda-scaler", f"--keda-scaler-port={self.keda_port}")
         if _enabled(values, "report"):
             yield "--report-page"
+        if _enabled(values, "schedulerExtender"):
+            yield from ("--scheduler-extender", f"--scheduler-extender-port={self.extender_port}")
 
     def __enter__(self) -> Self:
         return self

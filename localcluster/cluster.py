@@ -5,9 +5,10 @@ import signal
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from localcluster import argo_rollouts, binaries, core, karpenter, keda, metrics_server, prometheus
 from localcluster.api import ClusterApi
@@ -171,6 +172,12 @@ class Cluster(ClusterApi):
         self._processes.restart(component, kill=kill)
         if wait and component in {"kube-apiserver", "etcd"}:
             self._wait_served(["/readyz"], time.monotonic() + self.options.start_timeout_seconds)
+
+    def use_scheduler_extenders(self, *extenders: Mapping[str, Any]) -> None:
+        """Restart the scheduler with these ``extenders`` (`Options.scheduler_extenders`), for one that starts later."""
+        self.options = replace(self.options, scheduler_extenders=extenders)
+        core.scheduler(self.layout, self.options, find)
+        self.restart("kube-scheduler")
 
     def end(self, component: str, *, kill: bool = False) -> None:
         """End a component until ``restart``."""

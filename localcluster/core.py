@@ -1,10 +1,10 @@
 """Command lines of the core: etcd, the API server, the controller-manager, the scheduler and kwok."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcluster.layout import ADMINS, LOOPBACK, Layout
+from localcluster.layout import ADMINS, LOOPBACK, SCHEDULER, Layout
 from localcluster.options import Options
 from localcluster.processes import Process
 
@@ -136,7 +136,7 @@ def controller_manager(layout: Layout, options: Options, find: Find) -> Process:
 
 
 def scheduler(layout: Layout, options: Options, find: Find) -> Process:
-    kubeconfig = layout.write_kubeconfig("scheduler", "system:kube-scheduler")
+    kubeconfig = layout.write_kubeconfig("scheduler", SCHEDULER)
     configuration: dict[str, Any] = {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
@@ -146,6 +146,8 @@ def scheduler(layout: Layout, options: Options, find: Find) -> Process:
     }
     if options.scheduler_profiles:
         configuration["profiles"] = [dict(profile) for profile in options.scheduler_profiles]
+    if options.scheduler_extenders:
+        configuration["extenders"] = [_with_certificate(layout, one) for one in options.scheduler_extenders]
     return Process(
         "kube-scheduler",
         [
@@ -157,6 +159,14 @@ def scheduler(layout: Layout, options: Options, find: Find) -> Process:
             *options.scheduler_args,
         ],
     )
+
+
+def _with_certificate(layout: Layout, extender: Mapping[str, Any]) -> dict[str, Any]:
+    """The extender, which is shown the certificate by which the API server knows the scheduler."""
+    if not extender.get("enableHTTPS"):
+        return dict(extender)
+    own = {"certFile": layout.path("scheduler-client.crt"), "keyFile": layout.path("scheduler-client.key")}
+    return {**extender, "tlsConfig": {**own, **extender.get("tlsConfig", {})}}
 
 
 def client_of(kubeconfig: Path) -> list[str]:

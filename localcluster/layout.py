@@ -13,6 +13,7 @@ from localcluster.ports import free_ports
 
 LOOPBACK = "127.0.0.1"
 ADMINS = "system:masters"
+SCHEDULER = "system:kube-scheduler"
 _SERVER_NAMES = ("localhost", LOOPBACK, "kubernetes", "kubernetes.default", "kubernetes.default.svc", "10.96.0.1")
 
 # The API server expects the Service's name, whatever address it is reached at.
@@ -90,6 +91,7 @@ class Layout:
             "front-proxy-ca": self._front_proxy_authority.pair,
             "front-proxy-client": self._front_proxy_authority.client("front-proxy-client"),
             "api-server": self._authority.server("kube-apiserver", _SERVER_NAMES),
+            "scheduler-client": self._authority.client(SCHEDULER),
             "kwok": self._authority.server("kwok", ("localhost", LOOPBACK)),
             "metrics-server": self._authority.server("metrics-server", _METRICS_SERVER_NAMES),
         }

@@ -25,6 +25,9 @@ class Options:
     """Kubernetes' own defaults are 15 and 300: too long for a compressed day."""
     scheduler_profiles: tuple[Mapping[str, Any], ...] = ()
     """``profiles`` of the KubeSchedulerConfiguration; empty means Kubernetes' own."""
+    scheduler_extenders: tuple[Mapping[str, Any], ...] = ()
+    """``extenders`` of the KubeSchedulerConfiguration. One with ``enableHTTPS`` is shown the scheduler's own client
+    certificate."""
 
     metric_resolution_seconds: int = 10
     """metrics-server accepts nothing shorter than 10."""

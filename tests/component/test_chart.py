@@ -22,6 +22,7 @@ EVERYTHING: dict[str, Any] = {
     "report": {"enabled": True},
     "externalMetrics": {"enabled": True},
     "kedaScaler": {"enabled": True},
+    "schedulerExtender": {"enabled": True},
     "metrics": {
         name: {"enabled": True, "labels": {"release": "prometheus"}}
         for name in ("serviceMonitor", "prometheusRule", "dashboards", "virtualNodes", "logs")
@@ -305,6 +306,23 @@ def test_keda_reaches_its_scaler_through_the_operators_own_service() -> None:
         Chart.render({"kedaScaler": {"enabled": True}, "webhook": {"enabled": False}})
 
 
+def test_the_scheduler_reaches_its_extender_through_the_operators_own_service(chart: Chart) -> None:
+    made = Chart.render({"schedulerExtender": {"enabled": True}})
+
+    service = made.one("Service", "spillway-webhook")
+    assert [port["port"] for port in service["spec"]["ports"]] == [443, 9447]
+    [container] = made.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert {"--scheduler-extender", "--scheduler-extender-port=9447"} <= set(container["args"])
+    binding = made.one("RoleBinding", "spillway-scheduler-extender")
+    assert (binding["metadata"]["namespace"], binding["roleRef"]["name"]) == (
+        "kube-system",
+        "extension-apiserver-authentication-reader",
+    )
+    assert not any(item["metadata"]["name"] == "spillway-scheduler-extender" for item in chart.objects)
+    with pytest.raises(ChartError, match=r"needs webhook\.enabled"):
+        Chart.render({"schedulerExtender": {"enabled": True}, "webhook": {"enabled": False}})
+
+
 def test_the_network_policy_lets_replicas_alone_to_their_port_and_others_as_the_values_say(chart: Chart) -> None:
     def admitted(made: Chart) -> dict[str, Any]:
         policy = made.one("NetworkPolicy")["spec"]
@@ -321,10 +339,11 @@ def test_the_network_policy_lets_replicas_alone_to_their_port_and_others_as_the_
     narrow = {
         "externalMetrics": {"enabled": True},
         "kedaScaler": {"enabled": True},
+        "schedulerExtender": {"enabled": True},
         "networkPolicy": {"apiServer": ["10.0.0.1/32"], "kedaFrom": keda, "metricsFrom": prometheus},
     }
     server = [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
-    wanted = {"webhook": server, "metrics-api": server, "keda": keda, "metrics": prometheus}
+    wanted = {"webhook": server, "metrics-api": server, "scheduler": server, "keda": keda, "metrics": prometheus}
     assert admitted(Chart.render(narrow)) == wanted
 
 

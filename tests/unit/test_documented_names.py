@@ -71,11 +71,12 @@ OTHER_TOOLS: Final = frozenset(
         "--server-side",
         "--build-arg",
         "--admission-control-config-file",
+        "--config",
         "--reset-then-reuse-values",
         "--reuse-values",
     }
 )
-"""Flags of kubectl, helm, docker and the API server."""
+"""Flags of kubectl, helm, docker, the API server and the scheduler."""
 OTHER_OBJECTS: Final = frozenset(
     {
         "spec.nodeName",

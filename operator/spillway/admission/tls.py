@@ -42,6 +42,9 @@ class ServingTls:
         """The context for kube-apiserver as the front of the aggregated API. It asks for a client certificate, and
         takes a caller without one, who has to show a token."""
         self.front_context.verify_mode = ssl.CERT_OPTIONAL
+        self.scheduler_context = _server_context()
+        """The context for kube-scheduler. It asks for a client certificate; a caller without one is refused later."""
+        self.scheduler_context.verify_mode = ssl.CERT_OPTIONAL
         self._loaded: tuple[bytes, bytes] | None = None
         self._trusted = b""
         self.peers: ssl.SSLContext | None = None
@@ -69,6 +72,14 @@ class ServingTls:
         """
         self.front_context.load_verify_locations(cadata=authorities_pem)
 
+    def trust_scheduler(self, authorities_pem: str) -> None:
+        """Accept client certificates of these authorities from kube-scheduler; earlier ones stay trusted.
+
+        Raises:
+            ssl.SSLError: the text is not PEM.
+        """
+        self.scheduler_context.load_verify_locations(cadata=authorities_pem)
+
     def load(self, certificate_pem: bytes, key_pem: bytes, authorities_pem: bytes = b"") -> bool:
         """Serve with this pair from now on; False if it is already in use.
 
@@ -88,6 +99,7 @@ class ServingTls:
             self.context.load_cert_chain(path, password="")
             self.peer_context.load_cert_chain(path, password="")
             self.front_context.load_cert_chain(path, password="")
+            self.scheduler_context.load_cert_chain(path, password="")
         self.peer_context.load_verify_locations(cadata=trusted.decode())
         self.peers, self._trusted = calling, trusted
         if self._loaded == (certificate_pem, key_pem):

@@ -1,31 +1,21 @@
 """Who calls the aggregated API: the user that kube-apiserver names in headers, vouched for by its client certificate.
 
-Contract: the authority of that certificate, its allowed names and the names of the headers are read from the ConfigMap
-`kube-system/extension-apiserver-authentication`, at the start and then every minute. Headers of a caller without such a
-certificate mean nothing.
+Contract: the authority of that certificate, its allowed names and the names of the headers are those of
+`AuthenticationFollower`. Headers of a caller without such a certificate mean nothing.
 """
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-import structlog
 
 from spillway.admission.server import is_known_client
 from spillway.admission.tls import ServingTls
-from spillway.kube import paths
+from spillway.aggregated.authentication import AuthenticationFollower
 from spillway.kube.access import User
-from spillway.kube.errors import RequestError
 from spillway.kube.protocols import Reader
-
-log: Final = structlog.get_logger(__name__)
-
-PATH: Final = paths.CONFIG_MAPS.named("extension-apiserver-authentication", namespace="kube-system")
-AGAIN_SECONDS: Final = 60.0
-RETRY_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,34 +82,21 @@ def _all(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(value for key, value in headers.items() if key.lower() == name.lower())
 
 
-class FrontProxyFollower:
-    """A watch of the ConfigMap, which lets `tls` ask callers for a certificate of its authority."""
+class FrontProxyFollower(AuthenticationFollower):
+    """A watch of the front proxy, which lets `tls` ask callers for a certificate of its authority."""
 
     def __init__(self, reader: Reader, tls: ServingTls) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._tls = tls
         self._trusted: Collection[str] = ()
         self.present: FrontProxy | None = None
         """None while it is not known."""
 
-    async def run(self) -> None:
-        """Follow until cancelled."""
-        while True:
-            pause = AGAIN_SECONDS if await self.turn() else RETRY_SECONDS
-            await asyncio.sleep(pause)
-
-    async def turn(self) -> bool:
-        """Read it once; False if it cannot be read."""
-        try:
-            found = await self._reader.get_json(PATH)
-            proxy = FrontProxy.of(found.get("data") or {})
-            if proxy is not None and proxy.authorities not in self._trusted:
-                self._tls.trust_front_proxy(proxy.authorities)
-                self._trusted = (*self._trusted, proxy.authorities)
-        except (RequestError, ValueError, OSError) as error:
-            log.warning("who may call the aggregated API is not known yet", key=PATH, error=str(error))
-            return False
-        if proxy is None:
-            log.warning("the API server has no authority for aggregated APIs", key=PATH)
+    def use(self, data: Mapping[str, str]) -> bool:
+        """Trust the authority, and name callers by these headers from now on."""
+        proxy = FrontProxy.of(data)
+        if proxy is not None and proxy.authorities not in self._trusted:
+            self._tls.trust_front_proxy(proxy.authorities)
+            self._trusted = (*self._trusted, proxy.authorities)
         self.present = proxy
         return proxy is not None

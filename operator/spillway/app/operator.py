@@ -11,7 +11,7 @@ at least after the request to stop, because endpoints and proxies learn late tha
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
@@ -31,12 +31,14 @@ from spillway.app.memory import keep_for_good, keep_returning_free_memory
 from spillway.app.report.process import Job, render_beside
 from spillway.app.report.server import ReportPage
 from spillway.app.scaling_apis import ScalingApis
+from spillway.app.scheduler_extender import SchedulerExtender
 from spillway.app.settings import Settings
 from spillway.app.stalls import StallWatch
 from spillway.controllers.base import World
 from spillway.controllers.scaling import answers
 from spillway.controllers.scaling.answers import Answers
 from spillway.domain.policies.governance import Governance
+from spillway.extender import loads
 from spillway.handlers.resync import Resync
 from spillway.handlers.watcher import PolicyWatcher
 from spillway.kube.access import DelegatedAccess
@@ -86,6 +88,7 @@ class Operator:
         self.admission_server: AdmissionServer | None = None
         self.peer_server: PeerServer | None = None
         self.scaling_apis: ScalingApis | None = None
+        self.scheduler_extender: SchedulerExtender | None = None
         self._address = ""
         self._serving = False
         self._ends: asyncio.Queue[tuple[str, BaseException | None]] = asyncio.Queue()
@@ -118,13 +121,16 @@ class Operator:
             forward_pods = forward(pods.FORWARDED, count=lambda result: metrics.FORWARDS.labels(result).inc())
             forward_plans = forward(outcomes.FORWARDED)
             forward_replicasets = forward(replicasets.FORWARDED)
-            stack.push_async_callback(forward_pods.close)
-            stack.push_async_callback(forward_replicasets.close)
-            stack.push_async_callback(forward_plans.close)
-            page = LeaderPage(
-                answers.PAGE, leadership.leader_address, lambda: tls.peers, server_name=service, clock=time.monotonic
+            leader_page = partial(
+                LeaderPage,
+                leader=leadership.leader_address,
+                tls=lambda: tls.peers,
+                server_name=service,
+                clock=time.monotonic,
             )
-            stack.push_async_callback(page.close)
+            page, loads_page = leader_page(answers.PAGE), leader_page(loads.PAGE)
+            for caller in (forward_pods, forward_replicasets, forward_plans, page, loads_page):
+                stack.push_async_callback(caller.close)
             admission = build_admission(
                 self.state,
                 lambda: self.catalog.governance,
@@ -177,7 +183,14 @@ class Operator:
                     membership=self.membership,
                 )
                 numbers = Answers(world, page)
-                self._begin("admission", self._serve_admission(client, admission, leadership, tls, numbers=numbers))
+                pages = {answers.PAGE: numbers.own_page}
+                if settings.scheduler_extender:
+                    extender = self.scheduler_extender = SchedulerExtender(
+                        settings, client, world, loads_page, tls=tls, known=self._know_the_cluster
+                    )
+                    pages[loads.PAGE] = extender.feed.own_page
+                    self._begin("scheduler-extender", extender.run())
+                self._begin("admission", self._serve_admission(client, admission, leadership, tls, pages=pages))
                 apis = self.scaling_apis = ScalingApis(
                     settings, client, self.board, tls=tls, numbers=numbers, known=self._know_the_cluster
                 )
@@ -215,6 +228,8 @@ class Operator:
             await self.peer_server.stop()
         if self.scaling_apis is not None:
             await self.scaling_apis.stop()
+        if self.scheduler_extender is not None:
+            await self.scheduler_extender.stop()
         log.info("stopped")
         return 0
 
@@ -272,7 +287,7 @@ class Operator:
         leadership: Leadership,
         tls: ServingTls,
         *,
-        numbers: Answers,
+        pages: Mapping[str, Callable[[], bytes]],
     ) -> None:
         settings = self.settings
         upkeep = (
@@ -307,7 +322,7 @@ class Operator:
             port=settings.peer_port,
             host=settings.webhook_host,
             client_names=(f"{settings.webhook_service}.{settings.namespace}.svc",),
-            pages={answers.PAGE: numbers.own_page},
+            pages=pages,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(upkeep, name="certificates")

@@ -61,6 +61,8 @@ class Settings(BaseModel):
     external_metrics_port: int = Field(default=9445, ge=0, le=65535)
     keda_scaler: bool = False
     keda_scaler_port: int = Field(default=9446, ge=0, le=65535)
+    scheduler_extender: bool = False
+    scheduler_extender_port: int = Field(default=9447, ge=0, le=65535)
     advertise_host: str = Field(default_factory=default_host, min_length=1)
     metrics_host: str = "0.0.0.0"  # noqa: S104  # Prometheus and the kubelet come from outside the pod
     metrics_port: int = Field(default=8080, ge=0, le=65535)
@@ -125,7 +127,7 @@ class Settings(BaseModel):
             raise ValueError("webhook_client_names: needs webhook_client_ca_file, the authority that vouches for them")
         if self.demand_speed != 1.0 and not self.demand_meets:
             raise ValueError("demand_speed: needs demand_meets, the time at which demand meets the clock")
-        for name in ("external_metrics", "keda_scaler"):
+        for name in ("external_metrics", "keda_scaler", "scheduler_extender"):
             if getattr(self, name) and not self.webhooks:
                 raise ValueError(f"{name}: needs webhooks, whose certificate and Service it shares")
         if self.report_page and find_spec("plotly") is None:

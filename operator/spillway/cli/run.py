@@ -12,6 +12,7 @@ from spillway.cli.prometheus_flags import PANEL, PrometheusFlags, with_prometheu
 OPERATOR = "Operator"
 WEBHOOKS = "Webhooks"
 SCALING = "Scaling"
+SCHEDULING = "Scheduling"
 LIMITS = "Limits"
 HEADROOM = "Headroom"
 
@@ -211,6 +212,20 @@ def run(
             help="Port of the scaler for KEDA, with the certificate of the webhooks; 0 picks a free one. Default: "
             "9446.",
             rich_help_panel=SCALING,
+        ),
+    ] = None,
+    scheduler_extender: Annotated[
+        bool,
+        typer.Option(
+            help="Serve scores of nodes by their real load to kube-scheduler, as a scheduler extender over HTTPS.",
+            rich_help_panel=SCHEDULING,
+        ),
+    ] = False,
+    scheduler_extender_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of that extender, with the webhooks' certificate; 0 picks a free one. Default: 9447.",
+            rich_help_panel=SCHEDULING,
         ),
     ] = None,
     node_writes_per_second: Annotated[

@@ -23,6 +23,7 @@ from spillway.app.settings import Settings, default_identity
         pytest.param({"webhook_client_ca_file": Path("/nowhere/ca")}, "file not found: /nowhere/ca", id="client CA"),
         pytest.param({"external_metrics": True, "webhooks": False}, "needs webhooks", id="metric without TLS"),
         pytest.param({"demand_speed": 180.0}, "needs demand_meets", id="demand that never meets the clock"),
+        pytest.param({"scheduler_extender": True, "webhooks": False}, "needs webhooks", id="extender without TLS"),
         pytest.param({"webhook_client_names": ["apiserver"]}, "needs webhook_client_ca_file", id="names of no one"),
     ],
 )

@@ -17,7 +17,7 @@ from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.workload_looks import LOOKS, WorkloadLooks
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController
-from spillway.domain.balance.load import Weights
+from spillway.domain.balance.load import weights_of
 from spillway.domain.balance.moves import Admits, LoadedNode, MovablePod, MovePlan, plan_moves
 from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
 from spillway.domain.balance.zone_watch import WatchedNode, ZoneWatch
@@ -103,14 +103,11 @@ class MovePlanner:
         # A node that a node autoscaler is removing is left to it.
         busy = {name for name, node in nodes.items() if percent[name] > lowest + target and not node.leaves}
         found = await movable(lambda pods: [pod for pod in pods if pod.node in busy]) if busy else _NONE
-        load = spec.effective_load
-        weights = load.effective_weights
-        only_cpu = load.queries is not None and load.queries.memory is None
         plan = await self._admitted(
             lambda admits: plan_moves(
                 planned,
                 found.pods,
-                weights=Weights(1, 0) if only_cpu else Weights(weights.cpu, weights.memory),
+                weights=weights_of(spec.effective_load),
                 max_imbalance=target,
                 max_skew=spec.max_skew,
                 most=PLANNED_MOST,

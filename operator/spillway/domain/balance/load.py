@@ -13,6 +13,7 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Final
 
+from spillway.api.zonalbalance import Load
 from spillway.domain.model.names import NodeName
 
 LEAST_SHARE: Final = 0.8
@@ -41,6 +42,14 @@ class Weights:
 
     cpu: float = 70.0
     memory: float = 30.0
+
+
+def weights_of(load: Load) -> Weights:
+    """The weights of a ZonalBalance's load; CPU alone where its queries do not ask for memory."""
+    if load.queries is not None and load.queries.memory is None:
+        return Weights(1, 0)
+    found = load.effective_weights
+    return Weights(found.cpu, found.memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The scheduler extender: scores of nodes by their real load, for kube-scheduler."""
