@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -94,7 +94,8 @@ class Foresight:
         async def push() -> None:
             while True:
                 await asyncio.sleep(_PUSH_SECONDS)
-                await asyncio.to_thread(self._push)
+                with suppress(ClusterError):  # the next one writes what is missing
+                    await asyncio.to_thread(self._push)
 
         pushing = asyncio.create_task(push())
         try:

@@ -97,6 +97,8 @@ class Installation:
         return found
 
     def _serving_flags(self, values: Mapping[str, Any]) -> Iterator[str]:
+        if (timeout := values.get("webhook", {}).get("timeoutSeconds")) is not None:
+            yield f"--webhook-timeout-seconds={timeout}"
         if _enabled(values, "externalMetrics"):
             yield from ("--external-metrics", f"--external-metrics-port={self.metrics_api_port}")
         if _enabled(values, "kedaScaler"):
@@ -184,7 +186,8 @@ class Installation:
         env: Mapping[str, str] | None = None,
     ) -> None:
         """Start one process, or restart one that was killed. `flags` are added to the installation's."""
-        self._metrics_ports.setdefault(index, free_ports(1)[0])
+        if index not in self._metrics_ports:
+            [self._metrics_ports[index]] = free_ports(1)
         argv = [
             *_command(),
             "run",

@@ -106,7 +106,7 @@ async def _serve(pipe: Connection, nodes: int, client_authority: str) -> None:
     known = names(nodes)
     for name in known:
         state.apply(make_node(name, cpu_millis=16_000, memory_bytes=64 << 30))
-    scores = NodeScores(state, time.time)
+    scores = NodeScores(state, time.time, in_pool=lambda _: False)
     tls, serving = ServingTls(), begin([SERVED], Lifetimes(), datetime.now(UTC))
     tls.load(serving.serving_certificate, serving.serving_key)
     tls.trust_scheduler(client_authority)

@@ -374,8 +374,9 @@ def test_a_stopping_pod_has_the_time_to_drain(chart: Chart) -> None:
     spec = chart.one("Deployment")["spec"]["template"]["spec"]
     [drain] = [arg for arg in spec["containers"][0]["args"] if arg.startswith("--drain-seconds=")]
     assert 5 <= int(drain.partition("=")[2]) <= spec["terminationGracePeriodSeconds"] - 10
-    with pytest.raises(ChartError, match="drainSeconds"):
-        Chart.render({"drainSeconds": 25})
+    for values in ({"drainSeconds": 25}, {"drainSeconds": 16, "webhook": {"timeoutSeconds": 10}}):
+        with pytest.raises(ChartError, match="drainSeconds"):
+            Chart.render(values)
 
 
 def test_pods_meet_the_restricted_standard_on_a_read_only_root(chart: Chart) -> None:
@@ -454,6 +455,14 @@ def test_a_service_account_of_the_users_gets_the_rights() -> None:
     assert not chart.kinds("ServiceAccount")
     for kind in ("ClusterRoleBinding", "RoleBinding"):
         assert [subject["name"] for subject in chart.one(kind, "spillway")["subjects"]] == ["mine"]
+    served = Chart.render(
+        {
+            "serviceAccount": {"name": "mine"},
+            **{one: {"enabled": True} for one in ("externalMetrics", "schedulerExtender")},
+        }
+    )
+    bindings = [one for one in served.kinds("RoleBinding") if one["metadata"]["namespace"] == "kube-system"]
+    assert [subject["name"] for one in bindings for subject in one["subjects"]] == ["mine", "mine"]
     for policy in chart.kinds("ValidatingAdmissionPolicy"):
         assert ":spillway-system:mine'" in policy["spec"]["matchConditions"][0]["expression"]
     named = Chart.render({"serviceAccount": {"name": "mine"}})

@@ -1,6 +1,7 @@
 """One replica asks another over real TLS: answered, or let go in time, and never round in circles."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -140,6 +141,25 @@ async def test_a_leader_at_another_address_is_asked_from_then_on() -> None:
     async with _leader(named("a"), tls) as a, _leader(named("b"), tls) as b, _forwarder(lambda: leader[0], tls) as ask:
         for leader[0], name in ((a, "a"), (b, "b"), (b, "b"), (a, "a")):
             assert (await ask(_request(), _deadline())).additions[0].value == name
+
+
+async def test_a_leader_that_cannot_be_reached_does_not_hold_up_requests_to_the_next_one() -> None:
+    async def decide(request: AdmissionRequest, deadline: Deadline) -> Answer:
+        return Answer("virtual")
+
+    tls = _tls(_material())
+    silent = socket.create_server(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{silent.getsockname()[1]}"]
+    async with _leader(decide, tls) as next_leader, _forwarder(lambda: addresses[0], tls) as forward:
+        late = asyncio.create_task(forward(_request(), _deadline(3.0)))
+        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(forward(_request(), _deadline(20.0)))
+        await asyncio.sleep(0.05)
+        addresses[0] = next_leader
+        assert await waiting == Answer("forwarded")
+        with pytest.raises(LetGoError, match="forward-timeout"):
+            await late
+    silent.close()
 
 
 async def test_a_leader_that_ends_answers_first_what_it_was_asked() -> None:

@@ -2,8 +2,8 @@
 
 Contract: a handler checks the deadline before it waits. The deadline is the shorter of the webhook's own bound and of
 the time that the API server waits (it sends `?timeout=2s`), less a margin for the way of the answer; so the handler
-answers by itself, with a counted reason, before the API server times out. Whoever sets a longer `timeoutSeconds` than
-the usual one lets requests be held that much longer.
+answers by itself, with a counted reason, before the API server times out. Where the installation has set a longer
+`timeoutSeconds` than the usual one, requests may be held that much longer; a caller alone cannot lengthen them.
 """
 
 import re
@@ -16,8 +16,8 @@ Clock = Callable[[], float]
 MARGIN_SECONDS: Final = 0.25
 USUAL_TIMEOUT_SECONDS: Final = 2.0
 """The `timeoutSeconds` for which the webhooks' bounds are chosen: the chart's default."""
-LONGEST_TIMEOUT_SECONDS: Final = 30.0
-"""The longest `timeoutSeconds` that Kubernetes allows."""
+LONGEST_TIMEOUT_SECONDS: Final = 10.0
+"""The longest `timeoutSeconds` that may be set."""
 _DURATION: Final = re.compile(r"(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9})ms)?", re.ASCII)
 
 
@@ -46,18 +46,18 @@ class Deadline:
         return min(seconds, self.remaining)
 
 
-def hold_seconds(bound: float, asked: str) -> float:
+def hold_seconds(bound: float, asked: str, timeout: float = USUAL_TIMEOUT_SECONDS) -> float:
     """The longest time to hold a request: `bound`, or less if the API server waits less.
 
-    If the API server waits longer than usual, the bound is extended by the difference. `asked` is the value of the
-    `timeout` parameter that the API server sends, in Go's notation ("2s"); what cannot be read, or is absent, leaves
-    the bound as it is.
+    `asked` is the value of the `timeout` parameter that the API server sends, in Go's notation ("2s"); what cannot be
+    read, or is absent, leaves the bound as it is. `timeout` is the webhooks' `timeoutSeconds`: what it is longer than
+    usual extends the bound.
     """
     match = _DURATION.fullmatch(asked)
     if not asked or match is None:
         return bound
     minutes, seconds, millis = match.groups()
     patience = 60 * int(minutes or 0) + float(seconds or 0) + int(millis or 0) / 1000
-    patience = min(patience, LONGEST_TIMEOUT_SECONDS)
+    patience = min(patience, timeout)
     extended = bound + max(0.0, patience - USUAL_TIMEOUT_SECONDS)
     return max(0.05, min(extended, patience - MARGIN_SECONDS))

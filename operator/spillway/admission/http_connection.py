@@ -16,6 +16,7 @@ import httptools
 import structlog
 
 from spillway.admission.connections import Connections
+from spillway.admission.deadline import LONGEST_TIMEOUT_SECONDS
 from spillway.admission.review import MAX_BODY_BYTES
 
 log: Final = structlog.get_logger(__name__)
@@ -23,8 +24,8 @@ log: Final = structlog.get_logger(__name__)
 KEEPALIVE_SECONDS: Final = 120.0
 """Longer than the 90 s for which the API server keeps an idle connection: the side that asks closes, and no request is
 lost."""
-RECEIVE_SECONDS: Final = 10.0
-"""Longer than any webhook's `timeoutSeconds` here: whoever sends a request more slowly is gone."""
+RECEIVE_SECONDS: Final = LONGEST_TIMEOUT_SECONDS
+"""The time for a request to arrive: whoever is slower than any webhook's `timeoutSeconds` is gone."""
 _HEADER_BYTES_MAX: Final = 64 * 1024
 _REQUEST_BYTES_MAX: Final = 2 * MAX_BODY_BYTES
 """Of a whole request: a body in chunks has a line for each."""

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from spillway.admission.deadline import LONGEST_TIMEOUT_SECONDS
 from spillway.admission.review import MAX_BODY_BYTES, UNDECIDED, AdmissionRequest, Answer
 from spillway.domain.model.additions import Addition
 
@@ -23,7 +24,7 @@ _FULL_BYTES: Final = 1024 * 1024
 """The size from which on no question is added to a message; a single one is at most as large as an object in etcd as
 JSON."""
 _HEARTBEAT_SECONDS: Final = 10.0
-_DRAIN_SECONDS: Final = 2.0
+_DRAIN_SECONDS: Final = LONGEST_TIMEOUT_SECONDS
 _CLOSE_SECONDS: Final = 1.0
 
 

@@ -13,11 +13,11 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from spillway.admission.deadline import Clock, Deadline
+from spillway.admission.deadline import USUAL_TIMEOUT_SECONDS, Clock, Deadline
 from spillway.admission.http_server import HttpServer, json_page
 from spillway.admission.peer_channel import Answering
 from spillway.admission.review import AdmissionRequest, Answer
-from spillway.admission.server import FORBIDDEN, Webhook, answer, is_known_client
+from spillway.admission.server import FORBIDDEN, STOP_MARGIN_SECONDS, Webhook, answer, is_known_client
 from spillway.telemetry import admission as metrics
 
 log: Final = structlog.get_logger(__name__)
@@ -35,13 +35,14 @@ class PeerServer:
         host: str = "0.0.0.0",  # noqa: S104  # replicas come from other pods
         client_names: Collection[str] = (),
         pages: Mapping[str, Callable[[], bytes]] = MappingProxyType({}),
+        timeout_seconds: float = USUAL_TIMEOUT_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`pages` are paths whose JSON any replica may read."""
+        """`pages` are paths whose JSON any replica may read; `timeout_seconds` is that of the webhooks."""
         self._client_names = frozenset(client_names)
         self._webhooks = tuple(webhooks)
         self._pages = pages
-        self._server = HttpServer(host, port, tls=tls, stop_seconds=3.0)
+        self._server = HttpServer(host, port, tls=tls, stop_seconds=timeout_seconds + STOP_MARGIN_SECONDS)
         self._clock = clock
 
     @property

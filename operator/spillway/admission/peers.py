@@ -26,6 +26,9 @@ log: Final = structlog.get_logger(__name__)
 TIMEOUTS: Final = 3
 """The number of timeouts in a row, without any answer, after which the leader is not called for a while."""
 QUIET_SECONDS: Final = 2.0
+CONNECT_SECONDS: Final = 1.0
+"""A connection may take this long, or a third of a request's time if that is more: requests that came after a change of
+the leader do not wait for the last one."""
 _HEARTBEAT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 1.0
 _SPARE_SECONDS: Final = 0.05
@@ -152,7 +155,7 @@ class Forwarder:
         replies_before = self._replies()
         try:
             async with asyncio.timeout(deadline.remaining - _SPARE_SECONDS):
-                line = await self._line_to(address, tls)
+                line = await self._line_to(tls, max(CONNECT_SECONDS, deadline.remaining / 3))
                 reply = await line.ask(request, deadline.remaining - 2 * _SPARE_SECONDS)
         except TimeoutError as error:
             self._note_timeout(replies_before)
@@ -176,10 +179,12 @@ class Forwarder:
             self._silent = 0
             self._hang_up()
 
-    async def _line_to(self, address: str, tls: ssl.SSLContext) -> _Line:
-        if self._line is not None and self._line.leads_to(address):
+    async def _line_to(self, tls: ssl.SSLContext, seconds: float) -> _Line:
+        """The connection to the present leader."""
+        if self._line is not None and self._line.leads_to(self._leader()):
             return self._line
-        async with self._connecting:
+        async with self._connecting, asyncio.timeout(seconds):
+            address = self._leader()
             if self._line is not None and self._line.leads_to(address):
                 return self._line
             self._hang_up()

@@ -22,7 +22,13 @@ from urllib.parse import parse_qs
 import structlog
 
 from spillway.admission.connections import Connections
-from spillway.admission.deadline import Clock, Deadline, hold_seconds
+from spillway.admission.deadline import (
+    LONGEST_TIMEOUT_SECONDS,
+    USUAL_TIMEOUT_SECONDS,
+    Clock,
+    Deadline,
+    hold_seconds,
+)
 from spillway.admission.http_connection import HttpConnection, HttpRequest, HttpResponse
 from spillway.admission.http_server import listen
 from spillway.admission.review import (
@@ -38,14 +44,14 @@ from spillway.telemetry import admission as metrics
 
 log: Final = structlog.get_logger(__name__)
 
+STOP_MARGIN_SECONDS: Final = 1.0
+"""When a server stops, requests in progress may take this much longer than the webhooks' timeout."""
 BACKSTOP_SECONDS: Final = 0.1
 """A handler that keeps its deadline ends with a reason; only one that does not is cancelled."""
 FORBIDDEN: Final = "the client's certificate is for none of the names allowed here"
 """What a caller is told whose certificate is refused."""
-HANDSHAKE_SECONDS: Final = 10.0
+HANDSHAKE_SECONDS: Final = LONGEST_TIMEOUT_SECONDS
 """The time for a TLS handshake: whoever is slower than any webhook's `timeoutSeconds` is gone."""
-_STOP_SECONDS: Final = 3.0
-"""How long requests in progress may take when the server stops."""
 
 Handler = Callable[[AdmissionRequest, Deadline], Awaitable[Answer]]
 
@@ -60,7 +66,10 @@ class LetGoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One path of the server. `bound_seconds` is the longest time to hold a request at the usual timeout."""
+    """One path of a server. `bound_seconds` is the longest time to hold a request.
+
+    Where the webhooks' timeout is longer than usual, requests of the API server may be held that much longer.
+    """
 
     name: str
     path: str
@@ -97,7 +106,8 @@ class AdmissionServer:
     """The server of `webhooks` for the API server, on one address until stopped.
 
     `client_names` are common names and DNS names, one of which a caller's certificate has to carry; the TLS context has
-    to ask for certificates then. `tls=None` serves plain HTTP, for tests behind no API server.
+    to ask for certificates then. `timeout_seconds` is the `timeoutSeconds` of the webhooks. `tls=None` serves plain
+    HTTP, for tests behind no API server.
     """
 
     def __init__(
@@ -108,8 +118,10 @@ class AdmissionServer:
         port: int,
         host: str = "0.0.0.0",  # noqa: S104  # the API server comes from outside the pod
         client_names: Collection[str] = (),
+        timeout_seconds: float = USUAL_TIMEOUT_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
+        self._timeout_seconds = timeout_seconds
         self._client_names = frozenset(client_names)
         self._webhooks = {webhook.path: webhook for webhook in webhooks}
         self._tls = tls
@@ -151,7 +163,7 @@ class AdmissionServer:
         for connection in tuple(self._connections):
             connection.finish()
         if closing := [connection.closed for connection in self._connections]:
-            await asyncio.wait(closing, timeout=_STOP_SECONDS)
+            await asyncio.wait(closing, timeout=self._timeout_seconds + STOP_MARGIN_SECONDS)
         for connection in tuple(self._connections):
             connection.abort()
 
@@ -162,7 +174,7 @@ class AdmissionServer:
         webhook = self._webhooks.get(http_request.path)
         if webhook is None:
             return HttpResponse.text(HTTPStatus.NOT_FOUND, "there is no webhook at this path")
-        seconds = hold_seconds(webhook.bound_seconds, _timeout(http_request.query))
+        seconds = hold_seconds(webhook.bound_seconds, _timeout(http_request.query), self._timeout_seconds)
         deadline = Deadline(self._clock, seconds)
         try:
             request = decode_request(http_request.body)

@@ -43,8 +43,8 @@ class ServingTls:
         takes a caller without one, who has to show a token."""
         self.front_context.verify_mode = ssl.CERT_OPTIONAL
         self.scheduler_context = _server_context()
-        """The context for kube-scheduler. It asks for a client certificate; a caller without one is refused later."""
-        self.scheduler_context.verify_mode = ssl.CERT_OPTIONAL
+        """The context for kube-scheduler, which must show a client certificate."""
+        self.scheduler_context.verify_mode = ssl.CERT_REQUIRED
         self._loaded: tuple[bytes, bytes] | None = None
         self._trusted = b""
         self.peers: ssl.SSLContext | None = None

@@ -3,10 +3,13 @@
 import asyncio
 import ctypes
 import gc
+import math
+from pathlib import Path
 from typing import Final
 
 TRIM_SECONDS: Final = 60.0
 """How often free memory is returned to the system."""
+_CONTROL_GROUP: Final = Path("/sys/fs/cgroup")
 _M_ARENA_MAX: Final = -8
 """From malloc.h."""
 
@@ -46,6 +49,20 @@ async def keep_returning_free_memory() -> None:
     while True:
         await asyncio.sleep(TRIM_SECONDS)
         await asyncio.to_thread(return_free_memory)
+
+
+def room_in_container(group: Path = _CONTROL_GROUP) -> float:
+    """How many bytes the container of this process may still use; infinite where no limit is known.
+
+    What the kernel keeps of files and can drop at once counts as free. It reads the files of a control group version 2.
+    """
+    try:
+        most = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        parts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return math.inf
+    return math.inf if most == "max" else int(most) - used + int(parts.get("inactive_file", 0))
 
 
 def keep_for_good() -> None:

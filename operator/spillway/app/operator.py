@@ -315,6 +315,7 @@ class Operator:
             port=settings.webhook_port,
             host=settings.webhook_host,
             client_names=settings.webhook_client_names,
+            timeout_seconds=settings.webhook_timeout_seconds,
         )
         peers = PeerServer(
             admission.peers,
@@ -322,6 +323,7 @@ class Operator:
             port=settings.peer_port,
             host=settings.webhook_host,
             client_names=(f"{settings.webhook_service}.{settings.namespace}.svc",),
+            timeout_seconds=settings.webhook_timeout_seconds,
             pages=pages,
         )
         async with asyncio.TaskGroup() as group:

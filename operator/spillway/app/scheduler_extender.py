@@ -33,7 +33,9 @@ class SchedulerExtender:
         self._settings = settings
         self._tls = tls
         self._known = known
-        self._scores = NodeScores(world.state, world.now)
+        self._scores = NodeScores(
+            world.state, world.now, in_pool=lambda node: world.governance.budget_of(node) is not None
+        )
         self._authority = ClientAuthorityFollower(client, tls)
         self.feed = LoadFeed(world.board, lambda: world.governance, self._scores, page)
         self.server: ExtenderServer | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from spillway.admission.deadline import LONGEST_TIMEOUT_SECONDS, USUAL_TIMEOUT_SECONDS
 from spillway.app.errors import SettingsError
 from spillway.domain.headroom.hold import HOLD_SECONDS
 
@@ -56,6 +57,7 @@ class Settings(BaseModel):
     webhook_client_ca_file: Path | None = None
     webhook_client_names: tuple[str, ...] = ()
     webhook_service: str = Field(default="spillway-webhook", pattern=DNS_LABEL)
+    webhook_timeout_seconds: float = Field(default=USUAL_TIMEOUT_SECONDS, ge=1, le=LONGEST_TIMEOUT_SECONDS)
     peer_port: int = Field(default=9444, ge=0, le=65535)
     external_metrics: bool = False
     external_metrics_port: int = Field(default=9445, ge=0, le=65535)
@@ -98,8 +100,8 @@ class Settings(BaseModel):
     headroom_priority_class: str = Field(default="spillway-headroom", pattern=DNS_LABEL, max_length=63)
     headroom_hold_seconds: float = Field(default=HOLD_SECONDS, ge=0)
     threshold_seconds: float = Field(default=3600.0, gt=0)
-    demand_speed: float = Field(default=1.0, gt=0)
-    demand_meets: float = Field(default=0.0, ge=0)
+    demand_speed: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    demand_meets: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
     drain_seconds: float = Field(default=8.0, ge=0, le=600)
 
@@ -130,10 +132,20 @@ class Settings(BaseModel):
         for name in ("external_metrics", "keda_scaler", "scheduler_extender"):
             if getattr(self, name) and not self.webhooks:
                 raise ValueError(f"{name}: needs webhooks, whose certificate and Service it shares")
+        if same := self._ports_used_twice():
+            raise ValueError(f"{' and '.join(same)}: need different ports")
         if self.report_page and find_spec("plotly") is None:
             raise ValueError("report_page: needs plotly; install it with: pip install plotly")
         _ = self.prometheus
         return self
+
+    def _ports_used_twice(self) -> list[str]:
+        """The settings of ports that name one that another setting names too; 0 picks a free one."""
+        served = {"metrics_port": True, "webhook_port": self.webhooks, "peer_port": self.webhooks}
+        served |= {"external_metrics_port": self.external_metrics, "keda_scaler_port": self.keda_scaler}
+        served["scheduler_extender_port"] = self.scheduler_extender
+        ports = {name: port for name, used in served.items() if used and (port := getattr(self, name))}
+        return [name for name, port in ports.items() if list(ports.values()).count(port) > 1]
 
     @classmethod
     def of(cls, **values: object) -> Self:

@@ -77,6 +77,14 @@ def run(
         int | None,
         typer.Option(help="Port of the admission server; 0 picks a free one. Default: 9443.", rich_help_panel=WEBHOOKS),
     ] = None,
+    webhook_timeout_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="The `timeoutSeconds` of the webhooks, 1 to 10. Above 2, requests may be held longer by the "
+            "difference. Default: 2.",
+            rich_help_panel=WEBHOOKS,
+        ),
+    ] = None,
     webhook_cert_dir: Annotated[
         Path | None,
         typer.Option(

@@ -1,7 +1,8 @@
 """The loads by which a replica scores nodes: the leader's own, and its page for the others.
 
 Contract: only the leader reads the load of nodes. Another replica reads the leader's page every few seconds, so that it
-answers as the leader does. What it has read last counts until it is older than the ZonalBalance's `staleAfter`.
+answers as the leader does. What it has read last counts until it is older than the ZonalBalance's `staleAfter`, also
+for the next leader until it has read the load itself.
 """
 
 import asyncio
@@ -48,6 +49,7 @@ class LoadFeed:
         self._scores = scores
         self._page = page
         self._source: object = None
+        self._readings: tuple[NodeLoads, ...] = ()
         self._own: tuple[object, bytes] = (None, _NOTHING)
 
     async def run(self) -> None:
@@ -61,7 +63,7 @@ class LoadFeed:
         if self._board.leading():
             source = self._board.loads, self._governance()
             if not _same(source, self._source):
-                self._use(source, readings_of(*source))
+                self._use(source, self._readings_of(*source))
             return
         await self._page.refresh()
         content = self._page.content
@@ -70,17 +72,23 @@ class LoadFeed:
         try:
             self._use(content, _decoder.decode(content))
         except msgspec.MsgspecError as error:
+            self._source = content
             log.warning("the leader's loads cannot be read", key=PAGE, error=str(error))
 
     def _use(self, source: object, readings: tuple[NodeLoads, ...]) -> None:
         self._source = source
+        self._readings = readings
         self._scores.use(readings)
+
+    def _readings_of(self, loads: Mapping[str, Loads], governance: Governance) -> tuple[NodeLoads, ...]:
+        """The leader's readings; those of its predecessor while it has none and there is a ZonalBalance."""
+        return readings_of(loads, governance) or (self._readings if governance.balances else ())
 
     def own_page(self) -> bytes:
         """What this replica tells the others, if it leads. They ask every few seconds."""
         source = self._board.loads, self._governance()
         if not _same(source, self._own[0]):
-            self._own = source, _encoder.encode(readings_of(*source))
+            self._own = source, _encoder.encode(self._readings_of(*source))
         return self._own[1]
 
 

@@ -1,8 +1,9 @@
 """The server of the scheduler extender: kube-scheduler asks for the scores of the nodes that a pod may run on.
 
 Contract: the verb `prioritize` alone, with `nodeCacheCapable`, as `k8s.io/kube-scheduler/extender/v1` defines it. The
-caller must show a client certificate with the common name `SCHEDULER`, of an authority that the TLS context trusts;
-others get 403. Without a current load all nodes have the score 0. No request is kept, and nothing is written.
+caller must show a client certificate of an authority that the TLS context trusts, with the common name `SCHEDULER`;
+with another name it gets 403. Without a current load all nodes have the score 0. No request is kept, and nothing is
+written.
 """
 
 import ssl
@@ -45,13 +46,13 @@ Scores = Callable[[Sequence[NodeName]], Sequence[int] | None]
 
 
 class ExtenderServer:
-    """The server of the extender, on one address until stopped. With `tls=None` every request gets 403."""
+    """The server of the extender, on one address until stopped."""
 
     def __init__(
         self,
         scores: Scores,
         *,
-        tls: ssl.SSLContext | None,
+        tls: ssl.SSLContext,
         port: int,
         host: str = "0.0.0.0",  # noqa: S104  # the scheduler comes from outside the pod
     ) -> None:

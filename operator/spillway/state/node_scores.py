@@ -2,8 +2,9 @@
 
 Contract: used from the event loop's thread alone. A score is computed when it is asked for and kept until a new reading
 comes, or a pod comes to the node or leaves it, so that thousands of nodes are scored within a few milliseconds. Where
-several readings have a node, the first counts. A node that no reading has gets the score of the mean load. Without a
-current reading there are no scores.
+several readings have a node, the first counts. A node that no reading has gets the score of the mean load. A node of a
+pool, and one that Spillway or a node autoscaler empties, has the score 0. Without a current reading there are no
+scores.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,7 @@ from statistics import fmean
 from spillway.domain.balance.load import percent_of
 from spillway.domain.balance.node_scores import COUNTED_SECONDS, NodeLoads, node_score, not_shown
 from spillway.domain.model.names import NodeName, PodUid
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.state.cluster import ClusterState
 
@@ -21,7 +22,8 @@ from spillway.state.cluster import ClusterState
 class NodeScores:
     """The scores of the nodes of one cluster. `now` gives Unix seconds."""
 
-    def __init__(self, state: ClusterState, now: Callable[[], float]) -> None:
+    def __init__(self, state: ClusterState, now: Callable[[], float], *, in_pool: Callable[[NodeRecord], bool]) -> None:
+        self._in_pool = in_pool
         self._state = state
         self._now = now
         self._readings: tuple[NodeLoads, ...] = ()
@@ -33,7 +35,15 @@ class NodeScores:
         self._came: dict[NodeName, dict[PodUid, tuple[float, Usage]]] = {}
         """The pods that came to each node lately: when, and what they request."""
         self._forgot_at = now()
-        self.close = state.subscribe(PodRecord, self._pod_changed)
+        self._unsubscribe = (
+            state.subscribe(PodRecord, self._pod_changed),
+            state.subscribe(NodeRecord, self._node_changed),
+        )
+
+    def close(self) -> None:
+        """Stop following the state."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
 
     def use(self, readings: Iterable[NodeLoads]) -> None:
         """Score by these readings from now on; of two that have a node, the first counts."""
@@ -59,6 +69,9 @@ class NodeScores:
         return [known[name] for name in names]
 
     def _score(self, name: NodeName) -> int:
+        node = self._state.nodes.get(name)
+        if node is not None and (node.avoided or self._in_pool(node)):
+            return 0
         for reading in self._current:
             percent = reading.percent.get(name)
             if percent is not None:
@@ -86,6 +99,12 @@ class NodeScores:
                 self._came[node] = late
             else:
                 del self._came[node]
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        if old is None or new is None or (old.labels, old.taints) != (new.labels, new.taints):
+            for node in (old, new):
+                if node is not None:
+                    self._known.pop(node.name, None)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         before = "" if old is None or old.finished else old.node

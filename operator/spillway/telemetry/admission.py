@@ -7,7 +7,7 @@ from typing import Final
 
 from spillway.telemetry.registry import counter, gauge, histogram
 
-HOLD_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
+HOLD_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 
 HOLD_SECONDS: Final = histogram(
     "spillway_admission_hold_seconds",

@@ -7,7 +7,7 @@ from spillway.telemetry.registry import counter, histogram
 RENDERS: Final = counter(
     "spillway_report_renders",
     "Attempts to render the page /report, by result: made, unreadable (the API server or Prometheus did not answer), "
-    "late, too-large or failed.",
+    "late, too-large, no-memory (in the container) or failed.",
     ("result",),
 )
 RENDER_SECONDS: Final = histogram(

@@ -1,5 +1,6 @@
 """What an operator refuses to start with, and how it says so."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ from spillway.app.settings import Settings, default_identity
         pytest.param({"external_metrics": True, "webhooks": False}, "needs webhooks", id="metric without TLS"),
         pytest.param({"demand_speed": 180.0}, "needs demand_meets", id="demand that never meets the clock"),
         pytest.param({"scheduler_extender": True, "webhooks": False}, "needs webhooks", id="extender without TLS"),
+        pytest.param({"demand_speed": math.inf, "demand_meets": 1.0}, "finite number", id="demand of no time"),
+        pytest.param({"webhook_timeout_seconds": 11}, "less than or equal to 10", id="a timeout that is too long"),
+        pytest.param(
+            {"scheduler_extender": True, "scheduler_extender_port": 9443},
+            "webhook_port and scheduler_extender_port: need different ports",
+            id="one port for two servers",
+        ),
         pytest.param({"webhook_client_names": ["apiserver"]}, "needs webhook_client_ca_file", id="names of no one"),
     ],
 )

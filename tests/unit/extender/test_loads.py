@@ -29,7 +29,7 @@ class Replica:
     def __init__(self, clock: FakeClock, **spec: Any) -> None:
         balance = resource(Kind.ZONAL_BALANCE, "even", load={"source": "MetricsServer", "staleAfter": "1m"}, **spec)
         self.world = make_world([make_node(name) for name in NODES], [balance], clock)
-        self.scores = NodeScores(self.world.state, clock)
+        self.scores = NodeScores(self.world.state, clock, in_pool=lambda _: False)
         self.world.board.leading = lambda: True
         self.page = Page()
         self.feed = LoadFeed(self.world.board, lambda: self.world.governance, self.scores, self.page)
@@ -74,6 +74,23 @@ async def test_another_replica_answers_as_the_leader_does_until_the_loads_are_to
     assert leader.feed.own_page() is other.page.content, "it is made once"
     clock.forward(61.0)
     assert await other.scored() is None
+
+
+async def test_the_next_leader_goes_by_the_last_loads_until_it_has_its_own() -> None:
+    clock = FakeClock()
+    leader, other = Replica(clock), follower(clock)
+    leader.read(a=0.0, b=40.0)
+    other.page.content = leader.feed.own_page()
+    await other.scored()
+    other.world.board.leading = lambda: True
+    assert await other.scored() == [10, 5]
+    third = follower(clock)
+    third.page.content = other.feed.own_page()
+    assert await third.scored() == [10, 5]
+    clock.forward(61.0)
+    assert await other.scored() is None
+    other.read(a=80.0, b=0.0)
+    assert await other.scored() == [0, 10]
 
 
 async def test_a_page_that_cannot_be_read_leaves_the_last_loads() -> None:

@@ -92,7 +92,7 @@ async def test_without_a_current_load_all_nodes_are_equal(ask: Ask, known: _Know
     assert counted("equal") == before + 1
 
 
-@pytest.mark.parametrize("name", ["", "system:kube-controller-manager", "mallory"])
+@pytest.mark.parametrize("name", ["system:kube-controller-manager", "mallory"])
 async def test_nobody_else_is_answered(ask: Ask, name: str) -> None:
     before = counted("refused")
     status, text = await ask(name=name)
@@ -103,6 +103,11 @@ async def test_nobody_else_is_answered(ask: Ask, name: str) -> None:
 async def test_a_certificate_of_another_authority_gets_no_connection(ask: Ask) -> None:
     with pytest.raises(aiohttp.ClientError):
         await ask(authority=Authority("mallory"))
+
+
+async def test_without_a_certificate_there_is_no_connection(ask: Ask) -> None:
+    with pytest.raises((aiohttp.ClientError, OSError)):
+        await ask(name="")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import msgspec
 
 from spillway.domain.balance.load import Weights
 from spillway.domain.balance.node_scores import COUNTED_SECONDS, NodeLoads
-from spillway.domain.model.names import NodeName
-from spillway.domain.model.records import Phase
+from spillway.domain.model.names import EMPTYING_TAINT, NodeName
+from spillway.domain.model.records import Phase, Taint
 from spillway.state.node_scores import NodeScores
 from tests.builders import make_node, make_pod, make_state
 from tests.support.fake_clock import FakeClock
@@ -19,7 +19,7 @@ class Scene:
     def __init__(self) -> None:
         self.clock = FakeClock(10_000.0)
         self.state = make_state()
-        self.scores = NodeScores(self.state, self.clock)
+        self.scores = NodeScores(self.state, self.clock, in_pool=lambda node: "pool" in node.labels)
         for name in ("a", "b", "c"):
             self.state.apply(make_node(name, cpu_millis=1000))
 
@@ -51,6 +51,17 @@ def test_a_node_without_a_load_has_the_score_of_the_mean() -> None:
     scene = Scene()
     scene.scores.use([scene.read(a=0.0, b=80.0)])
     assert scene.of("new") == [5]
+
+
+def test_a_node_that_is_emptied_and_one_of_a_pool_have_the_lowest_score() -> None:
+    scene = Scene()
+    scene.scores.use([scene.read(a=0.0, b=40.0)])
+    assert scene.of("a", "b") == [10, 5]
+    scene.state.apply(make_node("a", cpu_millis=1000, taints=(Taint(EMPTYING_TAINT, "PreferNoSchedule"),)))
+    scene.state.apply(make_node("virtual", labels={"pool": "a"}))
+    assert scene.of("a", "b", "virtual") == [0, 5, 0]
+    scene.state.apply(make_node("a", cpu_millis=1000))
+    assert scene.of("a", "b") == [10, 5]
 
 
 def test_an_old_reading_is_none_until_the_next_one() -> None:

@@ -19,10 +19,10 @@ from spillway.domain.balance.load import (
     LoadProblem,
     Loads,
     NodeShare,
-    Weights,
     checked,
     evenness,
     following,
+    weights_of,
 )
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
@@ -86,8 +86,7 @@ class LoadController(Controller):
         found = checked(shares, wanted, now=now, stale_after=float(load.stale_after.seconds))
         if isinstance(found, LoadProblem):
             return replace(before, problem=found)
-        weights = load.effective_weights
-        return following(before, found, Weights(weights.cpu, weights.memory), now=now)
+        return following(before, found, weights_of(load), now=now)
 
     async def _shares(self, load: Load, now: float) -> Mapping[NodeName, NodeShare]:
         if load.queries is None:

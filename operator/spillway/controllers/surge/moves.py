@@ -211,6 +211,8 @@ class SurgeMovesController(SurgeController):
         spec = ZonalBalanceSpec() if name is None else governance.balances[name].spec
         active = (one.node for one in self.world.state.active_pods_of(replicaset.uid))
         zones = Counter(nodes[node].zone_by(spec.zone_key) for node in active if node in nodes)
+        if pod.node not in nodes or target not in nodes:
+            return False
         source, to = (nodes[node].zone_by(spec.zone_key) for node in (pod.node, target))
         return keeps_zones(zones, source, to, spec.max_skew)
 

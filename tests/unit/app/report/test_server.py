@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from spillway.app.endpoints import EndpointServer
+from spillway.app.report import process
 from spillway.app.report.page import page
 from spillway.app.report.process import RenderFailedError
 from spillway.app.report.server import ReportPage
@@ -150,3 +151,10 @@ async def test_a_browser_shows_it_with_these_headers(tmp_path: Path) -> None:
         assert await shown.value("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
         assert await shown.value("document.querySelectorAll('.js-plotly-plot').length") == len(CHAPTERS) + 1
         assert shown.problems == []
+
+
+async def test_no_render_begins_without_room_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "room_in_container", lambda: process.ROOM_BYTES - 1)
+    with pytest.raises(RenderFailedError, match="191 MiB more") as refused:
+        await process.render_beside(process.Job(namespace="a", lease="b", history_seconds=1.0))
+    assert refused.value.reason == "no-memory"
