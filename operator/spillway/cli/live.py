@@ -49,8 +49,10 @@ class Format(StrEnum):
 
 KUBECONFIG_HELP: Final = "Kubeconfig. Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."
 Kubeconfig = Annotated[Path | None, typer.Option(help=KUBECONFIG_HELP)]
-Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig. Default: its current context.")]
-OperatorNamespace = Annotated[str, typer.Option(help="Namespace of the operator.")]
+CONTEXT_HELP: Final = "Context of the kubeconfig. Default: its current context."
+Context = Annotated[str | None, typer.Option(help=CONTEXT_HELP)]
+OPERATOR_NAMESPACE_HELP: Final = "Namespace of the operator."
+OperatorNamespace = Annotated[str, typer.Option(help=OPERATOR_NAMESPACE_HELP)]
 LeaseName = Annotated[str, typer.Option(help="Name of the Lease by which the operator's replicas elect a leader.")]
 FormatFlag = Annotated[
     Format,

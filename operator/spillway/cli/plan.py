@@ -11,7 +11,7 @@ import typer
 from spillway.app.errors import SettingsError
 from spillway.cli import live
 from spillway.cli.flags import parsed
-from spillway.cli.live import KUBECONFIG_HELP
+from spillway.cli.live import CONTEXT_HELP, KUBECONFIG_HELP, OPERATOR_NAMESPACE_HELP
 from spillway.cli.prometheus_flags import HistoryFile, PrometheusFlags, with_prometheus
 from spillway.domain.model.units import GIB
 
@@ -55,7 +55,7 @@ def _plan() -> None:
 @plan.command()
 @with_prometheus
 def thresholds(
-    context: typer.Context,
+    invocation: typer.Context,
     *,
     policy: Annotated[
         str | None,
@@ -67,8 +67,9 @@ def thresholds(
         Path | None,
         typer.Option(help=KUBECONFIG_HELP, rich_help_panel=CLUSTER),
     ] = None,
-    namespace: Annotated[
-        str, typer.Option(help="Namespace of the operator.", rich_help_panel=CLUSTER)
+    context: Annotated[str | None, typer.Option(help=CONTEXT_HELP, rich_help_panel=CLUSTER)] = None,
+    operator_namespace: Annotated[
+        str, typer.Option(help=OPERATOR_NAMESPACE_HELP, rich_help_panel=CLUSTER)
     ] = "spillway-system",
     prometheus: PrometheusFlags,
     csv: HistoryFile = None,
@@ -128,7 +129,7 @@ def thresholds(
     from spillway.cli.planning_output import as_json, as_tables  # noqa: PLC0415
     from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS  # noqa: PLC0415
 
-    given = _given(context)
+    given = _given(invocation)
     if csv is not None and "prometheus_url" not in given:
         # --csv wins over an environment variable that is set for the operator.
         prometheus = replace(prometheus, prometheus_url=None)
@@ -143,7 +144,7 @@ def thresholds(
         raise SettingsError(f'--history: must be at least two days, for example 2d, 72h or 14d, not "{history}"')
     source = Source(connection, csv)
     if policy is not None:
-        work = plan_of_cluster(kubeconfig, namespace, policy, source)
+        work = plan_of_cluster(kubeconfig, context, operator_namespace, policy, source)
     else:
         if node_cores is None or cpu is None:
             raise SettingsError("without --policy, give --node-cores and --cpu (and --nodes): they size the plan")
@@ -228,7 +229,7 @@ def _show(what: str, kubeconfig: Path | None, context: str | None, output: live.
     live.show(look(), output, plan_view)
 
 
-def _given(context: typer.Context) -> frozenset[str]:
+def _given(invocation: typer.Context) -> frozenset[str]:
     """The parameters that are given on the command line."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
+    sources = {name: invocation.get_parameter_source(name) for name in invocation.params}
     return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")

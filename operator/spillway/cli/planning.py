@@ -72,10 +72,12 @@ class ShownPlan(msgspec.Struct, frozen=True):
     plan: Plan
 
 
-async def plan_of_cluster(kubeconfig: Path | None, namespace: str, policy: str, source: Source) -> ShownPlan | str:
+async def plan_of_cluster(
+    kubeconfig: Path | None, context: str | None, namespace: str, policy: str, source: Source
+) -> ShownPlan | str:
     """The plan of all policies of a cluster, of which one is shown."""
     try:
-        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None) as client:
+        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None, context) as client:
             world = await read_world(client, own_namespace=namespace)
     except (RequestError, OSError) as error:
         return f"the cluster cannot be read: {error or 'timed out'}"

@@ -199,6 +199,12 @@ def test_a_cluster_that_is_away(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "the cluster cannot be read" in result.stderr
 
+    result = plan(
+        "--policy=online", f"--kubeconfig={kubeconfig}", "--context=prod", "--prometheus-url=http://127.0.0.1:9"
+    )
+    assert result.exit_code == 1
+    assert "prod" in result.stderr
+
 
 @pytest.mark.parametrize(
     ("content", "message"),
