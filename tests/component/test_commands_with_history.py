@@ -138,3 +138,50 @@ def test_status_shows_what_was_saved_today(cluster: ClusterApi, namespace: str, 
     assert float(savings["savedThisMonth"]) == pytest.approx(2.0 * hours, abs=0.2), "2 CNY per hour"
     assert failed.exit_code == 3
     assert "what was saved cannot be read" in failed.stderr
+
+
+def findings(*arguments: str) -> list[tuple[str, str, str]]:
+    done = CliRunner().invoke(application(), ["doctor", *arguments, "-o", "json"])
+    assert done.exit_code in {0, 1}, done.output
+    report = json.loads(done.stdout)
+    return [
+        (one["severity"], one["object"], one["message"]) for one in report["findings"] if one["check"] == "prometheus"
+    ]
+
+
+def test_doctor_says_which_series_are_missing(
+    cluster: ClusterApi, namespace: str, prometheus: PushedPrometheus
+) -> None:
+    now = np.array([time.time() - 30.0])
+    policy, pool = proposal(namespace)
+    policy["spec"]["workloads"][0]["scaling"] = {
+        "target": {"query": "sum(queue_length)", "perReplica": "10"},
+        "forecast": {},
+    }
+    with install(cluster, NO_WEBHOOKS, replicas=0) as made:
+        wait_served(cluster)
+        try:
+            with applied(cluster, policy, pool):
+                flags = (f"--kubeconfig={cluster.kubeconfig}", f"--prometheus-url={prometheus.url}")
+                without = findings(flags[0])
+                before = findings(*flags)
+                series = ({"__name__": "spillway_build_info"}, replicas_series("Deployment/a/b"))
+                prometheus.push([(labels, now, np.ones(1)) for labels in (*series, {"__name__": "queue_length"})])
+                after = findings(*flags)
+                away = findings(flags[0], "--prometheus-url=http://127.0.0.1:9")
+        finally:
+            made.uninstall()
+
+    assert without == [("info", "Prometheus", "not checked: --prometheus-url is not given")]
+    name = f"ElasticPolicy/{POOL}"
+    assert [(severity, about) for severity, about, _ in before] == [
+        ("warning", name),
+        ("warning", name),
+        ("warning", "Prometheus"),
+    ]
+    said = " ".join(message for _, _, message in before)
+    assert "no spillway_workload_replicas" in said
+    assert "the query has no value now: sum(queue_length)" in said
+    assert "does not scrape the operator" in said
+    assert after == []
+    assert [(severity, about) for severity, about, _ in away] == [("error", "Prometheus")]

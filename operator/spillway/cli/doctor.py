@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spillway.cli import live
+from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
 
 if TYPE_CHECKING:
     from spillway.domain.doctor.findings import Report
     from spillway.kube.client import KubeClient
 
 
+@with_prometheus
 def doctor(
     *,
     kubeconfig: live.Kubeconfig = None,
@@ -22,13 +24,15 @@ def doctor(
     webhook_secret: Annotated[
         str, typer.Option(help="Secret with the certificate of the webhooks.")
     ] = "spillway-webhook-tls",  # noqa: S107 - the name of a Secret
+    prometheus: PrometheusFlags,
     output: live.FormatFlag = live.Format.TABLE,
 ) -> None:
     """Check the installation: leader, clocks, webhooks, rights, selectors, other writers, autoscaler, taints and more.
 
     Writes nothing; pods are created in a dry run, to see whether the webhook answers. Needs the permission to list
     pods, nodes, namespaces, replicasets, replicationcontrollers, statefulsets and Spillway's kinds; checks that need
-    another permission you lack are listed as not checked. Exit codes: 0 no error was found (there may be warnings), 1
+    another permission you lack are listed as not checked. With --prometheus-url it also checks whether Prometheus has
+    the series that policies and reports need. Exit codes: 0 no error was found (there may be warnings), 1
     at least one error, 2 wrong usage, 3 the cluster could not be read.
     """
     from spillway.cli.doctor_view import report_view  # noqa: PLC0415  # `--help` need not wait for it
@@ -51,6 +55,7 @@ def doctor(
             lease=lease_name,
             account=service_account,
             secret=webhook_secret,
+            prometheus=prometheus.connection if prometheus.given else None,
         )
 
     found = live.read(kubeconfig, context, work)

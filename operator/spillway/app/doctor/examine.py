@@ -24,6 +24,7 @@ from spillway.domain.doctor.clocks import check_leader_clock, check_own_clock
 from spillway.domain.doctor.conditions import condition_findings
 from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
 from spillway.domain.doctor.findings import Check, Finding, Report, not_checked, report
+from spillway.domain.doctor.histories import PROMETHEUS, Series, check_series, needed
 from spillway.domain.doctor.probe import PROBES, check_answers, probe_in, probe_pod
 from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
 from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
@@ -46,6 +47,10 @@ from spillway.kube import paths
 from spillway.kube.access import ACCESS_REVIEW, Access, User, question
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
+from spillway.sources.api_client import ApiClient
+from spillway.sources.connection import Connection
+from spillway.sources.prometheus import PrometheusError
+from spillway.sources.series_present import problems_of
 from spillway.state.catalog import Kind
 from spillway.state.claims import claims_of_pod, losers_of
 
@@ -65,8 +70,11 @@ async def examine(
     lease: str,
     account: str,
     secret: str,
+    prometheus: Connection | None = None,
 ) -> Report:
     """Everything that is wrong; `account` is the operator's ServiceAccount in its `namespace`.
+
+    Without `prometheus` its series are not checked, which is a finding only if a policy needs them.
 
     Raises:
         RequestError: the API server cannot be reached.
@@ -79,6 +87,7 @@ async def examine(
         (Check.RIGHTS, _rights(client, namespace, account)),
         (Check.DELETION_COSTS, _deletion_costs(client, world)),
         (Check.AUTOSCALER, _autoscaler(client, world)),
+        (Check.PROMETHEUS, _series(prometheus, world)),
     )
     for check, findings in read:
         try:
@@ -323,6 +332,24 @@ async def _managers(client: KubeClient, pods: Sequence[PodRecord]) -> Iterable[s
             if not error.not_found:
                 raise
     return names
+
+
+async def _series(connection: Connection | None, world: World) -> AsyncIterator[Finding]:
+    needs = tuple(needed(world.governance.policies.values()))
+    if connection is None:
+        if needs:
+            yield not_checked(Check.PROMETHEUS, PROMETHEUS, "--prometheus-url is not given")
+        return
+    wanted = (Series.OPERATOR, *(need.series for need in needs))
+    try:
+        async with ApiClient(connection) as server:
+            problems = await problems_of(server, wanted, now=datetime.now(UTC).timestamp())
+    except PrometheusError as error:
+        remedy = "Correct --prometheus-url and the flags for its access, or start Prometheus."
+        yield Finding(Severity.ERROR, Check.PROMETHEUS, PROMETHEUS, f"it does not answer: {error}", remedy)
+        return
+    for finding in check_series(needs, problems):
+        yield finding
 
 
 async def _autoscaler(client: KubeClient, world: World) -> AsyncIterator[Finding]:

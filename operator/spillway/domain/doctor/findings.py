@@ -25,6 +25,7 @@ class Check(StrEnum):
     DELETION_COSTS = "deletion-costs"
     AUTOSCALER = "autoscaler"
     TAINTS = "taints"
+    PROMETHEUS = "prometheus"
 
 
 class Finding(msgspec.Struct, frozen=True, rename="camel"):

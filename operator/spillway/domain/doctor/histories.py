@@ -1,0 +1,78 @@
+"""The check of Prometheus: whether it has the series that policies and reports are computed from.
+
+Contract: pure. `needed` says which series the policies read; whoever asks Prometheus says for each what is wrong with
+it. A query with `$(workload)` or `$(namespace)` has as many values as there are workloads, and is not checked.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from spillway.api import ElasticPolicy
+from spillway.domain.doctor.findings import Check, Finding
+from spillway.domain.overview.attention import Severity
+
+PROMETHEUS: Final = "Prometheus"
+"""What a finding about the server as a whole is about."""
+_BY_WORKLOAD: Final = ("$(workload)", "$(namespace)")
+
+
+class Series(Enum):
+    """Series that Spillway itself asks for."""
+
+    OPERATOR = "spillway_build_info"
+    REPLICAS = "spillway_workload_replicas or kube_deployment_spec_replicas"
+    CPU = "container_cpu_usage_seconds_total"
+    MEMORY = "container_memory_working_set_bytes"
+
+
+class Needed(msgspec.Struct, frozen=True):
+    """The series that a class of a policy reads: Spillway's own, or PromQL of the user's; and what fails without it."""
+
+    policy: str
+    workload_class: str
+    series: Series | str
+    otherwise: str
+
+
+def needed(policies: Iterable[ElasticPolicy]) -> Iterator[Needed]:
+    """What these policies read from Prometheus."""
+    for policy in policies:
+        name = policy.metadata.name
+        for one in policy.spec.workloads:
+            if one.plans_threshold:
+                yield Needed(name, one.name, Series.REPLICAS, "no threshold is planned")
+            target = None if one.scaling is None or not one.scaling.forecasts else one.scaling.target
+            if target is None:
+                continue
+            series = target.query or (Series.MEMORY if target.metric == "memory" else Series.CPU)
+            if isinstance(series, Series) or not any(part in series for part in _BY_WORKLOAD):
+                yield Needed(name, one.name, series, "no demand is forecast")
+
+
+def check_series(needs: Iterable[Needed], problems: Mapping[Series | str, str]) -> Iterator[Finding]:
+    """A finding for each need whose series has a problem, and one if the operator is not scraped."""
+    if Series.OPERATOR in problems:
+        yield Finding(
+            Severity.WARNING,
+            Check.PROMETHEUS,
+            PROMETHEUS,
+            f"{problems[Series.OPERATOR]}: Prometheus does not scrape the operator, so savings, reports, dashboards "
+            "and alerts have no data",
+            "Set metrics.serviceMonitor.enabled or metrics.podMonitor.enabled of the chart, or add a scrape "
+            "configuration for the metrics port. If it holds several clusters, check --prometheus-matcher.",
+        )
+    for need in needs:
+        if need.series in problems:
+            own = isinstance(need.series, Series)
+            yield Finding(
+                Severity.WARNING,
+                Check.PROMETHEUS,
+                f"ElasticPolicy/{need.policy}",
+                f"class {need.workload_class}: {need.otherwise}: {problems[need.series]}",
+                "Let Prometheus scrape what exports this series."
+                if own
+                else "Run the query in Prometheus, and correct it in the policy.",
+            )

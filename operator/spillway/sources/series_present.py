@@ -1,0 +1,51 @@
+"""What is wrong with the series that Spillway reads from a Prometheus."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from spillway.domain.doctor.histories import Series
+from spillway.domain.forecast.refresh import DemandSource
+from spillway.sources.prometheus import PrometheusError, PrometheusUnreachableError
+from spillway.sources.prometheus_replicas import OTHER_SOURCE
+from spillway.sources.prometheus_use import USED
+from spillway.sources.queries import Queries
+from spillway.sources.selectors import selector, with_matchers
+from spillway.telemetry.threshold import WORKLOAD_REPLICAS
+
+_RECENT: Final = "15m"
+_METRICS: Final = {
+    Series.OPERATOR: (Series.OPERATOR.value,),
+    Series.REPLICAS: (WORKLOAD_REPLICAS.name, OTHER_SOURCE),
+    Series.CPU: (USED[DemandSource.CPU].rule, Series.CPU.value),
+    Series.MEMORY: (USED[DemandSource.MEMORY].rule, Series.MEMORY.value),
+}
+"""One of these has to be there."""
+
+
+async def problems_of(prometheus: Queries, wanted: Iterable[Series | str], *, now: float) -> dict[Series | str, str]:
+    """What is wrong with each of these series that is not as it should be.
+
+    Raises:
+        PrometheusUnreachableError: Prometheus does not answer.
+    """
+    found: dict[Series | str, str] = {}
+    for one in set(wanted):
+        try:
+            if not await prometheus.instant(_query(prometheus, one), now):
+                found[one] = _missing(one)
+        except PrometheusUnreachableError:
+            raise
+        except PrometheusError as error:
+            found[one] = f"{error}"
+    return found
+
+
+def _query(prometheus: Queries, series: Series | str) -> str:
+    if not isinstance(series, Series):
+        return with_matchers(series, prometheus.connection)
+    selected = (selector(prometheus.connection, metric) for metric in _METRICS[series])
+    return " or ".join(f"group(last_over_time({one}[{_RECENT}]))" for one in selected)
+
+
+def _missing(series: Series | str) -> str:
+    return f"there is no {series.value}" if isinstance(series, Series) else f"the query has no value now: {series}"
