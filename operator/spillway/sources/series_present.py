@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from spillway.domain.doctor.histories import Series
+from spillway.domain.doctor.histories import KnownSeries
 from spillway.domain.forecast.refresh import DemandSource
 from spillway.sources.prometheus import PrometheusError, PrometheusUnreachableError
 from spillway.sources.prometheus_replicas import OTHER_SOURCE
@@ -14,21 +14,23 @@ from spillway.telemetry.threshold import WORKLOAD_REPLICAS
 
 _RECENT: Final = "15m"
 _METRICS: Final = {
-    Series.OPERATOR: (Series.OPERATOR.value,),
-    Series.REPLICAS: (WORKLOAD_REPLICAS.name, OTHER_SOURCE),
-    Series.CPU: (USED[DemandSource.CPU].rule, Series.CPU.value),
-    Series.MEMORY: (USED[DemandSource.MEMORY].rule, Series.MEMORY.value),
+    KnownSeries.OPERATOR: (KnownSeries.OPERATOR.value,),
+    KnownSeries.REPLICAS: (WORKLOAD_REPLICAS.name, OTHER_SOURCE),
+    KnownSeries.CPU: (USED[DemandSource.CPU].rule, KnownSeries.CPU.value),
+    KnownSeries.MEMORY: (USED[DemandSource.MEMORY].rule, KnownSeries.MEMORY.value),
 }
 """One of these has to be there."""
 
 
-async def problems_of(prometheus: Queries, wanted: Iterable[Series | str], *, now: float) -> dict[Series | str, str]:
+async def problems_of(
+    prometheus: Queries, wanted: Iterable[KnownSeries | str], *, now: float
+) -> dict[KnownSeries | str, str]:
     """What is wrong with each of these series that is not as it should be.
 
     Raises:
         PrometheusUnreachableError: Prometheus does not answer.
     """
-    found: dict[Series | str, str] = {}
+    found: dict[KnownSeries | str, str] = {}
     for one in set(wanted):
         try:
             if not await prometheus.instant(_query(prometheus, one), now):
@@ -40,12 +42,12 @@ async def problems_of(prometheus: Queries, wanted: Iterable[Series | str], *, no
     return found
 
 
-def _query(prometheus: Queries, series: Series | str) -> str:
-    if not isinstance(series, Series):
+def _query(prometheus: Queries, series: KnownSeries | str) -> str:
+    if not isinstance(series, KnownSeries):
         return with_matchers(series, prometheus.connection)
     selected = (selector(prometheus.connection, metric) for metric in _METRICS[series])
     return " or ".join(f"group(last_over_time({one}[{_RECENT}]))" for one in selected)
 
 
-def _missing(series: Series | str) -> str:
-    return f"there is no {series.value}" if isinstance(series, Series) else f"the query has no value now: {series}"
+def _missing(series: KnownSeries | str) -> str:
+    return f"there is no {series.value}" if isinstance(series, KnownSeries) else f"the query has no value now: {series}"

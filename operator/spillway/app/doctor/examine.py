@@ -24,7 +24,7 @@ from spillway.domain.doctor.clocks import check_leader_clock, check_own_clock
 from spillway.domain.doctor.conditions import condition_findings
 from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
 from spillway.domain.doctor.findings import Check, Finding, Report, not_checked, report
-from spillway.domain.doctor.histories import PROMETHEUS, Series, check_series, needed
+from spillway.domain.doctor.histories import PROMETHEUS, KnownSeries, check_series, needed
 from spillway.domain.doctor.probe import PROBES, check_answers, probe_in, probe_pod
 from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
 from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
@@ -340,7 +340,7 @@ async def _series(connection: Connection | None, world: World) -> AsyncIterator[
         if needs:
             yield not_checked(Check.PROMETHEUS, PROMETHEUS, "--prometheus-url is not given")
         return
-    wanted = (Series.OPERATOR, *(need.series for need in needs))
+    wanted = (KnownSeries.OPERATOR, *(need.series for need in needs))
     try:
         async with ApiClient(connection) as server:
             problems = await problems_of(server, wanted, now=datetime.now(UTC).timestamp())

@@ -19,7 +19,7 @@ PROMETHEUS: Final = "Prometheus"
 _BY_WORKLOAD: Final = ("$(workload)", "$(namespace)")
 
 
-class Series(Enum):
+class KnownSeries(Enum):
     """Series that Spillway itself asks for."""
 
     OPERATOR = "spillway_build_info"
@@ -33,7 +33,7 @@ class Needed(msgspec.Struct, frozen=True):
 
     policy: str
     workload_class: str
-    series: Series | str
+    series: KnownSeries | str
     otherwise: str
 
 
@@ -43,30 +43,30 @@ def needed(policies: Iterable[ElasticPolicy]) -> Iterator[Needed]:
         name = policy.metadata.name
         for one in policy.spec.workloads:
             if one.plans_threshold:
-                yield Needed(name, one.name, Series.REPLICAS, "no threshold is planned")
+                yield Needed(name, one.name, KnownSeries.REPLICAS, "no threshold is planned")
             target = None if one.scaling is None or not one.scaling.forecasts else one.scaling.target
             if target is None:
                 continue
-            series = target.query or (Series.MEMORY if target.metric == "memory" else Series.CPU)
-            if isinstance(series, Series) or not any(part in series for part in _BY_WORKLOAD):
+            series = target.query or (KnownSeries.MEMORY if target.metric == "memory" else KnownSeries.CPU)
+            if isinstance(series, KnownSeries) or not any(part in series for part in _BY_WORKLOAD):
                 yield Needed(name, one.name, series, "no demand is forecast")
 
 
-def check_series(needs: Iterable[Needed], problems: Mapping[Series | str, str]) -> Iterator[Finding]:
+def check_series(needs: Iterable[Needed], problems: Mapping[KnownSeries | str, str]) -> Iterator[Finding]:
     """A finding for each need whose series has a problem, and one if the operator is not scraped."""
-    if Series.OPERATOR in problems:
+    if KnownSeries.OPERATOR in problems:
         yield Finding(
             Severity.WARNING,
             Check.PROMETHEUS,
             PROMETHEUS,
-            f"{problems[Series.OPERATOR]}: Prometheus does not scrape the operator, so savings, reports, dashboards "
+            f"{problems[KnownSeries.OPERATOR]}: Prometheus does not scrape the operator, so savings, reports, dashboards "
             "and alerts have no data",
             "Set metrics.serviceMonitor.enabled or metrics.podMonitor.enabled of the chart, or add a scrape "
             "configuration for the metrics port. If it holds several clusters, check --prometheus-matcher.",
         )
     for need in needs:
         if need.series in problems:
-            own = isinstance(need.series, Series)
+            own = isinstance(need.series, KnownSeries)
             yield Finding(
                 Severity.WARNING,
                 Check.PROMETHEUS,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from spillway.api import ElasticPolicy
-from spillway.domain.doctor.histories import Series, check_series, needed
+from spillway.domain.doctor.histories import KnownSeries, check_series, needed
 from tests.support.world import policy_resource
 
 QUERY = "sum(queue_length)"
@@ -26,9 +26,9 @@ def scaling(**target: Any) -> dict[str, Any]:
     [
         pytest.param({}, [], id="nothing"),
         pytest.param({"threshold": {"mode": "Manual", "replicas": 2}}, [], id="a threshold of the user's"),
-        pytest.param({"threshold": {"mode": "Auto"}}, [Series.REPLICAS], id="Auto"),
-        pytest.param(scaling(metric="cpu", utilization=60), [Series.CPU], id="CPU"),
-        pytest.param(scaling(metric="memory", utilization=60), [Series.MEMORY], id="memory"),
+        pytest.param({"threshold": {"mode": "Auto"}}, [KnownSeries.REPLICAS], id="Auto"),
+        pytest.param(scaling(metric="cpu", utilization=60), [KnownSeries.CPU], id="CPU"),
+        pytest.param(scaling(metric="memory", utilization=60), [KnownSeries.MEMORY], id="memory"),
         pytest.param(scaling(query=QUERY, perReplica="10"), [QUERY], id="a query"),
         pytest.param(scaling(query="q{app='$(workload)'}", perReplica="10"), [], id="a query by workload"),
         pytest.param(
@@ -38,16 +38,16 @@ def scaling(**target: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_policies_read(workload: dict[str, Any], series: list[Series | str]) -> None:
+def test_what_policies_read(workload: dict[str, Any], series: list[KnownSeries | str]) -> None:
     assert [one.series for one in needed([policy(**workload)])] == series
 
 
 def test_what_is_missing_is_said_of_the_class_that_needs_it() -> None:
     needs = tuple(needed([policy(threshold={"mode": "Auto"}), policy(**scaling(query=QUERY, perReplica="10"))]))
     assert list(check_series(needs, {})) == []
-    [operator] = check_series(needs, {Series.OPERATOR: "there is no spillway_build_info"})
+    [operator] = check_series(needs, {KnownSeries.OPERATOR: "there is no spillway_build_info"})
     assert (operator.object, "serviceMonitor" in operator.remedy) == ("Prometheus", True)
-    replicas, query = check_series(needs, {Series.REPLICAS: "there is none", QUERY: "it has no value"})
+    replicas, query = check_series(needs, {KnownSeries.REPLICAS: "there is none", QUERY: "it has no value"})
     assert (replicas.object, replicas.message) == (
         "ElasticPolicy/online",
         "class default: no threshold is planned: there is none",
