@@ -59,8 +59,8 @@ def check_series(needs: Iterable[Needed], problems: Mapping[KnownSeries | str, s
             Severity.WARNING,
             Check.PROMETHEUS,
             PROMETHEUS,
-            f"{problems[KnownSeries.OPERATOR]}: Prometheus does not scrape the operator, so savings, reports, dashboards "
-            "and alerts have no data",
+            f"{problems[KnownSeries.OPERATOR]}: Prometheus does not scrape the operator, so savings, reports, "
+            "dashboards and alerts have no data",
             "Set metrics.serviceMonitor.enabled or metrics.podMonitor.enabled of the chart, or add a scrape "
             "configuration for the metrics port. If it holds several clusters, check --prometheus-matcher.",
         )
