@@ -44,7 +44,7 @@ PASSES: Final = 5
 PAUSE_SECONDS: Final = 1.0
 CONCURRENT_WRITES: Final = 64
 DEFAULT_RATE: Final = 500.0
-"""Writes per second: 60,000 pods in two minutes, within the five that `helm uninstall` waits."""
+"""Writes per second, at most; a busy API server answers more slowly."""
 PROGRESS_SECONDS: Final = 5.0
 STOP_TIMEOUT_SECONDS: Final = 120.0
 

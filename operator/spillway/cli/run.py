@@ -103,7 +103,7 @@ def run(
     webhook_client_ca_file: Annotated[
         Path | None,
         typer.Option(
-            help="File with PEM certificates of the authority that signed the client certificate of the API server. "
+            help="File with PEM certificates of the CA that signed the client certificate of the API server. "
             "The admission server then answers no other caller. Read at start. Default: callers are not authenticated.",
             rich_help_panel=WEBHOOKS,
         ),
