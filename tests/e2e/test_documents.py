@@ -45,6 +45,7 @@ NOT_RUN: Final = {
     "docker push": "no container engine",
     "helm test": "kwok runs no command in the pod of the test; test_chart_on_server.py plays the kubelet",
     "kubectl -n spillway-system logs": "kwok's pods have no log",
+    "kubectl config view --kubeconfig /etc/kubernetes/scheduler.conf": "a file of kubeadm",
 }
 """Commands, by their beginning, that no test runs."""
 
@@ -305,6 +306,7 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/how-to/parity.md": pools,
     "docs/how-to/providers.md": pools,
     "docs/how-to/rebalance.md": NOTHING,
+    "docs/how-to/scheduler-extender.md": NOTHING,
     "docs/how-to/zones.md": NOTHING,
     "docs/how-to/tiers-and-taints.md": pools,
     "docs/how-to/virtual-nodes.md": pools,

@@ -1,4 +1,4 @@
-"""`spillway report`: one HTML page about a cluster, from its present state and the history in Prometheus."""
+"""`spillway report`: one HTML page about a cluster, from its current state and the history in Prometheus."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,8 +33,8 @@ def report(
 ) -> None:
     """Write one HTML page: demand and capacity, costs, thresholds, victims, imbalance, moves and limits of pools.
 
-    The page needs no network to be shown. The present state comes from the statuses of Spillway's resources, and the
-    history from --prometheus-url, whose server must scrape the operator; without it the page has the present state
+    The page needs no network to be shown. The current state comes from the statuses of Spillway's resources, and the
+    history from --prometheus-url, whose server must scrape the operator; without it the page has the current state
     only. Exit codes: 0 the page is written, 1 it cannot be written, 2 wrong usage, 3 the cluster or Prometheus could
     not be read.
     """

@@ -32,7 +32,7 @@ def simulate(
     """Show what resources that are not applied yet would change: what they select, what would move, costs and risks.
 
     Nothing is written: the API server checks the resources in a dry run, and the planners of the operator compute the
-    answer from the present state of the cluster. Thresholds of mode Auto are planned only with a history, from
+    answer from the current state of the cluster. Thresholds of mode Auto are planned only with a history, from
     --prometheus-url or --csv. Needs the permissions of `explain`, and the permission to patch Spillway's kinds, which
     is used for dry runs; without it only the schema is checked. Exit codes: 0 there is an answer, 1 a resource was
     refused, 2 wrong usage, 3 the cluster or Prometheus could not be read.

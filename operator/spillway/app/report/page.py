@@ -1,4 +1,4 @@
-"""The page of the report: tables of the present state and charts of the history, with plotly inside."""
+"""The page of the report: tables of the current state and charts of the history, with plotly inside."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -22,11 +22,11 @@ _MEANING: Final = (
 )
 
 
-def page(report: ClusterReport) -> str:
-    """The page of a report."""
+def page(report: ClusterReport, *, prometheus_setting: str = "--prometheus-url") -> str:
+    """The page of a report. `prometheus_setting` is what the reader sets to name the Prometheus with the history."""
     body = (
         f'<h1>Spillway</h1><p class="headline">{html.escape(headline(report))}</p>'
-        f"<p>{html.escape(_about(report))}</p>{_costs(report)}{_policies(report)}{_pools(report)}{_attention(report)}"
+        f"<p>{html.escape(_about(report, prometheus_setting))}</p>{_costs(report)}{_policies(report)}{_pools(report)}{_attention(report)}"
     )
     return document("Spillway: report", body, charts(report), style=_STYLE)
 
@@ -36,7 +36,7 @@ def headline(report: ClusterReport) -> str:
     actual = sum(one.actual for one in report.days)
     owned = [one.all_owned for one in report.days if one.all_owned is not None]
     if report.history is None:
-        return "The present state; no history was read."
+        return "The current state; no history was read."
     if not report.days:
         return "The costs of the time shown are not known."
     currency = report.prices.currency if report.prices is not None else ""
@@ -48,11 +48,11 @@ def headline(report: ClusterReport) -> str:
     return f"{text}: {abs(percent):.1f} % {'less' if percent >= 0 else 'more'} than with owned nodes alone."
 
 
-def _about(report: ClusterReport) -> str:
+def _about(report: ClusterReport, prometheus_setting: str) -> str:
     overview, history = report.overview, report.history
     text = f"Cluster {overview.cluster}, read at {overview.at}."
     if history is None:
-        return f"{text} Give --prometheus-url for costs and charts of the past."
+        return f"{text} Set {prometheus_setting} for costs and charts of the past."
     length = history.times.size * history.step_seconds / HOUR_SECONDS
     shown = f"{length / 24:.0f} days" if length > 48 else f"{length:.0f} hours"
     step = "hour" if history.step_seconds >= HOUR_SECONDS else f"{history.step_seconds / 60:.0f} minutes"

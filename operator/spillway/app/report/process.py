@@ -28,6 +28,7 @@ MOST_BYTES: Final = 32 << 20
 """Before it is compressed; without tables it has some five million, which are those of plotly."""
 ROOM_BYTES: Final = 192 << 20
 """A render begins only if the container may use so much more: it took 139 MiB, for 14 days of 200 workloads."""
+_PROMETHEUS_SETTING: Final = "prometheus.url in the values of the chart"
 _MODULE: Final = "spillway.app.report.process"
 _GZIP: Final = b"\x1f\x8b"
 _LEVEL: Final = 6
@@ -95,7 +96,7 @@ def _answer(job: Job) -> bytes:
         return _trouble("unreadable", str(error))
     except (RequestError, OSError) as error:
         return _trouble("unreadable", f"the cluster cannot be read: {error or 'timed out'}")
-    made = page(report).encode()
+    made = page(report, prometheus_setting=_PROMETHEUS_SETTING).encode()
     if len(made) > MOST_BYTES:
         return _trouble("too-large", f"the page has {len(made) >> 20} MiB; {MOST_BYTES >> 20} MiB are allowed")
     return gzip.compress(made, _LEVEL, mtime=0)

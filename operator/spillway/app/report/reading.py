@@ -1,4 +1,4 @@
-"""The reading of what the report shows: the present state and the history."""
+"""The reading of what the report shows: the current state and the history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -45,6 +45,12 @@ def test_what_is_missing_is_said(changes: dict[str, object], told: str) -> None:
     assert told in text
 
 
+@pytest.mark.parametrize("setting", ["--prometheus-url", "prometheus.url in the values of the chart"])
+def test_without_a_history_the_setting_for_it_is_named(setting: str) -> None:
+    text = page(ClusterReport(empty(), []), prometheus_setting=setting)
+    assert f"Set {setting} for costs and charts of the past." in text
+
+
 def test_a_chart_without_data_is_a_sentence() -> None:
     times = np.array([NOW.timestamp()])
     text = page(ClusterReport(empty(), [], ClusterHistory(times, 3600.0)))
