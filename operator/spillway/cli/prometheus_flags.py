@@ -78,7 +78,7 @@ class PrometheusFlags:
     prometheus_ca_file: Annotated[
         Path | None,
         typer.Option(
-            help="PEM certificates of the authorities that may sign Prometheus' certificate. Default: the system's.",
+            help="PEM certificates of the CAs that may sign Prometheus' certificate. Default: the system's.",
             rich_help_panel=PANEL,
         ),
     ] = None

@@ -28,10 +28,10 @@ MOST_BYTES: Final = 32 << 20
 """Before it is compressed; without tables it has some five million, which are those of plotly."""
 ROOM_BYTES: Final = 192 << 20
 """A render begins only if the container may use so much more: it took 139 MiB, for 14 days of 200 workloads."""
-_PROMETHEUS_SETTING: Final = "prometheus.url in the values of the chart"
 _MODULE: Final = "spillway.app.report.process"
 _GZIP: Final = b"\x1f\x8b"
 _LEVEL: Final = 6
+_PROMETHEUS_SETTING: Final = "prometheus.url in the values of the chart"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
