@@ -187,7 +187,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         "ForecastStale",
         POLICY,
         "There are no forecasts, or they are too old to be used. Recommended replicas then follow only the schedules, "
-        "but a workload that no other metric scales keeps at least its present replicas. Headroom follows its minimum "
+        "but a workload that no other metric scales keeps at least its current replicas. Headroom follows its minimum "
         "and its schedules.",
         (
             _true("PrometheusUnreachable", "Prometheus does not answer."),

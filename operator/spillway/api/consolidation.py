@@ -49,8 +49,8 @@ class ConsolidationStatus(Model):
     """Why nodes that are little used are not emptied: workloads whose pods cannot be moved, and NodePools whose
     disruption budgets allow no further node; 10 at most, for example "Deployment/shop/web: AutoscalerAtMaximum"."""
     moved: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Pods moved since the present replica of the operator became the leader."""
+    """Pods moved since the current replica of the operator became the leader."""
     moved_last_day: Count = 0
-    """Pods moved in the last 24 hours, or since the present replica of the operator became the leader."""
+    """Pods moved in the last 24 hours, or since the current replica of the operator became the leader."""
     emptied: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Nodes emptied since the present replica of the operator became the leader."""
+    """Nodes emptied since the current replica of the operator became the leader."""

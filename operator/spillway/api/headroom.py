@@ -101,7 +101,7 @@ class HeadroomZone(Model):
 
 
 class HeadroomStatus(Model):
-    """The present headroom of a policy. In mode Recommend it is what would be kept."""
+    """The current headroom of a policy. In mode Recommend it is what would be kept."""
 
     pods: Count
     """The placeholder pods that are needed."""

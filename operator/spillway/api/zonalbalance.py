@@ -266,12 +266,12 @@ class Moves(Model):
     left: Annotated[
         tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10, json_schema_extra=atomic_list())
     ] = ()
-    """Workloads with pods on busy nodes that are left as they are, 10 at most, and why, for example
+    """Workloads whose pods on busy nodes are not moved, 10 at most, and why, for example
     "Deployment/shop/web: AutoscalerAtMaximum"."""
     done: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
-    """Completed moves since the present replica of the operator became the leader."""
+    """Completed moves since the current replica of the operator became the leader."""
     last_day: Count = 0
-    """Completed moves in the last 24 hours, or since the present replica of the operator became the leader."""
+    """Completed moves in the last 24 hours, or since the current replica of the operator became the leader."""
 
 
 class ZonalBalanceStatus(Status):
@@ -282,7 +282,7 @@ class ZonalBalanceStatus(Status):
     uneven_workloads: Count | None = None
     """Of these, workloads whose zones differ by more than `maxSkew` of the spec."""
     max_skew: Count | None = None
-    """The largest present difference between two zones of one workload, in replicas."""
+    """The largest current difference between two zones of one workload, in replicas."""
     zones: Annotated[tuple[ZoneState, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
     """The zones."""
     imbalance_percent: Count | None = None

@@ -55,5 +55,5 @@ def _moves(row: MovesRow) -> Iterator[RenderableType]:
     moved = f"{row.done} since the leader started, {row.last_day} in the last 24 hours"
     lines.append(f"  moved: {moved}; {row.in_progress} in progress")
     lines += [f"  next: {escape(one)}" for one in row.next] or ["  next: nothing"]
-    lines += [f"  left as it is: {escape(one)}" for one in row.left]
+    lines += [f"  not moved: {escape(one)}" for one in row.left]
     yield "\n".join(lines)

@@ -25,7 +25,7 @@ _PAGE: Final = 2000
 
 
 async def read_world(client: KubeClient, *, own_namespace: str) -> World:
-    """The present state of the cluster.
+    """The current state of the cluster.
 
     Raises:
         RequestError: the API server refuses a list, or cannot be reached.

@@ -1,4 +1,4 @@
-"""The reading behind `spillway simulate`: the proposed resources, checked by the API server, and the present ones."""
+"""The reading behind `spillway simulate`: the proposed resources, checked by the API server, and the current ones."""
 
 import asyncio
 import sys
@@ -156,7 +156,7 @@ async def _checked(client: KubeClient, document: dict[str, Any]) -> tuple[Raw, F
 
 
 def _with(present: Mapping[Kind, Sequence[Raw]], raws: Sequence[Raw]) -> Mapping[Kind, Sequence[Raw]]:
-    """The present resources with the proposed ones in the place of those of the same name."""
+    """The current resources with the proposed ones in the place of those of the same name."""
     proposed = {(Kind(raw["kind"]), raw["metadata"]["name"]): raw for raw in raws}
     return {
         kind: [

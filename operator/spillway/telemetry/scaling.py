@@ -40,7 +40,7 @@ ANSWERS: Final = counter(
     "spillway_external_metrics_answers",
     "Answers with recommended replicas, by their source: leader (this replica is the leader), asked (an answer of the "
     "leader that is at most a few seconds old), kept (an older answer of the leader), or alone (this replica, from the "
-    "schedules and the present replicas).",
+    "schedules and the current replicas).",
     ("source",),
 )
 

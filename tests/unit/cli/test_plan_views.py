@@ -47,7 +47,7 @@ def test_moves() -> None:
     assert "next: shop/web-1: n1 to n4" in text
     assert "moved: 7 since the leader started, 2 in the last 24 hours; 1 in progress" in text
     assert "emptying: e1" in text
-    assert "left as it is: db: Paused" in text
+    assert "not moved: db: Paused" in text
     assert json.loads(shown(MOVES, live.Format.JSON))["moves"][0]["expectedImbalancePercent"] == 12
 
 
