@@ -26,7 +26,8 @@ def page(report: ClusterReport, *, prometheus_setting: str = "--prometheus-url")
     """The page of a report. `prometheus_setting` is what the reader sets to name the Prometheus with the history."""
     body = (
         f'<h1>Spillway</h1><p class="headline">{html.escape(headline(report))}</p>'
-        f"<p>{html.escape(_about(report, prometheus_setting))}</p>{_costs(report)}{_policies(report)}{_pools(report)}{_attention(report)}"
+        f"<p>{html.escape(_about(report, prometheus_setting))}</p>"
+        f"{_costs(report)}{_policies(report)}{_pools(report)}{_attention(report)}"
     )
     return document("Spillway: report", body, charts(report), style=_STYLE)
 
