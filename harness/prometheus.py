@@ -27,6 +27,10 @@ from localcluster.processes import Process, Processes
 
 _START_SECONDS = 30.0
 _SAMPLES_A_REQUEST = 50_000
+_SENDS = 3
+"""Attempts to send a request. Prometheus 3.13 sometimes panics in its handler of remote write and closes the connection
+without an answer; the protocol asks a sender to send such a request again."""
+_SEND_AGAIN_SECONDS = 0.5
 _LITERAL_BYTES = 65_536
 
 Labels = Mapping[str, str]
@@ -119,7 +123,10 @@ class PushedPrometheus:
         self._processes.close()
 
     def _log(self) -> str:
-        return self._processes.log("prometheus").read_text()[-4000:]
+        """The end of its log; from the panic on, if there was one."""
+        text = self._processes.log("prometheus").read_text()
+        panicked = text.rfind("panic")
+        return text[-4000:] if panicked < 0 else text[max(0, panicked - 500) :][:4000]
 
     def _ready(self) -> bool:
         try:
@@ -159,15 +166,19 @@ class PushedPrometheus:
                 **self.headers,
             },
         )
-        try:
-            with urllib.request.urlopen(request, timeout=60, context=self._context):  # noqa: S310  # loopback
-                pass
-        except urllib.error.HTTPError as error:
-            with error:
-                raise ClusterError(f"Prometheus refused samples: {error.read().decode()[:500]}") from error
-        except OSError as error:
-            ended = self._processes.return_code("prometheus")
-            raise ClusterError(f"{error!r}; Prometheus' return code is {ended}, its log: {self._log()}") from error
+        for attempt in range(1, _SENDS + 1):
+            try:
+                with urllib.request.urlopen(request, timeout=60, context=self._context):  # noqa: S310  # loopback
+                    return
+            except urllib.error.HTTPError as error:
+                with error:
+                    raise ClusterError(f"Prometheus refused samples: {error.read().decode()[:500]}") from error
+            except OSError as error:
+                ended = self._processes.return_code("prometheus")
+                if ended is not None or attempt == _SENDS:
+                    message = f"{error!r}; Prometheus' return code is {ended}, its log: {self._log()}"
+                    raise ClusterError(message) from error
+            time.sleep(_SEND_AGAIN_SECONDS)
 
 
 @contextmanager

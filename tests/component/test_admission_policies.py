@@ -173,7 +173,7 @@ def test_pods_are_deleted_only_while_pending_or_marked(cluster: ClusterApi, name
     )
     at = (f"--namespace={namespace}", "--wait=false")
 
-    assert "pending or carry an annotation" in attempt("delete", "pod", running, *at)
+    assert "pending or have an annotation" in attempt("delete", "pod", running, *at)
     assert not attempt("delete", "pod", marked, *at)
 
 

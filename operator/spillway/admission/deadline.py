@@ -24,10 +24,11 @@ _DURATION: Final = re.compile(r"(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(
 class Deadline:
     """A point in monotonic time."""
 
-    __slots__ = ("_at", "_clock", "started")
+    __slots__ = ("_at", "_clock", "_stretch", "started")
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
+        self._stretch = max(1.0, seconds / USUAL_TIMEOUT_SECONDS)
         self.started = clock()
         self._at = self.started + seconds
 
@@ -44,6 +45,10 @@ class Deadline:
     def within(self, seconds: float) -> float:
         """`seconds`, or what is left if that is less."""
         return min(seconds, self.remaining)
+
+    def patience(self, seconds: float) -> float:
+        """As `within`, for an answer of another: a request that may be held longer than usual waits longer for it."""
+        return min(seconds * self._stretch, self.remaining)
 
 
 def hold_seconds(bound: float, asked: str, timeout: float = USUAL_TIMEOUT_SECONDS) -> float:

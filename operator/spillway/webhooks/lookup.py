@@ -149,7 +149,7 @@ class Lookup:
         found = await self._owners.first(
             (kind, namespace, name, uid),
             lambda: self._get(wanted, decoder.one, OWNER_SECONDS),
-            deadline.within(OWNER_SECONDS),
+            deadline.patience(OWNER_SECONDS),
         )
         return found if found is not None and found.uid == uid else None
 
@@ -158,7 +158,9 @@ class Lookup:
         resource, decoder = FOLLOWED_OWNERS[known.kind]
         wanted = ObjectKey(resource, known.name, known.namespace)
         found = await self._present.first(
-            _key(known), lambda: self._get(wanted, decoder.one, GET_SECONDS), deadline.within(GET_SECONDS)
+            _key(known),
+            lambda: self._get(wanted, decoder.one, deadline.patience(GET_SECONDS)),
+            deadline.patience(GET_SECONDS),
         )
         return found if found is not None and found.uid == known.uid else None
 
@@ -179,7 +181,7 @@ class Lookup:
         self, wanted: ObjectKey | CollectionKey, decode: Callable[[bytes], R], deadline: Deadline
     ) -> R | None:
         """Any object, or all of a namespace, decoded; None if it cannot be read in time."""
-        return await self._get(wanted, decode, deadline.within(GET_SECONDS))
+        return await self._get(wanted, decode, deadline.patience(GET_SECONDS))
 
     async def _get(self, wanted: ObjectKey | CollectionKey, decode: Callable[[bytes], R], seconds: float) -> R | None:
         try:

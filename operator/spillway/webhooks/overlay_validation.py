@@ -36,7 +36,7 @@ class OverlayValidationWebhook:
             overlay = PodOverlay.model_validate(raw)
         except ValidationError as error:
             return Answer("unreadable", warnings=(f"spec.podOverlay was not tested: {error.errors()[0]['msg']}",))
-        trial = await self._trials.run(request.name, overlay, deadline.within(TRIAL_SECONDS))
+        trial = await self._trials.run(request.name, overlay, deadline.patience(TRIAL_SECONDS))
         if trial.unknown:
             return answer._replace(warnings=(f"spec.podOverlay was not tested: {trial.unknown}",))
         return denied(Denial(fault.message, fault.field) for fault in trial.faults)

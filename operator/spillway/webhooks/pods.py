@@ -262,7 +262,7 @@ class PodWebhook:
     async def _read_thresholds(self, deadline: Deadline) -> None:
         if not self._board.thresholds_read.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(deadline.within(KEPT_PLAN_SECONDS)):
+                async with asyncio.timeout(deadline.patience(KEPT_PLAN_SECONDS)):
                     await self._board.thresholds_read.wait()
 
     async def _volumes(self, namespace: str, new: NewPod, deadline: Deadline) -> Sequence[VolumeReach]:
@@ -307,7 +307,7 @@ class PodWebhook:
             reservations.refuse(owner)
         if reservations.unsettled_seconds(owner) > 0.0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(deadline.within(SETTLED_SECONDS)):
+                async with asyncio.timeout(deadline.patience(SETTLED_SECONDS)):
                     while reservations.unsettled_seconds(owner) > 0.0:  # noqa: ASYNC110 - the watch and the time end it
                         await asyncio.sleep(POLL_SECONDS)
 
@@ -317,7 +317,7 @@ class PodWebhook:
         If the number cannot be read in time, it is at least the number of pods that are counted already.
         """
         usage, workload = self._placer.usage, subject.workload
-        seconds = deadline.within(PATIENCE_SECONDS)
+        seconds = deadline.patience(PATIENCE_SECONDS)
         if not await usage.caught_up(subject.owner, lambda: self._workloads.wanted(workload), seconds):
             # The watch may be behind on the ReplicaSet: only its present number voids a reservation.
             wanted = await self._workloads.wanted_now(workload, deadline)

@@ -36,5 +36,11 @@ def test_time_runs_out_and_never_below_zero() -> None:
     now[0] = 100.9
     assert deadline.within(0.3) == pytest.approx(0.1)
     assert deadline.elapsed == pytest.approx(0.9)
+    assert deadline.patience(0.05) == pytest.approx(0.05)
     now[0] = 102.0
     assert deadline.remaining == 0.0
+
+
+def test_a_request_that_may_be_held_longer_waits_longer_for_the_answers_of_others() -> None:
+    deadline = Deadline(lambda: 0.0, 10.0)
+    assert (deadline.within(0.3), deadline.patience(0.3), deadline.patience(3.0)) == (0.3, 1.5, 10.0)
