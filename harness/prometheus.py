@@ -176,8 +176,8 @@ class PushedPrometheus:
             except OSError as error:
                 ended = self._processes.return_code("prometheus")
                 if ended is not None or attempt == _SENDS:
-                    message = f"{error!r}; Prometheus' return code is {ended}, its log: {self._log()}"
-                    raise ClusterError(message) from error
+                    said = f"{error!r}; Prometheus' return code is {ended}, its log: {self._log()}"
+                    raise ClusterError(said) from error
             time.sleep(_SEND_AGAIN_SECONDS)
 
 
