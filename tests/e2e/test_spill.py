@@ -127,8 +127,9 @@ def test_a_virtual_pod_that_no_node_takes_becomes_physical(make_stage: MakeStage
     stage.offer(DEVICE, 1, stage.nodes)
 
     def let_all_go() -> bool:
+        # Those that replace others have closed gates too, and may not be there yet.
         stage.open_gates("batch")
-        return stage.bound_tiers("batch")["waiting"] == 0
+        return len(stage.pods("batch")) == 4 and stage.bound_tiers("batch")["waiting"] == 0
 
     cluster.wait_until(let_all_go, "four pods on nodes")
     pods = stage.wait_bound("batch", 4)
