@@ -50,6 +50,7 @@ OPTIONS: Final = Options(
     karpenter_env={"BATCH_IDLE_DURATION": "500ms", "BATCH_MAX_DURATION": "2s", "LOG_LEVEL": "error"},
 )
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 Tick = Callable[[float, list[ScaleDown]], None]
 """Called about once a second: seconds since the day began, and the scale-downs that ended since the last call."""
@@ -203,9 +204,6 @@ async def open_scene(
             if not await ahead.wait_begin(operator, len(operated) * len(day.workloads)):
                 say("the machine is busy: the day begins before the operator has read the whole history")
         yield scene
-
-
-T = TypeVar("T")
 
 
 async def _entered(stack: AsyncExitStack, context: AbstractContextManager[T]) -> T:

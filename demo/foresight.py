@@ -19,15 +19,16 @@ from demo.past import PAST_DAYS, PER_CORE, DemandOfDays
 from demo.scenario import REQUEST_MILLIS, Day
 from harness.operator import Installation
 from harness.prometheus import PushedPrometheus
+from harness.samples import Samples
 from harness.tasks import cancelled
 from localcluster import ClusterError
 from spillway.domain.forecast.pace import Pace
 from spillway.domain.headroom.hold import HOLD_SECONDS
 from spillway.domain.model.units import DAY_SECONDS
+from spillway.domain.scaling.autoscalers import METRIC
 
 SERIES: Final = "shop_requests_per_second"
 """The business metric, with the label `workload`. Both contenders have the same demand."""
-METRIC: Final = "spillway-recommended-replicas"
 VALUES: Final = {"externalMetrics": {"enabled": True}}
 """Of the chart: the recommended replicas are served to HPAs."""
 
@@ -120,7 +121,7 @@ class Foresight:
         complete = False
         while (left := self.begins - time.time()) > 0:
             if not complete:
-                complete = await asyncio.to_thread(_forecasts_complete, operator, workloads)
+                complete = await asyncio.to_thread(forecasts_complete, operator, workloads)
             await asyncio.sleep(min(left, _POLL_SECONDS))
         return complete
 
@@ -171,26 +172,29 @@ def external_metric(workload: str) -> dict[str, Any]:
     }
 
 
-def _forecasts_complete(operator: Installation, workloads: int) -> bool:
-    """Whether so many workloads have a forecast from their whole history."""
-    try:
-        pages = [operator.metrics(index) for index in operator.running]
-    except OSError:
-        return False
-    ready = sum(page.total("spillway_forecast_workloads", state="forecast") for page in pages)
-    return ready == workloads and not any(
-        page.total("spillway_forecast_workloads", state="backfilling") for page in pages
+def forecasts_complete(operator: Installation, workloads: int) -> bool:
+    """Whether so many workloads have a forecast from their whole history; False where the operator does not answer."""
+    pages = _pages(operator)
+    ready, backfilling = (
+        sum(page.total("spillway_forecast_workloads", state=state) for page in pages)
+        for state in ("forecast", "backfilling")
     )
+    return ready == workloads and not backfilling
 
 
 def foreseen(operator: Installation, namespace: str, policy: str) -> Foreseen:
     """What the operator foresees for a contender now; nothing where it does not answer."""
-    try:
-        pages = [operator.metrics(index) for index in operator.running]
-    except (OSError, ClusterError):
-        return Foreseen()
+    pages = _pages(operator)
     replicas = sum(page.total("spillway_forecast_demand_replicas", namespace=namespace) for page in pages)
     return Foreseen(
         CORES_PER_REPLICA * replicas,
         round(sum(page.total("spillway_headroom_pods", policy=policy) for page in pages)),
     )
+
+
+def _pages(operator: Installation) -> list[Samples]:
+    """The metrics of each process; none where one does not answer."""
+    try:
+        return [operator.metrics(index) for index in operator.running]
+    except (OSError, ClusterError):
+        return []

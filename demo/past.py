@@ -8,7 +8,7 @@ noise. So the past does not tell the played day exactly. Days change in the vall
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,11 +74,23 @@ class _Days:
     noise: Floats
 
 
-def _days(workload: Workload, seed: tuple[int, int]) -> _Days:
+class Differences(NamedTuple):
+    """How days differ from a usual one: each by a factor and a delay, and each minute by a part of the demand."""
+
+    level: Floats
+    delay: Floats
+    noise: Floats
+
+
+def differences(seed: tuple[int, int], days: int, *, delay: float, minutes: int) -> Differences:
+    """The differences of so many days; `delay` is the standard deviation, in the unit of the result."""
     dice = np.random.default_rng(seed)
-    level = np.exp(dice.normal(0.0, DAY_LEVEL, PAST_DAYS + 2))
-    delay = dice.normal(0.0, DAY_DELAY_HOURS, PAST_DAYS + 2)
-    noise = dice.normal(0.0, MINUTE_NOISE, _NOISE_MINUTES)
+    level = np.exp(dice.normal(0.0, DAY_LEVEL, days))
+    return Differences(level, dice.normal(0.0, delay, days), dice.normal(0.0, MINUTE_NOISE, minutes))
+
+
+def _days(workload: Workload, seed: tuple[int, int]) -> _Days:
+    level, delay, noise = differences(seed, PAST_DAYS + 2, delay=DAY_DELAY_HOURS, minutes=_NOISE_MINUTES)
     hours = np.arange(0.0, HOURS, MINUTE / 3600)
     cores = np.array([workload.load(hour) for hour in hours.tolist()])
     # The load of the played day is given: so the other days differ from it as much as from one another.

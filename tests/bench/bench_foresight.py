@@ -21,6 +21,7 @@ import structlog
 import typer
 
 from demo.driver import usage_millis
+from demo.foresight import forecasts_complete
 from demo.scenario import REQUEST_MILLIS
 from harness import Installation
 from harness.prometheus import PushedPrometheus, prometheus_running
@@ -210,14 +211,10 @@ class ForesightRun:
     def wait_forecasts(self, operator: Installation) -> None:
         """Until every workload has a forecast from its whole history."""
         wanted = len(self.demand.services) * sum(one.foresees for one in Foresight)
-
-        def complete() -> bool:
-            metrics = operator.metrics(0)
-            ready = metrics.total("spillway_forecast_workloads", state="forecast")
-            return ready == wanted and metrics.total("spillway_forecast_workloads", state="backfilling") == 0
-
         left = max(self.demand.start - time.time(), 10.0)
-        self.cluster.wait_until(complete, "the forecasts of all workloads", timeout_seconds=left)
+        self.cluster.wait_until(
+            lambda: forecasts_complete(operator, wanted), "the forecasts of all workloads", timeout_seconds=left
+        )
         _say("every workload has a forecast from its whole history")
 
     def autoscale(self) -> None:

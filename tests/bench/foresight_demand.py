@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-DAY_SECONDS: Final = 86_400.0
-MINUTE: Final = 60.0
+from demo.past import MINUTE, Floats, differences
+from spillway.domain.model.units import DAY_SECONDS
+
 PLAYED_MINUTES: Final = 40.0
 """How long the shape takes; a shorter run compresses it."""
 SHAPE: Final = (
@@ -30,12 +30,8 @@ SHAPE: Final = (
 """Minutes of the played part, and the level between valley and peak. The dip is longer than an HPA's 300 s of patience,
 so that a reactive one begins to scale down shortly before the second rise."""
 
-DAY_LEVEL: Final = 0.05
 DAY_DELAY_SECONDS: Final = 45.0
-MINUTE_NOISE: Final = 0.02
-"""Standard deviations: of a day's level and of a minute's noise relative to the demand, and of a day's delay."""
-
-Floats = NDArray[np.float64]
+"""The standard deviation of a day's delay."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +58,8 @@ class DailyDemand:
     def at(self, index: int, times: Floats) -> Floats:
         """The demand of a service at each of `times`, none of which is later than a day after the start."""
         service = self.services[index]
-        dice = np.random.default_rng((self.seed, index))
-        level = np.exp(dice.normal(0.0, DAY_LEVEL, self.days + 2))
-        delay = dice.normal(0.0, DAY_DELAY_SECONDS, self.days + 2)
-        noise = dice.normal(0.0, MINUTE_NOISE, (self.days + 2) * 1440)
+        days = self.days + 2
+        level, delay, noise = differences((self.seed, index), days, delay=DAY_DELAY_SECONDS, minutes=days * 1440)
         since = times - self.start
         # Half a day before and after the start is the played day, so that no shape crosses the bounds of its day.
         day = np.floor(since / DAY_SECONDS + 0.5).astype(np.int64)

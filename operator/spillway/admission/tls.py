@@ -95,11 +95,8 @@ class ServingTls:
             # A trial on a context of its own: a failed load would leave the live ones with half a pair.
             # An empty password: an encrypted key must fail, not ask the terminal.
             calling = _calling_context(trusted)
-            calling.load_cert_chain(path, password="")
-            self.context.load_cert_chain(path, password="")
-            self.peer_context.load_cert_chain(path, password="")
-            self.front_context.load_cert_chain(path, password="")
-            self.scheduler_context.load_cert_chain(path, password="")
+            for context in (calling, self.context, self.peer_context, self.front_context, self.scheduler_context):
+                context.load_cert_chain(path, password="")
         self.peer_context.load_verify_locations(cadata=trusted.decode())
         self.peers, self._trusted = calling, trusted
         if self._loaded == (certificate_pem, key_pem):

@@ -1,11 +1,12 @@
 """How kube-apiserver says who is trusted: the ConfigMap `kube-system/extension-apiserver-authentication`.
 
-Contract: read at the start and then every minute. What was understood last stays while it cannot be read.
+Contract: read at the start and then every minute. What was understood last stays while it cannot be read. An authority
+that was trusted once stays trusted.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -22,10 +23,12 @@ RETRY_SECONDS: Final = 2.0
 
 
 class AuthenticationFollower(ABC):
-    """A watch of the ConfigMap."""
+    """A watch of the ConfigMap; `trust` accepts client certificates of an authority."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, trust: Callable[[str], None]) -> None:
         self._reader = reader
+        self._trust = trust
+        self._trusted: set[str] = set()
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -53,3 +56,9 @@ class AuthenticationFollower(ABC):
             ValueError: the data cannot be understood.
             OSError: an authority in it is no certificate.
         """
+
+    def trust_once(self, authorities: str) -> None:
+        """Trust an authority that is not trusted yet."""
+        if authorities not in self._trusted:
+            self._trust(authorities)
+            self._trusted.add(authorities)

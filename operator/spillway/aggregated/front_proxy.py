@@ -4,7 +4,7 @@ Contract: the authority of that certificate, its allowed names and the names of 
 `AuthenticationFollower`. Headers of a caller without such a certificate mean nothing.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -86,17 +86,14 @@ class FrontProxyFollower(AuthenticationFollower):
     """A watch of the front proxy, which lets `tls` ask callers for a certificate of its authority."""
 
     def __init__(self, reader: Reader, tls: ServingTls) -> None:
-        super().__init__(reader)
-        self._tls = tls
-        self._trusted: Collection[str] = ()
+        super().__init__(reader, tls.trust_front_proxy)
         self.present: FrontProxy | None = None
         """None while it is not known."""
 
     def use(self, data: Mapping[str, str]) -> bool:
         """Trust the authority, and name callers by these headers from now on."""
         proxy = FrontProxy.of(data)
-        if proxy is not None and proxy.authorities not in self._trusted:
-            self._tls.trust_front_proxy(proxy.authorities)
-            self._trusted = (*self._trusted, proxy.authorities)
+        if proxy is not None:
+            self.trust_once(proxy.authorities)
         self.present = proxy
         return proxy is not None

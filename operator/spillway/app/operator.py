@@ -37,6 +37,7 @@ from spillway.app.stalls import StallWatch
 from spillway.controllers.base import World
 from spillway.controllers.scaling import answers
 from spillway.controllers.scaling.answers import Answers
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.policies.governance import Governance
 from spillway.extender import loads
 from spillway.handlers.resync import Resync
@@ -62,7 +63,7 @@ log: Final = structlog.get_logger(__name__)
 
 PLANS_PATH: Final = "/debug/plans"
 REPORT_PATH: Final = "/report"
-_REPORT_SECONDS: Final = 14 * 86_400.0
+_REPORT_SECONDS: Final = 14 * DAY_SECONDS
 """As much history as `spillway report` shows by default."""
 
 

@@ -271,8 +271,7 @@ def run(
         float | None,
         typer.Option(
             help="Seconds for which physical nodes must have had room, and a workload must not have changed, before "
-            "its "
-            "replicas are brought back from virtual nodes. Default: 600.",
+            "its replicas are brought back from virtual nodes. Default: 600.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
@@ -306,9 +305,8 @@ def run(
         int | None,
         typer.Option(
             help="Number of the largest workloads that have series of their own in the metrics of thresholds, "
-            "forecasts "
-            "and recommended replicas. spillway_workload_replicas, the history for thresholds, has every workload of "
-            "mode Auto as well. Default: 1000.",
+            "forecasts and recommended replicas. spillway_workload_replicas, the history for thresholds, has every "
+            "workload of mode Auto as well. Default: 1000.",
             rich_help_panel=LIMITS,
         ),
     ] = None,

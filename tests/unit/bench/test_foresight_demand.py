@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.bench.foresight_demand import DAY_SECONDS, MINUTE, PLAYED_MINUTES, DailyDemand, ForeseenService, services
+from demo.past import MINUTE
+from spillway.domain.model.units import DAY_SECONDS
+from tests.bench.foresight_demand import PLAYED_MINUTES, DailyDemand, ForeseenService, services
 
 START = 1_800_000_000.0
 SERVICE = ForeseenService("svc", valley=2.0, peak=12.0, late_seconds=0.0)

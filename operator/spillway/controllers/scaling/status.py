@@ -16,6 +16,7 @@ from spillway.controllers.scaling.managed import ManagedAutoscalersController
 from spillway.controllers.scaling.registration import RegistrationController, RegistrationProblem
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names, ignored, largest
+from spillway.domain.scaling.autoscalers import METRIC
 
 INVALID: Final = "InvalidSchedule"
 NO_AUTOSCALER: Final = "NoAutoscaler"
@@ -109,7 +110,7 @@ def _conditions(policy: str, found: Mapping[str, ScalingNow], report: ScalingRep
     if alone and report.autoscalers_known:
         message = (
             f"No HorizontalPodAutoscaler scales {first_names(alone)}, so the recommended replicas are only reported. "
-            "Create one that reads the external metric spillway-recommended-replicas, or set hpa: Managed."
+            f"Create one that reads the external metric {METRIC}, or set hpa: Managed."
         )
         yield ObservedCondition(NO_AUTOSCALER, holds=True, reason="NoAutoscaler", message=message)
     else:
