@@ -35,7 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RUNNING] = []
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every test its marks; pytest-xdist reads the group's in the same hook, so it comes later."""
     for item in items:
         if _CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("cluster")
@@ -88,6 +90,11 @@ def _order_for_workers(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build before the first test, outside of every test's time limit; nothing happens if all is built."""
+    grouped = getattr(session.config.option, "loadgroup", False)
+    if grouped and not all(item.nodeid.endswith(f"@{item.stash[_GROUP]}") for item in session.items):
+        raise pytest.UsageError(
+            "pytest-xdist does not know the groups of the tests, so one module would run in several workers."
+        )
     wanted = any(item.get_closest_marker("cluster") for item in session.items)
     if wanted and not session.config.option.collectonly:
         build.ensure_built(binaries.USUAL)

@@ -1,5 +1,6 @@
 """Hot nodes with the real scheduler and metrics-server: new pods avoid them, and nothing changes without data."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,11 +9,17 @@ from harness import Installation
 from localcluster import Cluster
 from localcluster.metrics_server import API_SERVICE
 from localcluster.rest import Object
-from tests.support.installed import applied, condition, deployment, eventually, status
+from tests.support.installed import added_nodes, applied, condition, deployment, eventually, status
 
 pytestmark = [pytest.mark.xdist_group("balance")]
 
 POOL: dict[str, Any] = {"pool": "even"}
+
+
+@pytest.fixture
+def nodes(measured: Cluster) -> Iterator[list[str]]:
+    with added_nodes(measured, "even", 3, cpu="8", zones=["zone-a"]) as names:
+        yield names
 
 
 def balance(**spec: Any) -> Object:
@@ -48,9 +55,8 @@ def landed(cluster: Cluster, namespace: str, name: str, replicas: int) -> set[st
 
 
 def test_new_pods_avoid_a_hot_node_and_without_data_nothing_changes(
-    measured: Cluster, measuring: Installation, measured_namespace: str
+    measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str]
 ) -> None:
-    nodes = measured.add_nodes("even", 3, cpu="8", zones=["zone-a"])
     busy, *others = nodes
     # By requests the busy node is the emptiest, so the scheduler alone prefers it.
     for name in others:

@@ -9,7 +9,7 @@ import pytest
 from harness import Installation
 from localcluster import Cluster
 from spillway.domain.model.names import SURGE
-from tests.support.installed import annotations, applied, deployment, eventually, node, policy, status
+from tests.support.installed import added_nodes, annotations, applied, deployment, eventually, node, policy, status
 from tests.support.tight import is_ready
 
 pytestmark = [pytest.mark.xdist_group("balance")]
@@ -25,9 +25,8 @@ SLOW = ("slow", "late")
 @pytest.fixture
 def nodes(measured: Cluster) -> Iterator[list[str]]:
     """Three nodes of one zone for one scenario."""
-    names = measured.add_nodes("moved", 3, cpu="8", zones=["zone-a"])
-    yield names
-    measured.delete_nodes(names)
+    with added_nodes(measured, "moved", 3, cpu="8", zones=["zone-a"]) as names:
+        yield names
 
 
 def balance(**rebalance: Any) -> dict[str, Any]:

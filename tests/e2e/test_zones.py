@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ from localcluster import Cluster
 from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
 from localcluster.rest import Object
 from spillway.api.quantity import parse_quantity
-from tests.support.installed import applied, deployment, eventually, policy, status
+from tests.support.installed import added_nodes, applied, deployment, eventually, policy, status
 from tests.support.tight import is_ready
 
 pytestmark = [pytest.mark.xdist_group("balance")]
@@ -27,8 +28,15 @@ PROBES = 32
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nodes(measured: Cluster) -> list[str]:
-    return measured.add_nodes("zoned", 6, cpu="16")
+def nodes(measured: Cluster) -> Iterator[list[str]]:
+    with added_nodes(measured, "zoned", 6, cpu="16") as names:
+        yield names
+
+
+@pytest.fixture
+def classed(measured: Cluster) -> Iterator[list[str]]:
+    with added_nodes(measured, "classed", 2, cpu="8", zones=["zone-a"]) as names:
+        yield names
 
 
 def balance(**spec: Any) -> Object:
@@ -176,10 +184,10 @@ def moving(cluster: Cluster) -> dict[str, Any]:
 
 
 def test_pods_of_a_measured_class_are_labelled_and_kept_apart(
-    measured: Cluster, measuring: Installation, measured_namespace: str
+    measured: Cluster, measuring: Installation, measured_namespace: str, classed: list[str]
 ) -> None:
     pool = {"pool": "classed"}
-    empty, full = measured.add_nodes("classed", 2, cpu="8", zones=["zone-a"])
+    empty, full = classed
     filler = deployment(measured_namespace, "filler", 1, nodeName=full)
     filler["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] = {"cpu": "4", "memory": "64Mi"}
     busy = deployment(measured_namespace, "busy", 1, nodeSelector=pool)

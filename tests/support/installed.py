@@ -78,6 +78,17 @@ def applied(cluster: ClusterApi, *objects: Object) -> Iterator[None]:
         cluster.delete(list(objects))
 
 
+@contextmanager
+def added_nodes(cluster: ClusterApi, pool: str, count: int, **spec: Any) -> Iterator[list[str]]:
+    """Nodes for the length of the block; all nodes of the pool go with it.
+
+    A ZonalBalance counts every node, and of one without pods metrics-server knows nothing here.
+    """
+    yield cluster.add_nodes(pool, count, **spec)
+    left = cluster.rest.items("/api/v1/nodes", labelSelector=f"pool={pool}")
+    cluster.delete_nodes(item["metadata"]["name"] for item in left)
+
+
 def node(cluster: ClusterApi, name: str) -> Object:
     found: Object = cluster.rest.get(f"/api/v1/nodes/{name}")
     return found

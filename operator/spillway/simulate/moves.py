@@ -77,10 +77,14 @@ class SimMoves:
         slots = {cluster.names[slot]: slot for slot in range(cluster.physical) if cluster.alive[slot]}
         nodes = [self._node(slot, step, order.get(name, 0), active) for name, slot in slots.items()]
         plan = plan_consolidation(nodes, below=rules.below, most=rules.per_minute, reserve=self._reserve(step))
+
+        def is_empty(name: NodeName) -> bool:
+            return name in slots and not any(map(active, cluster.on_node[slots[name]].values()))
+
         self._nodes.follow(
             plan.nodes,
             tainted={cluster.names[slot] for slot in cluster.emptying},
-            empty={name for name, slot in slots.items() if not any(map(active, cluster.on_node[slot].values()))},
+            is_empty=is_empty,
             now=self._scenario.time_of(step),
         )
         cluster.emptying = {slots[name] for name in self._nodes.tainted(self._scenario.time_of(step)) if name in slots}

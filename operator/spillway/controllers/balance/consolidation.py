@@ -229,7 +229,7 @@ class ConsolidationController(Controller):
         news = memory.nodes.follow(
             plan.nodes,
             tainted=observed.tainted,
-            empty=observed.empty,
+            is_empty=lambda node: node in self.world.state.nodes and not leaving(self.world, node),
             now=now,
             waiting=plan.waiting,
             longest_wait=max(rule.empty_for.seconds, 2 * rule.settle.seconds),

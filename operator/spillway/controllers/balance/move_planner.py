@@ -68,12 +68,12 @@ class MovePlanner:
         selected, zone_key = await nodes_of(self._world, balance), spec.zone_key
         lasting = self._lasting(selected)
         watch.look((WatchedNode(node.zone_by(zone_key), takes_pods(node), node.ready) for node in lasting), now)
-        percent = current_loads(self._world, balance)
-        if not percent:
-            return None
         down = watch.unsettled(now, rule.settle.seconds)
         if down:
             return NO_PLAN, {f"Zone/{zone}": Left.ZONE_DOWN for zone in down}
+        percent = current_loads(self._world, balance)
+        if not percent:
+            return None
         nodes = {node.name: node for node in selected if node.name in percent}
         planned = [self._node(node, percent[name], zone_key) for name, node in nodes.items()]
 

@@ -7,7 +7,7 @@ are emptied at once, and the pods of one user would keep all others from it. A n
 pods on it counts as neither.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -59,7 +59,7 @@ class NodeMemory:
         planned: Iterable[NodeName],
         *,
         tainted: Collection[NodeName],
-        empty: Collection[NodeName],
+        is_empty: Callable[[NodeName], bool],
         now: float,
         waiting: Collection[NodeName] = frozenset(),
         longest_wait: float = WAITING_SECONDS,
@@ -67,19 +67,21 @@ class NodeMemory:
     ) -> Emptied:
         """Take a plan.
 
-        `tainted` are the nodes with the taint, `empty` those without pods, and `waiting` those of which no pod can be
-        moved now. `longest_wait` and `rest`, how long a node that is given up is left alone, are in seconds.
+        `tainted` are the nodes with the taint, and `waiting` those of which no pod can be moved now. `is_empty` says
+        whether a node is without pods now, later than what the plan was made from: a pod that was deleted in between
+        makes its node an emptied one, not one that was given up. `longest_wait` and `rest`, how long a node that is
+        given up is left alone, are in seconds.
         """
         self._waiting = {name: self._waiting.get(name, now) for name in waiting}
         planned = frozenset(name for name in planned if now - self._waiting.get(name, now) < longest_wait)
         begun = self._emptying | frozenset(tainted)
-        now_empty = {name for name in begun if name in empty}
+        now_empty = set(filter(is_empty, begun))
         emptied = tuple(sorted((self._emptying & now_empty) - self._empty.keys()))
         self._empty = {name: self._empty.get(name, now) for name in now_empty if name in tainted or name in emptied}
         given_up = tuple(sorted((self._emptying & frozenset(tainted)) - planned - now_empty))
         self._resting = {name: until for name, until in self._resting.items() if until > now}
         self._resting.update(dict.fromkeys(given_up, now + rest))
-        self._emptying = planned
+        self._emptying = planned - now_empty
         return Emptied(emptied, given_up)
 
     def goes(self, node: NodeName) -> bool:

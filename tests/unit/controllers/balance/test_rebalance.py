@@ -510,6 +510,15 @@ async def test_a_leader_that_starts_while_a_zone_is_down_moves_nothing() -> None
     assert (moves.next, moves.left) == ((), ("Zone/b: ZoneDown",))
 
 
+async def test_a_zone_that_is_down_is_named_while_the_load_is_not_known() -> None:
+    scene = Scene(change=_in_zones, nodes={"idle": {"ready": False}}, mode="Active", by="Surge")
+    scene.world.board.set_loads("even", Loads({}, scene.clock.now()))
+    await scene.controller.reconcile("even")
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert moves.left == ("Zone/b: ZoneDown",)
+
+
 @pytest.mark.parametrize("gone", [False, True], ids=["its nodes are not ready", "its nodes are gone"])
 async def test_nothing_is_moved_while_a_zone_is_down_or_has_just_come_back(*, gone: bool) -> None:
     scene = Scene(change=_in_zones, mode="Active", by="Surge")

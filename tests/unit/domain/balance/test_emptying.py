@@ -20,7 +20,7 @@ def follow(
     found = memory.follow(
         map(NodeName, planned),
         tainted=set(map(NodeName, tainted)),
-        empty=set(map(NodeName, empty)),
+        is_empty=set(map(NodeName, empty)).__contains__,
         now=now,
         waiting=set(map(NodeName, waiting)),
     )
@@ -40,6 +40,14 @@ def test_an_emptied_node_keeps_the_taint_for_a_while() -> None:
     assert memory.tainted(NOW + 60) == {A}
     assert follow(memory, "", tainted="a", empty="a", now=NOW + 90) == ("", "")
     assert memory.tainted(NOW + 60 + EMPTY_SECONDS) == frozenset()
+
+
+def test_a_planned_node_whose_last_pod_has_just_gone_counts_once() -> None:
+    memory = NodeMemory()
+    follow(memory, "a")
+    assert follow(memory, "a", tainted="a", empty="a") == ("a", "")
+    assert memory.tainted(NOW) == {A}
+    assert not memory.goes(A)
 
 
 def test_a_node_that_is_left_with_pods_is_given_up_and_rests() -> None:
