@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from spillway.api.common import SelectorOperator
+from spillway.api.selector_operator import SelectorOperator
 from spillway.domain.model.selectors import Requirement, Selector
 
 _KEY: Final = r"[A-Za-z0-9][-A-Za-z0-9_./]*"

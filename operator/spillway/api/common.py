@@ -1,7 +1,6 @@
 """Models that the three kinds share: metadata, selectors, the match of workloads, recurring times, prices of nodes."""
 
 import re
-from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -9,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from spillway.api.conditions import Condition
 from spillway.api.scalars import Duration, Money, Timestamp
 from spillway.api.schema import Model, atomic_list, cel, list_map, rules
+from spillway.api.selector_operator import SelectorOperator
 
 Name = Annotated[
     str,
@@ -140,15 +140,6 @@ class ObjectMeta(Model):
     """The time of creation, set by the API server; the oldest object wins a conflict."""
     deletion_timestamp: Timestamp | None = None
     """Set while the object is being deleted."""
-
-
-class SelectorOperator(StrEnum):
-    """How a requirement compares a label with its values."""
-
-    IN = "In"
-    NOT_IN = "NotIn"
-    EXISTS = "Exists"
-    DOES_NOT_EXIST = "DoesNotExist"
 
 
 class LabelSelectorRequirement(Model):

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from spillway.api import KINDS, Resource
+from spillway.api.group import CATEGORY, GROUP, VERSION
 from spillway.api.openapi import structural, without_rules
 from spillway.api.reference import page
-from spillway.api.schema import CATEGORY, GROUP, VERSION
 
 _HEADER = "# Generated from operator/spillway/api by `python -m spillway.api.crd`. Do not edit.\n"
 

@@ -19,11 +19,11 @@ from spillway.api.common import (
 )
 from spillway.api.consolidation import Consolidation, ConsolidationStatus
 from spillway.api.forecast import WorkloadForecast
+from spillway.api.group import API_VERSION
 from spillway.api.headroom import Headroom, HeadroomStatus
 from spillway.api.scalars import Duration, Timestamp
 from spillway.api.scaling import Scaling
 from spillway.api.schema import (
-    API_VERSION,
     NO_DUPLICATES,
     NO_SERVER_DEFAULT,
     Model,

@@ -15,11 +15,6 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
-GROUP: Final = "spillway.dev"
-VERSION: Final = "v1alpha1"
-API_VERSION: Final = "spillway.dev/v1alpha1"
-CATEGORY: Final = "spillway"
-
 NO_SERVER_DEFAULT: Final = "x-spillway-no-server-default"
 """Marks a field whose default the API server must not write into the object, so that a value set by the user can be
 recognised."""

@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import ConfigDict, Field
 
 from spillway.api.common import CURRENCY, Count, LabelSelector, MetadataKey, ObjectMeta, Status, selects_something
+from spillway.api.group import API_VERSION
 from spillway.api.podoverlay import PodOverlay
 from spillway.api.scalars import Cpu, Duration, Memory, Money, Timestamp
-from spillway.api.schema import API_VERSION, NO_SERVER_DEFAULT, Model, atomic_list, bounded_name, cel, list_map, rules
+from spillway.api.schema import NO_SERVER_DEFAULT, Model, atomic_list, bounded_name, cel, list_map, rules
 
 NAMESPACES_IN_STATUS: Final = 20
 COMPARED_GIB_PER_CORE: Final = 4

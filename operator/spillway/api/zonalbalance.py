@@ -14,8 +14,9 @@ from spillway.api.common import (
     Status,
     WorkloadMatch,
 )
+from spillway.api.group import API_VERSION
 from spillway.api.scalars import Duration, Factor
-from spillway.api.schema import API_VERSION, Model, atomic_list, bounded_name, cel, list_map, rules
+from spillway.api.schema import Model, atomic_list, bounded_name, cel, list_map, rules
 
 _Weight = Annotated[int, Field(ge=0, le=100, json_schema_extra={"format": "int32"})]
 

@@ -43,6 +43,7 @@ from spillway.extender import loads
 from spillway.handlers.resync import Resync
 from spillway.handlers.watcher import PolicyWatcher
 from spillway.kube.access import DelegatedAccess
+from spillway.kube.auth import Credentials
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
 from spillway.kube.lease import Leadership
@@ -106,9 +107,10 @@ class Operator:
         """Run until stopped, and return the exit code of the process."""
         settings = self.settings
         async with AsyncExitStack() as stack:
-            client = await KubeClient.connect(str(settings.kubeconfig) if settings.kubeconfig else None)
+            credentials = await Credentials.load(str(settings.kubeconfig) if settings.kubeconfig else None)
+            client = KubeClient(credentials)
             stack.push_async_callback(client.close)
-            leadership = self._leadership = self._make_leadership(client)
+            leadership = self._leadership = self._make_leadership(credentials)
             authorities = settings.webhook_client_ca_file
             tls = ServingTls(client_authorities=authorities.read_text() if authorities is not None else "")
             service = f"{settings.webhook_service}.{settings.namespace}.svc"
@@ -173,7 +175,7 @@ class Operator:
             self._begin("stalls", StallWatch().run())
             self._begin("free memory", keep_returning_free_memory())
             self._begin("informers", Informers(client, self.state).run())
-            self._begin("policies", self._follow_policies(client))
+            self._begin("policies", self._follow_policies(client, credentials))
             if settings.webhooks:
                 world = World(
                     state=self.state,
@@ -274,11 +276,11 @@ class Operator:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self.settings.stop_seconds)
 
-    async def _follow_policies(self, client: KubeClient) -> None:
+    async def _follow_policies(self, client: KubeClient, credentials: Credentials) -> None:
         resync = Resync(client, self.catalog)
         await resync.load()
         async with asyncio.TaskGroup() as group:
-            group.create_task(PolicyWatcher(self.catalog, client.credentials).run(), name="kopf")
+            group.create_task(PolicyWatcher(self.catalog, credentials).run(), name="kopf")
             group.create_task(resync.run(), name="resync")
 
     async def _serve_admission(
@@ -392,10 +394,10 @@ class Operator:
     def _may_write(self) -> bool:
         return self._leadership is not None and self._leadership.may_write()
 
-    def _make_leadership(self, client: KubeClient) -> Leadership:
+    def _make_leadership(self, credentials: Credentials) -> Leadership:
         seconds = self.settings.lease_seconds
         return Leadership(
-            client.credentials,
+            credentials,
             self.settings.namespace,
             self.settings.lease_name,
             self.settings.identity,

@@ -40,13 +40,14 @@ def doctor(
     async def work(client: "KubeClient") -> "Report":
         from datetime import UTC, datetime  # noqa: PLC0415
 
-        from spillway.app.doctor.examine import examine  # noqa: PLC0415
-        from spillway.app.installed import read_operator  # noqa: PLC0415
         from spillway.cli.reading import read_world  # noqa: PLC0415
 
         now = datetime.now(UTC)
+        world = await read_world(client, own_namespace=operator_namespace, modules=("spillway.app.doctor.examine",))
+        from spillway.app.doctor.examine import examine  # noqa: PLC0415
+        from spillway.app.installed import read_operator  # noqa: PLC0415
+
         operator = await read_operator(client, namespace=operator_namespace, lease=lease_name, now=now)
-        world = await read_world(client, own_namespace=operator_namespace)
         return await examine(
             client,
             world,

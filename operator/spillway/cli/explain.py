@@ -1,11 +1,22 @@
 """`spillway explain`: where a pod, workload, node or pool is and why, its rank and price, and what would change it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from spillway.cli import live
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from spillway.domain.explain.answers import Answer
+    from spillway.kube.client import KubeClient
+
+_EXPLAINING: Final = "spillway.cli.explaining"
+_VIEW: Final = "spillway.cli.explain_view"
 
 explain = typer.Typer(
     help="Explain one pod, workload, node or pool: where it is and why, its rank in the next scale-down, its price, "
@@ -96,12 +107,19 @@ def _show(  # noqa: PLR0917 - the flags of the four commands, in their order
     operator_namespace: str,
     output: live.Format,
 ) -> None:
-    from spillway.cli.explain_view import answer_view  # noqa: PLC0415  # `--help` need not wait for it
-    from spillway.cli.explaining import explained  # noqa: PLC0415
+    async def work(client: "KubeClient") -> "Answer":
+        from spillway.cli.reading import read_world  # noqa: PLC0415  # `--help` need not wait for it
 
-    answer = live.read(
-        kubeconfig,
-        context,
-        lambda client: explained(client, what, name, namespace=namespace, own_namespace=operator_namespace),
-    )
-    live.show(answer, output, answer_view)
+        modules = (_EXPLAINING, _VIEW) if output in live.TABLES else (_EXPLAINING,)
+        world = await read_world(client, own_namespace=operator_namespace, modules=modules)
+        from spillway.cli.explaining import explained  # noqa: PLC0415
+
+        return await explained(client, world, what, name, namespace=namespace)
+
+    live.show(live.read(kubeconfig, context, work), output, _view)
+
+
+def _view(found: "Answer", /, *, wide: bool) -> "Sequence[RenderableType]":
+    from spillway.cli.explain_view import answer_view  # noqa: PLC0415  # JSON and YAML need no tables
+
+    return answer_view(found, wide=wide)

@@ -1,4 +1,4 @@
-"""The reading behind `spillway explain`: a snapshot of the cluster, and the objects that an answer needs beside it.
+"""The answers of `spillway explain`: from a snapshot of the cluster, and the objects that an answer needs beside it.
 
 Contract: everything is read through the API server, once, and nothing is written. Names are resolved as kubectl does
 it: with or without a kind before a slash.
@@ -15,7 +15,6 @@ from spillway.app.explain.pools import explain_pool
 from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
 from spillway.cli.live import no_such
-from spillway.cli.reading import read_world
 from spillway.domain.explain.answers import Answer
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.model.names import NodeName
@@ -25,6 +24,7 @@ from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
 from spillway.kube.followed import FOLLOWED_OWNERS
+from spillway.state.world import World
 from spillway.webhooks.limit_ranges import LimitRanges
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
@@ -49,14 +49,14 @@ _KINDS: Final = {
 }
 
 
-async def explained(client: KubeClient, what: str, name: str, *, namespace: str | None, own_namespace: str) -> Answer:
+async def explained(client: KubeClient, world: World, what: str, name: str, *, namespace: str | None) -> Answer:
     """The answer about one pod, workload, node or pool.
 
     Raises:
         RequestError: the cluster cannot be read.
         NotFoundError: there is no such object.
     """
-    snapshot = Snapshot.of(await read_world(client, own_namespace=own_namespace))
+    snapshot = Snapshot.of(world)
     within = namespace or client.credentials.namespace
     if what == "pod":
         return await _pod(client, snapshot, within, name)

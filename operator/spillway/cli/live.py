@@ -47,6 +47,9 @@ class Format(StrEnum):
     JSON = "json"
 
 
+TABLES: Final = (Format.TABLE, Format.WIDE)
+"""The formats for people."""
+
 KUBECONFIG_HELP: Final = "Kubeconfig. Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."
 Kubeconfig = Annotated[Path | None, typer.Option(help=KUBECONFIG_HELP)]
 CONTEXT_HELP: Final = "Context of the kubeconfig. Default: its current context."

@@ -1,37 +1,38 @@
 """One reading of a cluster for read-only commands, into the same records as the operator's.
 
-Contract: needs the permission to list pods, nodes, namespaces, ReplicaSets and Spillway's kinds; writes nothing.
+Contract: needs the permission to list pods, nodes, namespaces, ReplicaSets and Spillway's kinds; writes nothing. The
+models and planners, which take as long to import as the API server needs for its pods, are imported meanwhile.
 """
 
+import asyncio
+import importlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from spillway.controllers.base import World
-from spillway.domain.policies.governance import Governance
-from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.followed import FOLLOWED, Followed
 from spillway.kube.pages import items_of
-from spillway.state.board import Board
-from spillway.state.catalog import Catalog, Kind, Raw
 from spillway.state.cluster import ClusterState
-from spillway.state.node_places import NodePlaces
-from spillway.state.pool_membership import PoolMembership
+
+if TYPE_CHECKING:
+    from spillway.state.world import World
 
 _PAGE: Final = 2000
+_WORLDS: Final = "spillway.cli.worlds"
 
 
-async def read_world(client: KubeClient, *, own_namespace: str) -> World:
-    """The current state of the cluster.
+async def read_world(client: KubeClient, *, own_namespace: str, modules: Sequence[str] = ()) -> "World":
+    """The current state of the cluster; `modules` are those that the caller is going to import.
 
     Raises:
         RequestError: the API server refuses a list, or cannot be reached.
     """
-    state, resources = await read_state(client), await read_resources(client)
-    return world_of(state, resources, own_namespace=own_namespace)
+    state, _ = await asyncio.gather(read_state(client), asyncio.to_thread(_imported, (_WORLDS, *modules)))
+    from spillway.cli.worlds import read_resources, world_of  # noqa: PLC0415
+
+    return world_of(state, await read_resources(client), own_namespace=own_namespace)
 
 
 async def read_state(client: KubeClient) -> ClusterState:
@@ -41,33 +42,17 @@ async def read_state(client: KubeClient) -> ClusterState:
         RequestError: the API server refuses a list, or cannot be reached.
     """
     state = ClusterState(clock=time.monotonic, now=time.time)
-    for one in FOLLOWED.values():
-        await _read(client, state, one)
+    await asyncio.gather(*(_read(client, state, one) for one in FOLLOWED.values()))
     state.mark_synced()
     return state
-
-
-async def read_resources(client: KubeClient) -> Mapping[Kind, Sequence[Raw]]:
-    """Spillway's resources.
-
-    Raises:
-        RequestError: the API server refuses a list, or cannot be reached.
-    """
-    pages = [(kind, await client.get_json(paths.of_spillway(kind.plural).everywhere)) for kind in Kind]
-    return {kind: page.get("items") or () for kind, page in pages}
-
-
-def world_of(state: ClusterState, resources: Mapping[Kind, Sequence[Raw]], *, own_namespace: str) -> World:
-    """The world of a cluster's state with these resources; several may share a state that does not change any more."""
-    catalog = Catalog(partial(Governance.compile, own_namespace=own_namespace))
-    for kind, raws in resources.items():
-        catalog.replace(kind, raws, "")
-    places = NodePlaces(state, lambda: catalog.governance, time.monotonic, now=time.time)
-    membership = PoolMembership(state, lambda: catalog.governance)
-    return World(state, catalog, places, time.time, Board(time.time), membership)
 
 
 async def _read(client: KubeClient, state: ClusterState, kind: Followed) -> None:
     async with aclosing(items_of(client, kind.resource.everywhere, kind.decoder.page, limit=_PAGE)) as found:
         async for item in found:
             state.apply(kind.decoder.record(item))
+
+
+def _imported(modules: Sequence[str]) -> None:
+    for one in modules:
+        importlib.import_module(one)

@@ -19,8 +19,8 @@ from spillway.app.history import read_from_history
 from spillway.app.proposal.compare import Comparison, Proposed, auto_classes
 from spillway.cli.explaining import next_template
 from spillway.cli.planning import Source, planned, present_request
-from spillway.cli.reading import read_resources, read_state, world_of
-from spillway.controllers.base import World
+from spillway.cli.reading import read_state
+from spillway.cli.worlds import read_resources, world_of
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.overview.attention import Severity
 from spillway.domain.proposal.answers import Proposal
@@ -29,6 +29,7 @@ from spillway.kube import paths
 from spillway.kube.client import APPLY_PATCH, KubeClient
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind, Raw
+from spillway.state.world import World
 
 FIELD_MANAGER: Final = "kubectl-spillway"
 _MODELS: Final = {one.__name__: one for one in (ElasticPolicy, VirtualNodeBudget, ZonalBalance)}

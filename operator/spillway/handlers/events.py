@@ -9,7 +9,7 @@ from typing import Any
 
 import kopf
 
-from spillway.api.schema import GROUP, VERSION
+from spillway.api.group import GROUP, VERSION
 from spillway.state.catalog import Kind
 
 Deliver = Callable[[Kind, str, dict[str, Any]], None]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from spillway.api.schema import GROUP, VERSION
+from spillway.api.group import GROUP, VERSION
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError

@@ -20,10 +20,11 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
+from spillway.kube.static_credentials import kubeconfig_path
+
 # The library annotates some of its functions and not others.
 kube_config: Any = config
 
-_DEFAULT_KUBECONFIG = str(Path("~/.kube/config").expanduser())
 _NO_KUBECONFIG = (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError)
 """What the library's loader lets through for a file that is something else."""
 _RELOAD_SECONDS = 60.0
@@ -67,15 +68,14 @@ class Credentials:
             CredentialsError: none of them exists, or it cannot be used.
 
         """
-        path = kubeconfig or os.environ.get("KUBECONFIG")
+        path = kubeconfig_path(kubeconfig, context)
         configuration = Configuration()
-        if path is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if path is None:
             try:
                 kube_config.load_incluster_config(client_configuration=configuration)
             except kube_config.ConfigException as error:
                 raise CredentialsError(f"the pod's service account cannot be used: {error}") from error
             return cls(configuration, None)
-        path = path or _DEFAULT_KUBECONFIG
         self = cls(configuration, path, context)
         if not _any_file(path):
             raise CredentialsError(f"kubeconfig {path} not found")

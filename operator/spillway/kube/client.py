@@ -14,16 +14,19 @@ from contextlib import aclosing
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import aiohttp
 import msgspec
 
 from spillway import __version__
-from spillway.kube.auth import Credentials
 from spillway.kube.errors import ApiError, TooLargeError, transport_errors
 from spillway.kube.pages import PAGE_BYTES, items_of
+from spillway.kube.static_credentials import StaticCredentials, kubeconfig_path
 from spillway.kube.wire import PageMeta
+
+if TYPE_CHECKING:
+    from spillway.kube.auth import Credentials
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -88,7 +91,7 @@ class JsonTransport(Transport, Protocol):
 class KubeClient:
     """One pool of connections to one API server, `connections` of them at most; 0 sets no bound."""
 
-    def __init__(self, credentials: Credentials, *, connections: int = 0) -> None:
+    def __init__(self, credentials: "Credentials | StaticCredentials", *, connections: int = 0) -> None:
         self.credentials = credentials
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, ssl=credentials.tls(), socket_factory=_keepalive_socket),
@@ -99,7 +102,17 @@ class KubeClient:
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None, context: str | None = None, *, connections: int = 0) -> Self:
-        """A client with the credentials of `Credentials.load`. It sends no request yet."""
+        """A client with the credentials of `Credentials.load`. It sends no request yet.
+
+        Raises:
+            CredentialsError: there are none, or they cannot be used.
+        """
+        path = kubeconfig_path(kubeconfig, context)
+        static = None if path is None else StaticCredentials.read(path, context)
+        if static is not None:
+            return cls(static, connections=connections)
+        from spillway.kube.auth import Credentials  # noqa: PLC0415  # its client takes long to import
+
         return cls(await Credentials.load(kubeconfig, context), connections=connections)
 
     async def __aenter__(self) -> Self:

@@ -3,11 +3,10 @@
 from functools import lru_cache
 from typing import Final
 
-import structlog
-
 from spillway.kube.errors import InvalidNameError
+from spillway.telemetry.logs import Logger
 
-log: Final = structlog.get_logger(__name__)
+log: Final = Logger(__name__)
 _REMEMBERED: Final = 1024
 
 

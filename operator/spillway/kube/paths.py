@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 from urllib.parse import quote
 
-from spillway.api.schema import GROUP, VERSION
+from spillway.api.group import GROUP, VERSION
 from spillway.kube.errors import InvalidNameError
 
 _LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"

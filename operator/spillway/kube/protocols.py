@@ -5,15 +5,17 @@ that all unit tests share. What each method promises stands with the implementat
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
-from spillway.kube.events import Reference
-from spillway.kube.patches import Annotations
-from spillway.kube.pod_events import PodEvent
-from spillway.kube.writer import Eviction
 from spillway.state.signal import Signal, Unsubscribe
+
+if TYPE_CHECKING:
+    from spillway.kube.events import Reference
+    from spillway.kube.patches import Annotations
+    from spillway.kube.pod_events import PodEvent
+    from spillway.kube.writer import Eviction
 
 
 class Reader(Protocol):
@@ -44,34 +46,34 @@ class EventWatch(Watch, Protocol):
     """A watch of Events about other objects; what it follows is a field selector."""
 
     @property
-    def found(self) -> Signal[PodEvent]:
+    def found(self) -> "Signal[PodEvent]":
         """Emitted with each of them."""
 
 
 class Recorder(Protocol):
     """A recorder of Events."""
 
-    def record(self, involved: Reference, event_type: str, reason: str, message: str) -> None:
+    def record(self, involved: "Reference", event_type: str, reason: str, message: str) -> None:
         """Say `message` about an object."""
 
 
 class ObjectWriter(Protocol):
     """A writer of changes; where its answer is False, the object is gone or has changed since it was seen."""
 
-    async def annotate_pod(self, pod: PodRecord, annotations: Annotations) -> bool:
+    async def annotate_pod(self, pod: PodRecord, annotations: "Annotations") -> bool:
         """Set or remove annotations of a pod."""
 
     async def patch_node(
         self,
         node: NodeRecord,
         *,
-        annotations: Annotations | None = None,
+        annotations: "Annotations | None" = None,
         taints: tuple[Iterable[Taint], Iterable[Taint]] | None = None,
         unschedulable: bool | None = None,
     ) -> bool:
         """Annotations, taints as (seen, wanted) and cordon of a node, in one write."""
 
-    async def evict(self, pod: PodRecord) -> Eviction:
+    async def evict(self, pod: PodRecord) -> "Eviction":
         """Evict a pod through the Eviction API."""
 
     async def replace_unstarted(self, pod: PodRecord) -> bool:
@@ -80,7 +82,7 @@ class ObjectWriter(Protocol):
     async def add_to_pod(self, pod: PodRecord, resource_version: str, additions: Iterable[Addition]) -> bool:
         """Make additions to a pod exactly as it was read."""
 
-    async def annotate(self, resource: str, path: str, uid: str, annotations: Annotations) -> bool:
+    async def annotate(self, resource: str, path: str, uid: str, annotations: "Annotations") -> bool:
         """Set or remove annotations of any object."""
 
     async def scale(self, resource: str, path: str, uid: str, *, seen: int, wanted: int) -> bool:

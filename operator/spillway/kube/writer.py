@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from spillway.api import KINDS
-from spillway.api.schema import GROUP, VERSION
+from spillway.api.group import GROUP, VERSION
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.names import (
     COST_WRITTEN,

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-import structlog
 from pydantic import ValidationError
 
 from spillway.api.elasticpolicy import ElasticPolicy
@@ -19,8 +18,9 @@ from spillway.api.virtualnodebudget import VirtualNodeBudget
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.policies.governance import Governance
 from spillway.state.signal import Signal, Unsubscribe
+from spillway.telemetry.logs import Logger
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 class Kind(StrEnum):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from spillway.api.common import SelectorOperator
+from spillway.api.selector_operator import SelectorOperator
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.pod_terms import PodTerm
 from spillway.domain.model.records import PodRecord

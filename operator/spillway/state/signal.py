@@ -8,11 +8,9 @@ called more than once. A listener that leaves while the signal is emitted is sti
 from collections.abc import Callable
 from typing import Generic, TypeVarTuple
 
-import structlog
+from spillway.telemetry.logs import Logger
 
-from spillway.telemetry.kube import LISTENER_ERRORS
-
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 Args = TypeVarTuple("Args")
 Unsubscribe = Callable[[], None]
@@ -53,5 +51,7 @@ class Signal(Generic[*Args]):
             try:
                 listener(*args)
             except Exception:
+                from spillway.telemetry.kube import LISTENER_ERRORS  # noqa: PLC0415  # commands count nothing
+
                 LISTENER_ERRORS.labels(self._name).inc()
                 log.exception("listener failed", record=self._name, key="" if self._key is None else self._key(*args))

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
 import msgspec
-import structlog
 
 from spillway.admission.deadline import Deadline
 from spillway.domain.model.names import NodeName, OwnerUid
@@ -26,8 +25,9 @@ from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import CollectionKey, ObjectKey
 from spillway.kube.protocols import ByteReader
 from spillway.state.cluster import ClusterState
+from spillway.telemetry.logs import Logger
 
-log: Final = structlog.get_logger(__name__)
+log: Final = Logger(__name__)
 
 WATCH_PATIENCE_SECONDS: Final = 0.05
 """Longer than the normal lag of a watch, and short enough not to delay a binding noticeably."""

@@ -74,6 +74,19 @@ def test_version_and_help_load_no_heavy_module(words: list[str], printed: str) -
 
 
 @pytest.mark.parametrize(
+    ("module", "unneeded"),
+    [
+        ("spillway.cli.reading", ("kopf", "kubernetes", "numpy", "prometheus_client", "pydantic", "rich", "structlog")),
+        ("spillway.cli.explaining", ("kopf", "kubernetes", "numpy", "rich", "structlog")),
+    ],
+)
+def test_a_live_command_loads_nothing_that_it_does_not_need(module: str, unneeded: tuple[str, ...]) -> None:
+    code = f"import sys, {module}; print([name for name in {unneeded!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ast.literal_eval(done.stdout) == []
+
+
+@pytest.mark.parametrize(
     ("words", "printed"),
     [
         (["st"], "status\t"),

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from spillway.api import ElasticPolicy
-from spillway.controllers.base import World
-from spillway.controllers.pools.controller import verdict_of
 from spillway.controllers.pools.memory import PoolMemory
+from spillway.controllers.pools.verdicts import verdict_of
 from spillway.domain.explain.answers import GovernedBy
 from spillway.domain.model.names import ZONE_LABEL, Tier
 from spillway.domain.model.owners import owner_of, workload_of
@@ -24,6 +23,7 @@ from spillway.state.claims import claims_of_pod
 from spillway.state.open_pools import OpenPools
 from spillway.state.reservations import Reservations
 from spillway.state.usage import LiveUsage
+from spillway.state.world import World
 from spillway.webhooks.placer import Placer
 
 

@@ -17,8 +17,9 @@ from spillway.controllers.pools.memory import NEVER_FAILED, PoolMemory
 from spillway.controllers.pools.nodes import PoolNodes
 from spillway.controllers.pools.stock_out import StockOutDetector
 from spillway.controllers.pools.unstarted import UnstartedPod, UnstartedPods
+from spillway.controllers.pools.verdicts import verdict_of
 from spillway.domain.budget.price import size_asked
-from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.records import PodRecord
 from spillway.domain.nodes.cordon import BudgetCordon
 from spillway.domain.pools.failover import mostly_dead
 from spillway.domain.pools.health import FailoverTimes, Health, PoolObservation, State, judge, next_look
@@ -26,7 +27,7 @@ from spillway.domain.pools.namespace_ladders import NO_LADDERS
 from spillway.domain.pools.size_ladder import another_size, stocked_out
 from spillway.domain.pools.sizes import Size
 from spillway.domain.pools.start_failures import FOR_NAMESPACE, StartFailure
-from spillway.domain.pools.verdict import PoolVerdict, pool_verdict
+from spillway.domain.pools.verdict import PoolVerdict
 from spillway.kube.protocols import EventWatch
 from spillway.state.catalog import Kind
 from spillway.state.signal import Signal
@@ -52,25 +53,6 @@ def times_of(budget: VirtualNodeBudget) -> FailoverTimes:
     failover = budget.spec.failover or DEFAULT_FAILOVER
     start_after = max(SHORTEST_START_SECONDS, float(failover.start_after.seconds))
     return FailoverTimes(_seconds(failover.unhealthy_after), _seconds(failover.retry_after), start_after)
-
-
-def verdict_of(
-    budget: VirtualNodeBudget, memory: PoolMemory, nodes: Iterable[NodeRecord], *, coming: int, now: float
-) -> PoolVerdict:
-    """The verdict on a pool by what it remembers; `coming` only matters while it is tried again."""
-    ladder = () if budget.spec.stock_out is None else budget.spec.stock_out.ladder
-    common, ahead = memory.ladders.for_all, memory.ladders.ahead
-    return pool_verdict(
-        nodes,
-        memory.health,
-        held=BudgetCordon.of(budget).active(now),
-        step=common.step,
-        out_of_stock=common.out_of_stock(ladder),
-        steps={name: one.step for name, one in ahead.items()},
-        out_of_stock_for=frozenset(name for name, one in ahead.items() if one.out_of_stock(ladder)),
-        coming=coming,
-        kept_out=memory.kept_out,
-    )
 
 
 @dataclass(frozen=True, slots=True)

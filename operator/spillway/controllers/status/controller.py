@@ -14,7 +14,7 @@ from typing import ClassVar, Final, TypeVar
 from spillway.api.common import Status
 from spillway.api.conditions import Condition
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
-from spillway.api.schema import API_VERSION
+from spillway.api.group import API_VERSION
 from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
 from spillway.api.zonalbalance import ZonalBalance, ZonalBalanceStatus
 from spillway.controllers.base import Controller, Unsubscribe, World

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from spillway.api.schema import API_VERSION
+from spillway.api.group import API_VERSION
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import APPLIED, FIELD_MANAGER, POLICY
 

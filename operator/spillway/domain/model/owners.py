@@ -7,13 +7,15 @@ the API group of an owner is not known, a reference says none rather than a wron
 
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from spillway.api import Resource
 from spillway.domain.model.names import HEADROOM_PREFIX, OwnerUid
 from spillway.domain.model.records import OwnerRecord, PodRecord, StatefulSetRecord
+
+if TYPE_CHECKING:
+    from spillway.api import Resource
 
 PER_NODE: Final = frozenset({"DaemonSet", "Node"})
 """Owners whose pods belong to their node: a DaemonSet runs one on each, a static pod belongs to its kubelet."""
@@ -111,7 +113,7 @@ def object_reference(api_version: str, kind: str, name: str, uid: str, *, namesp
     return {**reference, "namespace": namespace} if namespace else reference
 
 
-def reference_to(resource: Resource) -> dict[str, str]:
+def reference_to(resource: "Resource") -> dict[str, str]:
     """The ObjectReference of one of Spillway's resources."""
     return object_reference(resource.api_version, resource.kind, resource.metadata.name, resource.metadata.uid)
 

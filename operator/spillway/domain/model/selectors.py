@@ -5,10 +5,13 @@ DoesNotExist also hold where the label is absent. Pure and immutable.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from spillway.api.common import LabelSelector, SelectorOperator
+from spillway.api.selector_operator import SelectorOperator
 from spillway.domain.model.documents import Json
+
+if TYPE_CHECKING:
+    from spillway.api.common import LabelSelector
 
 Labels = Mapping[str, str]
 _Test = Callable[[Labels], bool]
@@ -31,7 +34,7 @@ class Selector:
         self._tests = tuple(_test(*requirement) for requirement in requirements)
 
     @classmethod
-    def of(cls, selector: LabelSelector | None) -> Self:
+    def of(cls, selector: "LabelSelector | None") -> Self:
         """Compile a selector; None selects everything."""
         if selector is None:
             return cls(frozenset())
@@ -76,7 +79,7 @@ class Selector:
         return f"Selector({', '.join(shown)})"
 
 
-def selects(selector: LabelSelector | None, labels: Labels) -> bool:
+def selects(selector: "LabelSelector | None", labels: Labels) -> bool:
     """Whether the selector holds for these labels; None selects everything. See `Selector.of` for repeated use."""
     return Selector.of(selector).matches(labels)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from spillway.api.schema import GROUP
+from spillway.api.group import GROUP
 from spillway.domain.model.names import (
     CORDONED_BY,
     COST_WRITTEN,
