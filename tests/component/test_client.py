@@ -56,6 +56,55 @@ async def test_every_refusal_is_one_error(
     assert words in caught.value.message
 
 
+@pytest.fixture
+async def pauses(api: FakeApi) -> AsyncIterator[tuple[KubeClient, list[float]]]:
+    """A patient client, and the pauses that it made without waiting for them."""
+    made: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        made.append(seconds)
+
+    credentials = Credentials(Configuration(host=api.url), None)
+    async with KubeClient(credentials, patient=True, sleep=sleep) as client:
+        yield client, made
+
+
+async def test_a_patient_client_asks_again_when_the_server_asks_for_it(
+    pauses: tuple[KubeClient, list[float]], api: FakeApi
+) -> None:
+    client, made = pauses
+    starting = page(429, "storage is (re)initializing", "text/plain", **{"Retry-After": "1"})
+    api.list_answers.extend([starting, page(503, "busy", "text/plain", **{"Retry-After": "0"}), starting])
+
+    found = await client.get_json(PATH)
+
+    assert [item["metadata"]["name"] for item in found["items"]] == ["a", "b", "c"]
+    assert made == [1.0, 0.25, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("code", "headers"),
+    [(429, {}), (500, {}), (403, {"Retry-After": "1"}), (429, {"Retry-After": "31"})],
+)
+async def test_what_is_refused_for_good_or_for_longer_than_the_timeout_is_not_asked_again(
+    pauses: tuple[KubeClient, list[float]], api: FakeApi, code: int, headers: dict[str, str]
+) -> None:
+    client, made = pauses
+    api.list_answers.append(page(code, "no", "text/plain", **headers))
+    with pytest.raises(ApiError) as caught:
+        await client.get_json(PATH)
+    assert caught.value.status == code
+    assert not made
+
+
+async def test_patience_ends_with_the_timeout_of_the_request(api: FakeApi) -> None:
+    api.list_answers.extend([page(429, "later", "text/plain", **{"Retry-After": "1"})] * 5)
+    async with KubeClient(Credentials(Configuration(host=api.url), None), patient=True) as client:
+        with pytest.raises(ApiError, match="later"):
+            await client.request("GET", PATH, timeout=1.9)
+    assert len(api.lists) == 2
+
+
 async def test_a_slow_answer_is_a_timeout(client: KubeClient, api: FakeApi) -> None:
     api.list_answers.append(slow(30))
     with pytest.raises(UnreachableError) as caught:

@@ -16,7 +16,7 @@ from harness import install
 from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import ClusterApi
 from spillway.cli.commands import application
-from tests.support.installed import API, applied, budget, deployment, eventually
+from tests.support.installed import applied, budget, deployment, eventually
 from tests.support.prometheus import replicas_series
 
 DAY = 86_400.0
@@ -64,12 +64,6 @@ def proposal(namespace: str) -> list[dict[str, Any]]:
     ]
 
 
-def wait_served(cluster: ClusterApi) -> None:
-    """Until the API server answers for the kinds that were just installed."""
-    for plural in ("elasticpolicies", "virtualnodebudgets", "zonalbalances"):
-        eventually(lambda plural=plural: cluster.rest.get(f"{API}/{plural}?resourceVersion=0"), plural)  # type: ignore[misc]
-
-
 def command(*arguments: str) -> dict[str, Any]:
     done = CliRunner().invoke(application(), [*arguments, "-o", "json"])
     assert done.exit_code == 0, done.output
@@ -91,7 +85,6 @@ def test_thresholds_of_a_proposal_are_planned_from_both_histories(
     cluster.add_nodes(POOL, 2)
     cluster.add_virtual_nodes(f"{POOL}-virtual", 1)
     with install(cluster, NO_WEBHOOKS, replicas=0) as made:
-        wait_served(cluster)
         try:
             cluster.apply([deployment(namespace, "web", 6)])
             cluster.kubectl("-n", namespace, "rollout", "status", "deployment/web", "--timeout=60s")
@@ -119,7 +112,6 @@ def test_status_shows_what_was_saved_today(cluster: ClusterApi, namespace: str, 
     labels = {"__name__": "spillway_policy_saving_per_hour", "policy": POOL, "currency": "CNY", "against": "owned"}
     prometheus.push([(labels, times, np.full(times.size, 2.0))])
     with install(cluster, NO_WEBHOOKS, replicas=0) as made:
-        wait_served(cluster)
         try:
             with applied(cluster, *proposal(namespace)):
                 flags = (f"--kubeconfig={cluster.kubeconfig}", f"--prometheus-url={prometheus.url}")
@@ -159,7 +151,6 @@ def test_doctor_says_which_series_are_missing(
         "forecast": {},
     }
     with install(cluster, NO_WEBHOOKS, replicas=0) as made:
-        wait_served(cluster)
         try:
             with applied(cluster, policy, pool):
                 flags = (f"--kubeconfig={cluster.kubeconfig}", f"--prometheus-url={prometheus.url}")

@@ -86,7 +86,7 @@ def read(kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClie
     from spillway.kube.errors import RequestError  # noqa: PLC0415
 
     async def connected() -> Found:
-        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None, context) as client:
+        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None, context, patient=True) as client:
             return await work(client)
 
     try:

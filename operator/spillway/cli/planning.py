@@ -77,7 +77,7 @@ async def plan_of_cluster(
 ) -> ShownPlan | str:
     """The plan of all policies of a cluster, of which one is shown."""
     try:
-        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None, context) as client:
+        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None, context, patient=True) as client:
             world = await read_world(client, own_namespace=namespace)
     except (RequestError, OSError) as error:
         return f"the cluster cannot be read: {error or 'timed out'}"

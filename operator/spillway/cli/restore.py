@@ -118,7 +118,7 @@ async def _restore(
             typer.echo(line)
 
     try:
-        async with await KubeClient.connect(kubeconfig, context) as client:
+        async with await KubeClient.connect(kubeconfig, context, patient=True) as client:
             if not (options.dry_run or options.yes or _is_wanted(client.credentials.target, stops=target is not None)):
                 return 1
             if target is not None and not options.dry_run:

@@ -2,11 +2,13 @@
 
 Contract: every answer of 400 and above raises `ApiError`; a broken connection, a slow answer and an answer that is none
 raise `UnreachableError`. Both are `RequestError`s. Nothing is retried here except one 401 after the credentials were
-loaded again. Large answers arrive gzipped and are unpacked in a thread, because zlib releases the interpreter's lock.
+loaded again and, by a patient client, what the API server refuses for now: 429 and 5xx with Retry-After. Large answers
+arrive gzipped and are unpacked in a thread, because zlib releases the interpreter's lock.
 """
 
 import asyncio
 import socket
+import time
 import zlib
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +24,7 @@ import msgspec
 from spillway import __version__
 from spillway.kube.errors import ApiError, TooLargeError, transport_errors
 from spillway.kube.pages import PAGE_BYTES, items_of
+from spillway.kube.ratelimit import Sleep
 from spillway.kube.static_credentials import StaticCredentials, kubeconfig_path
 from spillway.kube.wire import PageMeta
 
@@ -34,6 +37,8 @@ JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
+_SHORTEST_PAUSE_SECONDS: Final = 0.25
+"""Also where the server says that the request may be sent again at once."""
 _GZIP = 16 + zlib.MAX_WBITS
 _UNPACK_IN_THREAD = 64 * 1024
 # One thread: each has a heap of its own in which such buffers stay.
@@ -89,10 +94,23 @@ class JsonTransport(Transport, Protocol):
 
 
 class KubeClient:
-    """One pool of connections to one API server, `connections` of them at most; 0 sets no bound."""
+    """One pool of connections to one API server, `connections` of them at most; 0 sets no bound.
 
-    def __init__(self, credentials: "Credentials | StaticCredentials", *, connections: int = 0) -> None:
+    A `patient` client sends a request again when the API server asks for that, as other Kubernetes clients do; it gives
+    up once the pause would last longer than the request's timeout.
+    """
+
+    def __init__(
+        self,
+        credentials: "Credentials | StaticCredentials",
+        *,
+        connections: int = 0,
+        patient: bool = False,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self.credentials = credentials
+        self._patient = patient
+        self._sleep = sleep
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, ssl=credentials.tls(), socket_factory=_keepalive_socket),
             headers={"User-Agent": _USER_AGENT, "Accept": JSON},
@@ -101,7 +119,14 @@ class KubeClient:
         )
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None, context: str | None = None, *, connections: int = 0) -> Self:
+    async def connect(
+        cls,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        *,
+        connections: int = 0,
+        patient: bool = False,
+    ) -> Self:
         """A client with the credentials of `Credentials.load`. It sends no request yet.
 
         Raises:
@@ -110,10 +135,10 @@ class KubeClient:
         path = kubeconfig_path(kubeconfig, context)
         static = None if path is None else StaticCredentials.read(path, context)
         if static is not None:
-            return cls(static, connections=connections)
+            return cls(static, connections=connections, patient=patient)
         from spillway.kube.auth import Credentials  # noqa: PLC0415  # its client takes long to import
 
-        return cls(await Credentials.load(kubeconfig, context), connections=connections)
+        return cls(await Credentials.load(kubeconfig, context), connections=connections, patient=patient)
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,17 +169,27 @@ class KubeClient:
             UnreachableError: the connection failed, or there was no whole answer within `timeout` seconds.
 
         """
-        with transport_errors():
-            response = await self._open(
-                method,
-                path,
-                params=params,
-                body=body,
-                content_type=content_type,
-                timeout=aiohttp.ClientTimeout(total=timeout),
-            )
-            async with response:
-                return await _unpacked(response, most_bytes)
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                with transport_errors():
+                    response = await self._open(
+                        method,
+                        path,
+                        params=params,
+                        body=body,
+                        content_type=content_type,
+                        timeout=aiohttp.ClientTimeout(total=end - time.monotonic()),
+                    )
+                    async with response:
+                        return await _unpacked(response, most_bytes)
+            except ApiError as error:
+                if not self._patient or not error.retryable or error.retry_after is None:
+                    raise
+                pause = max(error.retry_after, _SHORTEST_PAUSE_SECONDS)
+                if time.monotonic() + pause >= end:
+                    raise
+            await self._sleep(pause)
 
     async def get_json(self, path: str, **params: Param) -> Any:  # noqa: ANN401 - JSON is anything
         """The answer to a GET as plain Python values: an object, or a short list."""
