@@ -74,9 +74,17 @@ OTHER_TOOLS: Final = frozenset(
         "--config",
         "--reset-then-reuse-values",
         "--reuse-values",
+        "--balance-similar-node-groups",
+        "--expendable-pods-priority-cutoff",
+        "--ignore-daemonsets-utilization",
+        "--scale-down-enabled",
+        "--scale-down-unneeded-time",
+        "--scale-down-utilization-threshold",
+        "--skip-nodes-with-local-storage",
+        "--skip-nodes-with-system-pods",
     }
 )
-"""Flags of kubectl, helm, docker, the API server and the scheduler."""
+"""Flags of kubectl, helm, docker, the API server, the scheduler and cluster-autoscaler."""
 OTHER_OBJECTS: Final = frozenset(
     {
         "spec.nodeName",

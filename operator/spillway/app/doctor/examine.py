@@ -17,9 +17,7 @@ import msgspec
 from cryptography import x509
 
 from spillway.admission.authority import SERVING_CERTIFICATE, trusts
-from spillway.api import ElasticPolicy
-from spillway.controllers.base import World
-from spillway.domain.doctor.autoscaler import check_node_annotations, check_node_pool
+from spillway.app.doctor.autoscalers import of_cluster_autoscaler, of_karpenter
 from spillway.domain.doctor.clocks import check_leader_clock, check_own_clock
 from spillway.domain.doctor.conditions import condition_findings
 from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
@@ -53,6 +51,7 @@ from spillway.sources.prometheus import PrometheusError
 from spillway.sources.series_present import problems_of
 from spillway.state.catalog import Kind
 from spillway.state.claims import claims_of_pod, losers_of
+from spillway.state.world import World
 
 WEBHOOK_CONFIGURATIONS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 CONCURRENT: Final = 8
@@ -86,7 +85,8 @@ async def examine(
         (Check.WEBHOOKS, _probed(client, world)),
         (Check.RIGHTS, _rights(client, namespace, account)),
         (Check.DELETION_COSTS, _deletion_costs(client, world)),
-        (Check.AUTOSCALER, _autoscaler(client, world)),
+        (Check.AUTOSCALER, of_karpenter(client, world)),
+        (Check.AUTOSCALER, of_cluster_autoscaler(client, world)),
         (Check.PROMETHEUS, _series(prometheus, world)),
     )
     for check, findings in read:
@@ -350,25 +350,3 @@ async def _series(connection: Connection | None, world: World) -> AsyncIterator[
         return
     for finding in check_series(needs, problems):
         yield finding
-
-
-async def _autoscaler(client: KubeClient, world: World) -> AsyncIterator[Finding]:
-    policies: Sequence[ElasticPolicy] = tuple(world.governance.policies.values())
-    if not any(policy.spec.tiers.elastic is not None for policy in policies):
-        return
-    try:
-        pools = [one async for one in client.list_all(paths.NODE_POOLS.everywhere)]
-    except ApiError as error:
-        if error.not_found:
-            return
-        raise
-    for pool in pools:
-        for one in check_node_pool(pool, policies):
-            yield one
-    elastic = frozenset(
-        node.name for node in world.state.nodes.values() if world.governance.elastic_owner(node) is not None
-    )
-    if pools and elastic:
-        nodes = [one async for one in client.list_all(paths.NODES.everywhere)]
-        for one in check_node_annotations(nodes, elastic):
-            yield one

@@ -59,6 +59,7 @@ class Server:
             "endpointslices": [{"endpoints": [{"conditions": {"ready": True}}, {"conditions": {"ready": False}}]}],
             "secrets/tls": secret(held),
             "serviceaccounts/spillway": {},
+            "deployments": [],
             "pods": {"spillway.dev/placement": "physical"},
         }
         self.ahead = timedelta()
@@ -264,6 +265,45 @@ async def test_a_node_pool_of_karpenter() -> None:
         ("warning", "autoscaler", "Node/n1"),
         ("warning", "autoscaler", "NodePool/elastic"),
     ]
+
+
+def cluster_autoscaler(*flags: str) -> dict[str, Any]:
+    container = {"image": "registry.k8s.io/autoscaling/cluster-autoscaler:v1.33.0", "args": list(flags)}
+    metadata = {"uid": "ca", "namespace": "kube-system", "name": "ca"}
+    return {"metadata": metadata, "spec": {"template": {"spec": {"containers": [container]}}}}
+
+
+async def test_a_cluster_autoscaler() -> None:
+    server = Server()
+    server.answers["deployments"] = [cluster_autoscaler("--scale-down-enabled=false")]
+    held = {"name": "n1", "annotations": {"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}}
+    server.answers["nodes"] = [{"metadata": held}]
+
+    assert told(await examined(server)) == [
+        ("error", "autoscaler", "Deployment/kube-system/ca"),
+        ("warning", "autoscaler", "Node/n1"),
+    ]
+
+
+async def test_pods_that_keep_the_nodes_of_a_cluster_autoscaler() -> None:
+    server = Server()
+    flags = ("--scale-down-utilization-threshold=0.01", "--ignore-daemonsets-utilization")
+    server.answers |= {"deployments": [cluster_autoscaler(*flags)], "nodes": []}
+    daemon = make_pod("proxy", namespace="kube-system", owner_uid="ds", owner_kind="DaemonSet", owner_name="proxy")
+    assert told(await examined(server, [daemon])) == []
+
+    system = make_pod("dns", namespace="kube-system", owner_uid="rs", owner_kind="ReplicaSet", owner_name="dns")
+    found = await examined(server, [daemon, system])
+
+    assert told(found) == [("warning", "autoscaler", "Deployment/kube-system/ca")]
+    assert "kube-system/dns on n1" in found.findings[0].message
+
+
+async def test_a_cluster_autoscaler_of_the_provider() -> None:
+    server = Server()
+    server.answers["configmaps/cluster-autoscaler-status"] = {"data": {}}
+
+    assert told(await examined(server)) == [("info", "autoscaler", "ConfigMap/kube-system/cluster-autoscaler-status")]
 
 
 async def test_selectors_and_conditions() -> None:

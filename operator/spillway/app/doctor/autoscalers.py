@@ -1,0 +1,109 @@
+"""The checks of node autoscalers: what is read of Karpenter and of cluster-autoscaler.
+
+Contract: reads nothing where no policy has an elastic tier, and nothing that only a cluster administrator may read.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+from spillway.api import ElasticPolicy
+from spillway.domain.doctor.autoscaler import check_node_annotations, check_node_pool
+from spillway.domain.doctor.cluster_autoscaler import (
+    NAMESPACE,
+    SELECTORS,
+    STATUS,
+    ElasticFacts,
+    check_cluster_autoscaler,
+    check_nodes_of_cluster_autoscaler,
+    hidden,
+    is_cluster_autoscaler,
+)
+from spillway.domain.doctor.findings import Finding
+from spillway.domain.model.names import ZONE_LABEL
+from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.records import NodeRecord
+from spillway.kube import paths
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
+from spillway.state.world import World
+
+
+async def of_karpenter(client: KubeClient, world: World) -> AsyncIterator[Finding]:
+    """Findings about the NodePools and nodes of Karpenter."""
+    policies: Sequence[ElasticPolicy] = tuple(world.governance.policies.values())
+    if not _has_elastic_tier(world):
+        return
+    try:
+        pools = [one async for one in client.list_all(paths.NODE_POOLS.everywhere)]
+    except ApiError as error:
+        if error.not_found:
+            return
+        raise
+    for pool in pools:
+        for one in check_node_pool(pool, policies):
+            yield one
+    elastic = frozenset(node.name for node in _elastic(world))
+    if pools and elastic:
+        nodes = [one async for one in client.list_all(paths.NODES.everywhere)]
+        for one in check_node_annotations(nodes, elastic):
+            yield one
+
+
+async def of_cluster_autoscaler(client: KubeClient, world: World) -> AsyncIterator[Finding]:
+    """Findings about the flags and nodes of cluster-autoscaler, found by its labels or in the namespace kube-system."""
+    if not _has_elastic_tier(world):
+        return
+    found = {}
+    lists = [
+        *(client.list_all(paths.DEPLOYMENTS.everywhere, labelSelector=selector) for selector in SELECTORS),
+        client.list_all(paths.DEPLOYMENTS.within(NAMESPACE)),
+    ]
+    for one in lists:
+        async for deployment in one:
+            if is_cluster_autoscaler(deployment):
+                found[deployment["metadata"]["uid"]] = deployment
+    if not found:
+        if await _tells_its_status(client):
+            yield hidden()
+        return
+    elastic = _elastic_facts(world)
+    for deployment in found.values():
+        for finding in check_cluster_autoscaler(deployment, elastic):
+            yield finding
+    names = frozenset(node.name for node in _elastic(world))
+    nodes = [one async for one in client.list_all(paths.NODES.everywhere)] if names else []
+    for finding in check_nodes_of_cluster_autoscaler(nodes, names):
+        yield finding
+
+
+async def _tells_its_status(client: KubeClient) -> bool:
+    """Whether a cluster-autoscaler writes its state into the usual ConfigMap."""
+    try:
+        await client.get_json(paths.CONFIG_MAPS.named(STATUS, namespace=NAMESPACE))
+    except ApiError as error:
+        if error.not_found:
+            return False
+        raise
+    return True
+
+
+def _has_elastic_tier(world: World) -> bool:
+    return any(policy.spec.tiers.elastic is not None for policy in world.governance.policies.values())
+
+
+def _elastic(world: World) -> Sequence[NodeRecord]:
+    return [node for node in world.state.nodes.values() if world.governance.elastic_owner(node) is not None]
+
+
+def _elastic_facts(world: World) -> ElasticFacts:
+    nodes = _elastic(world)
+    kept = {
+        str(node.name): pod.key
+        for node in nodes
+        for pod in world.state.pods_on(node.name)
+        if pod.namespace == NAMESPACE and pod.active and pod.owner_kind not in PER_NODE
+    }
+    return ElasticFacts(
+        zones=len({node.zone_by(ZONE_LABEL) for node in nodes} - {""}),
+        kept=kept,
+        headroom=any(policy.spec.headroom is not None for policy in world.governance.policies.values()),
+    )
