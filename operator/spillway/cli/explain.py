@@ -43,7 +43,10 @@ def _explain() -> None:
     """Explain one pod, workload, node or pool. Writes nothing."""
 
 
-@explain.command(help=f"Explain a pod: where it is and why, its rank in the next scale-down, and its price.\n{_RIGHTS}")
+@explain.command(
+    help="Explain a pod: where it is and why, its rank in the next scale-down, and its price. Of a pod that is gone: "
+    f"what the Events of its namespace say about its end (needs the permission to list Events).\n{_RIGHTS}"
+)
 def pod(
     name: Annotated[str, typer.Argument(help="Name of the pod.", show_default=False)],
     *,

@@ -11,6 +11,7 @@ from rich.table import Table
 from spillway.cli.live import MESSAGE, cell, coloured, table
 from spillway.domain.explain.answers import (
     Answer,
+    GonePodAnswer,
     NodeAnswer,
     PodAnswer,
     PoolAnswer,
@@ -30,6 +31,8 @@ def answer_view(found: Answer, /, *, wide: bool) -> Sequence[RenderableType]:
     """The parts of an answer: facts, why, and what would change it."""
     if isinstance(found, PodAnswer):
         facts, rest = _pod(found), list[RenderableType]()
+    elif isinstance(found, GonePodAnswer):
+        facts, rest = _gone(found), _events(found)
     elif isinstance(found, WorkloadAnswer):
         facts, rest = _workload(found), _ranks(found.scale_down, wide=wide)
     elif isinstance(found, NodeAnswer):
@@ -63,6 +66,21 @@ def _pod(found: PodAnswer) -> Iterator[Fact]:
     yield "node", _place(found.node, found.tier, found.pool, found.zone)
     yield "scale-down", _rank(found.scale_down)
     yield "price", _price(found.price)
+
+
+def _gone(found: GonePodAnswer) -> Iterator[Fact]:
+    yield "pod", found.pod
+    yield "state", "gone"
+    if found.planned is not None:
+        yield "scaled down", f"{found.planned.workload} at {found.planned.at}"
+        yield "rule", f"{found.planned.reason}: {found.planned.because}"
+
+
+def _events(found: GonePodAnswer) -> list[RenderableType]:
+    made = table("at", "object", "reason", MESSAGE)
+    for one in found.events:
+        made.add_row(*map(cell, (one.at, one.object, one.reason, one.message)))
+    return ["[bold]The Events that name it[/]", made]
 
 
 def _workload(found: WorkloadAnswer) -> Iterator[Fact]:

@@ -5,7 +5,11 @@ it: with or without a kind before a slash.
 """
 
 import time
+from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any, Final
+
+import msgspec
 
 from spillway.admission.deadline import Deadline
 from spillway.app.errors import NotFoundError
@@ -16,13 +20,14 @@ from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
 from spillway.cli.live import no_such
 from spillway.domain.explain.answers import Answer
+from spillway.domain.explain.gone import EventRecord, explain_gone
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import WorkloadKey, workload_of
 from spillway.domain.model.records import OwnerRecord
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
-from spillway.kube.errors import RequestError
+from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.state.world import World
 from spillway.webhooks.limit_ranges import LimitRanges
@@ -66,12 +71,27 @@ async def explained(client: KubeClient, world: World, what: str, name: str, *, n
 
 
 async def _pod(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
-    pod = snapshot.world.state.pod(namespace, name.removeprefix("pod/"))
+    name = name.removeprefix("pod/")
+    pod = snapshot.world.state.pod(namespace, name)
     if pod is None:
+        gone = explain_gone(namespace, name, await _events(client, namespace))
+        if gone is not None:
+            return gone
         there = (one.name for one in snapshot.world.state.pods_in(namespace))
-        raise no_such(f"pod {name} in namespace {namespace}", there)
+        raise no_such(f"pod {name} in namespace {namespace}, and no Event that names it", there)
     raw = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
     return explain_pod(snapshot, pod, raw["metadata"].get("annotations") or {})
+
+
+async def _events(client: KubeClient, namespace: str) -> list[EventRecord]:
+    """The Events of a namespace; none if the user may not list them."""
+    try:
+        async with aclosing(client.list_all(paths.EVENTS.within(namespace))) as items:
+            return [msgspec.convert(item, EventRecord) async for item in items]
+    except ApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return []
 
 
 async def _workload(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:

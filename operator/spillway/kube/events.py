@@ -32,7 +32,8 @@ Reference = Mapping[str, Any]
 """An ObjectReference: apiVersion, kind, name, uid and, unless cluster-scoped, namespace."""
 
 CONTROLLER: Final = "spillway.dev/operator"
-_LONGEST_NOTE: Final = 1024
+LONGEST_NOTE: Final = 1024
+"""The most characters of an Event's message; Kubernetes refuses longer ones."""
 _SERIES_SECONDS: Final = 600.0
 _REPEAT_SECONDS: Final = 60.0
 _OBJECT_BURST: Final = 25
@@ -92,7 +93,7 @@ class EventRecorder:
 
     def record(self, involved: Reference, event_type: str, reason: str, message: str) -> None:
         """Record `message` about an object; `event_type` is Normal or Warning, `reason` a CamelCase word."""
-        note = message if len(message) <= _LONGEST_NOTE else f"{message[: _LONGEST_NOTE - 1]}…"
+        note = message if len(message) <= LONGEST_NOTE else f"{message[: LONGEST_NOTE - 1]}…"
         key = (_identity(involved), event_type, reason, note)
         now = self._clock()
         series = self._series.get(key)

@@ -16,6 +16,7 @@ from spillway.domain.model.remember import FairMemory
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.ranking import Victim
 from spillway.domain.scale_down.reasons import VictimReason, explain
+from spillway.domain.scale_down.told import told_victims
 from spillway.state.signal import Signal, Unsubscribe
 
 VICTIMS_KEPT: Final = 500
@@ -76,6 +77,11 @@ class PlanEntry(msgspec.Struct, frozen=True):
         if self.let_go:
             text += f"; allowed before all deletion costs were written ({self.let_go}), so the earlier costs decide"
         return text
+
+    def note(self, longest: int) -> str:
+        """The summary, and as many of the victims as fit into an Event of at most `longest` characters."""
+        named = [(victim.name, victim.reason) for victim in self.victims]
+        return told_victims(self.summary, named, self.planned, longest)
 
 
 def planned_victims(

@@ -1,4 +1,4 @@
-"""The Event about a planned scale-down, on the object that was scaled: how many pods go, of which tier, and why.
+"""The Event about a planned scale-down, on the object that was scaled: how many pods go, of which tier, which, and why.
 
 Contract: recorded after the answer, never while the request is held. A policy in Recommend records no Event.
 """
@@ -6,6 +6,7 @@ Contract: recorded after the answer, never while the request is held. A policy i
 from collections.abc import Callable
 
 from spillway.domain.model import event_reasons
+from spillway.kube.events import LONGEST_NOTE
 from spillway.kube.protocols import Recorder
 from spillway.webhooks.plan_log import PlanEntry
 
@@ -16,9 +17,11 @@ def announcer(events: Recorder) -> Callable[[PlanEntry], None]:
     def announce(entry: PlanEntry) -> None:
         if entry.outcome == "recommend":
             return
-        if entry.let_go:
-            events.record(dict(entry.about), "Warning", event_reasons.SCALE_DOWN_LET_GO, entry.summary)
-        else:
-            events.record(dict(entry.about), "Normal", event_reasons.SCALE_DOWN_PLANNED, entry.summary)
+        kind, reason = (
+            ("Warning", event_reasons.SCALE_DOWN_LET_GO)
+            if entry.let_go
+            else ("Normal", event_reasons.SCALE_DOWN_PLANNED)
+        )
+        events.record(dict(entry.about), kind, reason, entry.note(LONGEST_NOTE))
 
     return announce

@@ -17,6 +17,7 @@ from spillway.cli.commands import application
 from spillway.cli.explain_view import FIRST, answer_view
 from spillway.cli.explaining import workload_named
 from spillway.domain.explain.answers import Answer
+from spillway.domain.explain.gone import EventObject, EventRecord, explain_gone
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.state.catalog import Kind
 from spillway.state.cluster import Record
@@ -80,6 +81,10 @@ def test_the_answers_as_tables_and_as_json(found: Snapshot) -> None:
         text = live.text_of(answer, live.Format.TABLE, answer_view)
         assert f"{kind.lower()}:" in text
         assert "Why" in text
+
+    gone = explain_gone("shop", "web-x", [EventRecord(EventObject("ReplicaSet", "web"), note="Deleted pod: web-x")])
+    assert "ReplicaSet/web" in live.text_of(gone, live.Format.TABLE, answer_view)
+    assert json.loads(live.text_of(gone, live.Format.JSON, answer_view))["kind"] == "GonePod"
 
     table = live.text_of(answers["Workload"], live.Format.TABLE, answer_view)
     assert "2 more pods: -o wide lists all" in table

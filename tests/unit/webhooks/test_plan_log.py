@@ -82,6 +82,7 @@ def test_an_event_goes_to_what_users_scaled() -> None:
         ("apps/v1", "Deployment/web", "Warning ScaleDownLetGo"),
     ]
     assert "not-seen" in recorder.said[2].message
+    assert "web-0 (Virtual), web-1 (Virtual), web-2 (Virtual)" in recorder.said[0].message
 
 
 def test_a_storm_in_one_namespace_hides_no_plan_of_another() -> None:

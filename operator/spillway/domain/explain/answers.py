@@ -82,6 +82,43 @@ class PodAnswer(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", t
     """What would change it."""
 
 
+class PlannedDeletion(msgspec.Struct, frozen=True, rename="camel"):
+    """The scale-down in which Spillway planned that a pod is deleted."""
+
+    at: str
+    workload: str
+    """Kind/name of what was scaled down, for example Deployment/web."""
+    reason: str
+    """The rule as a word, for example Virtual."""
+    because: str
+    """The rule as a clause."""
+
+
+class ToldEvent(msgspec.Struct, frozen=True, rename="camel"):
+    """An Event that names a pod."""
+
+    at: str
+    object: str
+    """Kind/name of what the Event is about."""
+    reason: str
+    message: str
+
+
+class GonePodAnswer(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="GonePod"):
+    """A pod that no longer exists, as the Events of its namespace tell of it."""
+
+    pod: str
+    """Namespace/name, for example shop/web-1."""
+    planned: PlannedDeletion | None
+    """Null if no Event of Spillway names it among the victims of a scale-down."""
+    why: tuple[str, ...]
+    """Why it is gone."""
+    events: tuple[ToldEvent, ...]
+    """The Events that name it, oldest first."""
+    changes: tuple[str, ...]
+    """Empty: nothing would change it."""
+
+
 class ThresholdAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """The threshold of a workload."""
 
@@ -197,4 +234,4 @@ class PoolAnswer(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", 
     changes: tuple[str, ...]
 
 
-Answer = PodAnswer | WorkloadAnswer | NodeAnswer | PoolAnswer
+Answer = PodAnswer | GonePodAnswer | WorkloadAnswer | NodeAnswer | PoolAnswer

@@ -7,8 +7,8 @@ the Event, the object, and what it says. The reference is generated from the doc
 from typing import Final
 
 SCALE_DOWN_PLANNED: Final = "ScaleDownPlanned"
-"""Normal, on the workload that is scaled down: says how many pods are deleted, from which tiers, and for which
-reasons."""
+"""Normal, on the workload that is scaled down: says how many pods are deleted, from which tiers and for which reasons,
+and names the first of them."""
 SCALE_DOWN_LET_GO: Final = "ScaleDownLetGo"
 """Warning, on the workload that is scaled down: the scale-down was allowed before all of its deletion costs were
 written. Says why."""
