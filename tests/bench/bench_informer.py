@@ -4,6 +4,7 @@
 JSON; the reader is a fresh process, which then follows 2,000 changes a second. Changes are written straight into etcd
 too: through the API server two cores would measure the API server. Afterwards the operator itself is measured at rest
 (`informer_operator`). `--pods`, `--nodes` and `--seconds` make it smaller; `--only operator` leaves out the first part.
+`--only policies` measures the operator with 1 to 500 policies (`informer_policies`).
 """
 
 import argparse
@@ -31,7 +32,7 @@ from localcluster.layout import LOOPBACK, Layout
 from localcluster.options import Options
 from localcluster.processes import Processes
 from localcluster.rest import Rest, RestError
-from tests.bench import informer_operator
+from tests.bench import informer_operator, informer_policies
 from tests.bench.etcd_gateway import EtcdGateway, Pipeline
 from tests.bench.informer_objects import Shape, objects, pod_key, pod_value
 from tests.bench.ran_on import cpu_seconds, ran_on
@@ -39,6 +40,7 @@ from tests.bench.ran_on import cpu_seconds, ran_on
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build/bench/informer.json"
 PARTS = ("informer", "operator")
+ON_REQUEST = ("policies",)
 _READ_SECONDS = 300.0
 _START_SECONDS = 600.0
 _API_SERVER_MEMORY = "14GiB"
@@ -50,7 +52,13 @@ _SETTLE_SECONDS = 30
 def main() -> None:
     arguments = _arguments()
     marked = "informer" in arguments.only
-    shape = Shape(pods=arguments.pods, nodes=arguments.nodes, pod_bytes=arguments.pod_bytes, marked=marked)
+    shape = Shape(
+        pods=arguments.pods,
+        nodes=arguments.nodes,
+        namespaces=arguments.namespaces,
+        pod_bytes=arguments.pod_bytes,
+        marked=marked,
+    )
     ensure_built([*CORE, HELM])
     machine = _machine()
     with ExitStack() as stack:
@@ -80,6 +88,13 @@ def main() -> None:
             result["operator"] = informer_operator.measure(
                 ClusterApi(layout.kubeconfig, features=features, kubectl=find("kubectl"))
             )
+        if "policies" in arguments.only:
+            cluster = ClusterApi(layout.kubeconfig, features=Options().features, kubectl=find("kubectl"))
+
+            def change() -> int:
+                return asyncio.run(_changes(layout, shape, arguments))
+
+            result["policies"] = informer_policies.measure(cluster, shape.namespaces, change)
         result |= {
             "seeded": seeded,
             "api_server": {
@@ -100,7 +115,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pod-bytes", type=int, default=Shape.pod_bytes)
     parser.add_argument("--rate", type=int, default=2_000, help="pod changes a second")
     parser.add_argument("--seconds", type=int, default=60, help="of changes")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure")
+    parser.add_argument("--namespaces", type=int, default=Shape.namespaces)
+    parser.add_argument("--only", nargs="+", choices=(*PARTS, *ON_REQUEST), default=PARTS, help="parts to measure")
     return parser.parse_args()
 
 
@@ -184,6 +200,11 @@ async def _measure(
             "cpu_s_of_others": spent,
         },
     }
+
+
+async def _changes(layout: Layout, shape: Shape, arguments: argparse.Namespace) -> int:
+    async with Pipeline(LOOPBACK, layout.ports.etcd) as pipeline:
+        return len(await _change(pipeline, shape, arguments.rate, arguments.seconds))
 
 
 async def _change(etcd: Pipeline, shape: Shape, rate: int, seconds: int) -> "array.array[float]":

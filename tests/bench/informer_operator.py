@@ -61,7 +61,7 @@ def measure(cluster: ClusterApi) -> dict[str, Any]:
         operator.wait_ready(0, timeout_seconds=_READY_SECONDS)
         ready_s = time.monotonic() - began
         operator.wait_leader()
-        figures = {"ready_s": round(ready_s, 1)} | _at_rest(operator)
+        figures = {"ready_s": round(ready_s, 1)} | at_rest(operator)
         began = time.monotonic()
         page = operator.page(0, "/metrics")
         figures["metrics"] = {
@@ -70,19 +70,19 @@ def measure(cluster: ClusterApi) -> dict[str, Any]:
             "scrape_ms": round(1000 * (time.monotonic() - began)),
         }
         cluster.apply(POLICY_WITH_POOL)
-        return figures | {"with_pool": _at_rest(operator)}
+        return figures | {"with_pool": at_rest(operator)}
 
 
-def _at_rest(operator: Installation) -> dict[str, Any]:
+def at_rest(operator: Installation, seconds: float = REST_SECONDS) -> dict[str, Any]:
     """Memory, and CPU and writes while nothing changes."""
-    _wait_until_quiet(operator)
+    wait_until_quiet(operator)
     pid = operator.pid(0)
     if pid is None:
         raise SystemExit("the operator has ended")
     process = psutil.Process(pid)
     written = _writes(operator)
     before, began = cpu_seconds(process), time.monotonic()
-    time.sleep(REST_SECONDS)
+    time.sleep(seconds)
     idle = (cpu_seconds(process) - before) / (time.monotonic() - began)
     return {
         "rss_mib": round(process.memory_info().rss / 2**20),
@@ -91,7 +91,7 @@ def _at_rest(operator: Installation) -> dict[str, Any]:
     }
 
 
-def _wait_until_quiet(operator: Installation) -> None:
+def wait_until_quiet(operator: Installation) -> None:
     """It takes the lead, counts everything once and writes its statuses. A cluster that never rests is measured too."""
     ends = time.monotonic() + _SETTLE_SECONDS
     written, since = -1, time.monotonic()
