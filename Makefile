@@ -51,8 +51,8 @@ demo: $(STAMP) ## Run a compressed day, with and without Spillway
 	@$(RUN) -m demo || test $$? -eq 130  # Ctrl-C
 
 .PHONY: playground
-playground: $(STAMP) ## Start a cluster with all tiers and the operator, until Ctrl-C
-	@$(RUN) -m harness
+playground: $(STAMP) ## Start a cluster with all tiers and the operator, until Ctrl-C (HELM=1: without, for a Helm install)
+	@$(RUN) -m harness $(if $(HELM),--helm)
 
 .PHONY: test
 test: lint build ## Lint, then the unit, component and e2e tests
@@ -145,7 +145,7 @@ kustomize: $(STAMP) ## Generate gitops/kustomize from the chart
 .PHONY: docs
 docs: $(STAMP) ## Build the documentation as a site in build/site, and check every link
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	@echo "build/site/index.html"
+	@echo "build/site/index.html (its search needs a server: python3 -m http.server -d build/site)"
 
 KREW := build/krew
 .PHONY: krew

@@ -1,7 +1,8 @@
-"""The hooks with which mkdocs builds the documentation: links to files outside `docs/` lead to copies of them.
+"""The hooks with which mkdocs builds the documentation.
 
-Contract: a link of a page to a file of the project (an example, the changelog) works on the site as it does in the
-repository. A link to a file that does not exist stays as it is, so that the strict build fails.
+Contract: a link of a page to a file of the project outside `docs/` (an example, the changelog) leads to a copy, so it
+works on the site as it does in the repository. A link to a file that does not exist stays as it is, so that the strict
+build fails. A long name in a table may break after a dot, a slash or an underscore, so that it fits on a telephone.
 """
 
 import os
@@ -17,6 +18,9 @@ from mkdocs.structure.pages import Page
 PROJECT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = PROJECT / "docs"
 _LINK: Final = re.compile(r"(\]\()((?:\.\./)+[^)#]+)([)#])")
+_CELL: Final = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
+_CODE: Final = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
+_JOINT: Final = re.compile(r"(?<=[a-zA-Z\])][./_])(?=[a-zA-Z])")
 _COPIES: Final = "files"
 """The folder of the site with the copies."""
 
@@ -54,6 +58,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"{found[1]}{up}{_as_text(f'{_COPIES}/{path}')}{found[3]}"
 
     return _LINK.sub(replaced, markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - mkdocs names them
+    """Let long names in tables break."""
+    return breakable(html)
+
+
+def breakable(html: str) -> str:
+    """The page with the places marked at which a name in a table may break."""
+
+    def marked(cell: re.Match[str]) -> str:
+        return _CODE.sub(lambda code: _JOINT.sub("<wbr>", code[0]), cell[0])
+
+    return _CELL.sub(marked, html)
 
 
 def _as_text(name: str) -> str:

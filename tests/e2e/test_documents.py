@@ -8,7 +8,7 @@ command that cannot run here, or not exactly as the page has it, is listed below
 import base64
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from harness import Installation
-from harness.__main__ import WELCOME, playground
+from harness.__main__ import WELCOME, WELCOME_HELM, playground, playground_for_helm
 from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import ClusterApi, ClusterFactory, Options, binaries
 from localcluster.nodes import UNSTARTED
@@ -43,7 +43,7 @@ NOT_RUN: Final = {
     "make playground": f"runs until Ctrl-C; the pages use what it starts ({playground.__name__})",
     "docker build": "no container engine",
     "docker push": "no container engine",
-    "helm test": "kwok runs no command in the pod of the test; test_chart_on_server.py plays the kubelet",
+    "helm test spillway -n spillway-system --logs": "kwok runs no pod; the page adopt.md runs it with a kubelet",
     "kubectl -n spillway-system logs": "kwok's pods have no log",
     "kubectl config view --kubeconfig /etc/kubernetes/scheduler.conf": "a file of kubeadm",
 }
@@ -117,6 +117,16 @@ def release(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFa
         yield Release(cluster, Console(tmp_path_factory.mktemp("release"), {"KUBECONFIG": str(cluster.kubeconfig)}))
 
 
+@pytest.fixture(scope="module")
+def helm_shop(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """The console of a playground in which Helm installs the operator, and a kubelet runs it."""
+    with cluster_factory(Options()) as cluster:
+        cluster.require("loopback-webhooks")
+        with playground_for_helm(cluster) as (_, values):
+            variables = {"KUBECONFIG": str(cluster.kubeconfig), "VALUES": str(values)}
+            yield Console(tmp_path_factory.mktemp("helm-shop"), variables)
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Console:
     """A console without a cluster; one that a page starts is kept apart from those of the user."""
@@ -132,10 +142,16 @@ def commands(page: str) -> list[Command]:
     return [command for block in blocks(page) for command in block.commands]
 
 
-def run(block: Block, console: Console, prepare: Callable[[str], str] = str) -> None:
+def run(
+    block: Block,
+    console: Console,
+    prepare: Callable[[str], str] = str,
+    *,
+    left_out: Iterable[str] = NOT_RUN,
+) -> None:
     """Run the commands of a block; `prepare` brings about what a command needs, and returns it as it can run here."""
     for command in block.commands:
-        if command.text.startswith(tuple(NOT_RUN)):
+        if command.text.startswith(tuple(left_out)):
             continue
         text = prepare(command.text)
         if text.startswith("export "):
@@ -320,6 +336,7 @@ HELM: Final = (
     "docs/explanation/security.md",
     "docs/how-to/uninstall.md",
 )
+HELM_PLAYGROUND: Final = ("docs/how-to/adopt.md",)
 NO_CLUSTER: Final = (
     "README.md",
     "docs/tutorial/demo.md",
@@ -349,6 +366,20 @@ def test_the_blocks_of_a_page_about_helm(page: str, release: Release) -> None:
 
     for block in blocks(page):
         run(block, release.console, prepare)
+
+
+@pytest.mark.parametrize("page", HELM_PLAYGROUND)
+def test_the_blocks_of_a_page_on_the_playground_for_helm(page: str, helm_shop: Console) -> None:
+    for block in blocks(page):
+        run(block, helm_shop, left_out=["make playground"])
+
+
+def test_helm_upgrades_rolls_back_and_uninstalls_what_a_kubelet_runs(helm_shop: Console) -> None:
+    """The pages about it, and nothing of Spillway is left on nodes."""
+    for page in ("docs/how-to/upgrade.md", "docs/how-to/uninstall.md"):
+        for block in blocks(page):
+            run(block, helm_shop, left_out=[*NOT_RUN, "spillway restore --stop-deployment"])
+    assert "spillway.dev" not in helm_shop.run("kubectl get nodes -o yaml")[1]
 
 
 @pytest.mark.parametrize("page", PLAYGROUND)
@@ -382,7 +413,7 @@ def test_the_blocks_of_a_page_without_a_cluster(page: str, elsewhere: Console) -
 
 
 def test_every_page_with_a_console_block_is_run() -> None:
-    assert sorted(pages()) == sorted([*PLAYGROUND, *RUNBOOKS, *HELM, *NO_CLUSTER])
+    assert sorted(pages()) == sorted([*PLAYGROUND, *HELM_PLAYGROUND, *RUNBOOKS, *HELM, *NO_CLUSTER])
 
 
 def test_every_exception_is_needed() -> None:
@@ -392,5 +423,9 @@ def test_every_exception_is_needed() -> None:
 
 
 def test_the_playground_prints_what_the_page_shows() -> None:
-    [command] = [one for one in commands("docs/tutorial/first-policy.md") if one.text == "make playground"]
-    assert command.output[0] == WELCOME
+    for page, text, welcome in (
+        ("docs/tutorial/first-policy.md", "make playground", WELCOME),
+        ("docs/how-to/adopt.md", "make playground HELM=1", WELCOME_HELM),
+    ):
+        [command] = [one for one in commands(page) if one.text == text]
+        assert command.output[0] == welcome

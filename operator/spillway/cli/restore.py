@@ -115,7 +115,7 @@ async def _restore(
 
     def say(line: str) -> None:
         if not options.quiet:
-            typer.echo(line)
+            typer.echo(f"{line} (dry run)" if options.dry_run else line)
 
     try:
         async with await KubeClient.connect(kubeconfig, context, patient=True) as client:

@@ -33,20 +33,18 @@ _SENTENCES: Final = {
     VictimReason.PENDING: f"it had not started yet: {_BY_KUBERNETES}",
     VictimReason.PHASE_UNKNOWN: f"its node does not answer: {_BY_KUBERNETES}",
     VictimReason.NOT_READY: f"it was not ready: {_BY_KUBERNETES}",
-    VictimReason.REPLACED: "a surge moves it off node {node}: its successor is ready elsewhere",
+    VictimReason.REPLACED: "a surge moves it off {node}: its successor is ready elsewhere",
     VictimReason.VIRTUAL: "{virtual} is the most expensive tier still in use",
-    VictimReason.ZONE_SKEW: "zone {zone} had more pods of this workload than the zone spread allows once fewer remain",
+    VictimReason.ZONE_SKEW: "{zone} had more pods of this workload than the zone spread allows once fewer remain",
     VictimReason.ZONE_LOAD: (
-        "zone {zone} has the lowest load of this workload among the zones from which a pod may be deleted"
+        "{zone} has the lowest load of this workload among the zones from which a pod may be deleted"
     ),
-    VictimReason.ELASTIC: "its elastic node {node} is the next one to be emptied among those this workload runs on",
-    VictimReason.FIXED_DOUBLED: (
-        "fixed node {node} had more pods of this workload than any other it could be taken from"
-    ),
-    VictimReason.FIXED_HOT: "fixed node {node} is hot: its real load is above the limit of a ZonalBalance",
+    VictimReason.ELASTIC: "{elastic} is the next one to be emptied among those this workload runs on",
+    VictimReason.FIXED_DOUBLED: "{fixed} had more pods of this workload than any other it could be taken from",
+    VictimReason.FIXED_HOT: "{fixed} is hot: its real load is above the limit of a ZonalBalance",
     VictimReason.FIXED: "only pods on fixed nodes were left, and it was the newest of those that are otherwise equal",
     VictimReason.ROLLOUT_FIXED: "a rollout replaces it: fixed nodes are freed first, for the new version's pods",
-    VictimReason.ROLLOUT_ELASTIC: "a rollout replaces it: elastic node {node} is the one that will stay longest",
+    VictimReason.ROLLOUT_ELASTIC: "a rollout replaces it: {elastic} is the one that will stay longest",
     VictimReason.ROLLOUT_VIRTUAL: "a rollout replaces it: {virtual} is freed last",
 }
 
@@ -54,9 +52,21 @@ _SENTENCES: Final = {
 def because(reason: VictimReason, victim: Candidate | None = None) -> str:
     """The clause that says why a pod is deleted; without the victim, what the rule means in general."""
     if victim is None:
-        return _SENTENCES[reason].format(node="of its own", zone="of the pod", virtual="the virtual tier")
-    virtual = f"virtual pool {victim.pool}" if victim.pool else "the virtual tier"
-    return _SENTENCES[reason].format(node=victim.node or "none", zone=victim.zone or "unknown", virtual=virtual)
+        return _SENTENCES[reason].format(
+            node="its node",
+            elastic="its elastic node",
+            fixed="its fixed node",
+            zone="its zone",
+            virtual="the virtual tier",
+        )
+    node = victim.node or "none"
+    return _SENTENCES[reason].format(
+        node=f"node {node}",
+        elastic=f"its elastic node {node}",
+        fixed=f"fixed node {node}",
+        zone=f"zone {victim.zone or 'unknown'}",
+        virtual=f"virtual pool {victim.pool}" if victim.pool else "the virtual tier",
+    )
 
 
 def explain(reason: VictimReason, victim: Candidate | None = None) -> str:
