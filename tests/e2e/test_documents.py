@@ -94,10 +94,7 @@ class Release:
     console: Console
 
     def install(self) -> None:
-        """As the page about the installation does, unless it is there."""
-        if self.console.run("helm status spillway -n spillway-system")[0] != 0:
-            [command] = [one for one in commands("docs/how-to/install.md") if one.text.startswith("helm install")]
-            self.console.check(command.text, None)
+        install_as(self.console, "docs/how-to/install.md")
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +133,13 @@ def elsewhere(tmp_path: Path) -> Console:
         if entry.name != "clusters":
             (cache / entry.name).symlink_to(entry)
     return Console(tmp_path, {"LOCALCLUSTER_CACHE": str(cache)})
+
+
+def install_as(console: Console, page: str) -> None:
+    """Install the chart as the page does, unless it is there."""
+    if console.run("helm status spillway -n spillway-system")[0] != 0:
+        [command] = [one for one in commands(page) if one.text.startswith("helm install")]
+        console.check(command.text, None)
 
 
 def commands(page: str) -> list[Command]:
@@ -376,6 +380,7 @@ def test_the_blocks_of_a_page_on_the_playground_for_helm(page: str, helm_shop: C
 
 def test_helm_upgrades_rolls_back_and_uninstalls_what_a_kubelet_runs(helm_shop: Console) -> None:
     """The pages about it, and nothing of Spillway is left on nodes."""
+    install_as(helm_shop, "docs/how-to/adopt.md")
     for page in ("docs/how-to/upgrade.md", "docs/how-to/uninstall.md"):
         for block in blocks(page):
             run(block, helm_shop, left_out=[*NOT_RUN, "spillway restore --stop-deployment"])
