@@ -102,6 +102,7 @@ def readings_of(loads: Mapping[str, Loads], governance: Governance) -> tuple[Nod
             float(spec.effective_load.stale_after.seconds),
             float((spec.hot_nodes or HotNodes()).above),
             weights_of(spec.effective_load),
+            one.first,
         )
         for spec, one in found
         if one is not None and one.at

@@ -7,12 +7,13 @@ pool, and one that Spillway or a node autoscaler empties, has the score 0. Witho
 scores.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from statistics import fmean
 
-from spillway.domain.balance.load import percent_of
-from spillway.domain.balance.node_scores import COUNTED_SECONDS, NodeLoads, node_score, not_shown
+from spillway.domain.balance.load import COUNTED_SECONDS, percent_of
+from spillway.domain.balance.node_scores import NodeLoads, node_score, not_shown
 from spillway.domain.model.names import NodeName, PodUid
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
@@ -83,7 +84,8 @@ class NodeScores:
         pods, node = self._came.get(name), self._state.nodes.get(name)
         if not pods or node is None or not node.cpu_millis or not node.memory_bytes:
             return 0.0
-        parts = [(not_shown(at, reading.at), usage) for at, usage in pods.values()]
+        first = reading.first.get(name, -math.inf)
+        parts = [(not_shown(at, reading.at, first), usage) for at, usage in pods.values()]
         cpu = sum(part * usage.cpu_millis for part, usage in parts) / node.cpu_millis
         memory = sum(part * usage.memory_bytes for part, usage in parts) / node.memory_bytes
         return percent_of(cpu, memory, reading.weights)

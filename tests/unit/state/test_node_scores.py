@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from spillway.domain.balance.load import Weights
-from spillway.domain.balance.node_scores import COUNTED_SECONDS, NodeLoads
+from spillway.domain.balance.load import COUNTED_SECONDS, Loads, NodeShare, Weights, following
+from spillway.domain.balance.node_scores import MEASURED_SECONDS, NodeLoads
 from spillway.domain.model.names import EMPTYING_TAINT, NodeName
 from spillway.domain.model.records import Phase, Taint
 from spillway.state.node_scores import NodeScores
@@ -121,6 +121,18 @@ def test_a_pod_counts_until_the_smoothed_load_shows_it() -> None:
     scene.scores.use([scene.read(a=0.0)])
     assert scene.of("a") == [10]
     assert not scene.scores._came, "nothing is kept for good"
+
+
+def test_the_first_load_of_a_node_counts_its_pods_once() -> None:
+    scene = Scene()
+    scene.bound("old", "a")
+    scene.clock.forward(MEASURED_SECONDS + 1.0)
+    scene.bound("new", "a")
+    scene.clock.forward(1.0)
+    now = scene.clock.now()
+    loads = following(Loads(), {NodeName("a"): NodeShare(0.4, now)}, CPU, now=now)
+    scene.scores.use([NodeLoads(loads.percent, loads.at, 60.0, 160.0, CPU, loads.first)])
+    assert scene.of("a") == [5], "40 % that the load shows, and 40 % of the pod that came a second before"
 
 
 def test_pods_are_forgotten_also_without_a_reading() -> None:

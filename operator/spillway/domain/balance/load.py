@@ -22,6 +22,8 @@ MOST: Final = 2.0
 """A larger share in use is no load: a node may use a little more than it can allocate, but never twice as much."""
 SMOOTHING_SECONDS: Final = 60.0
 """After so long a change of the load shows to two thirds: a peak of seconds makes no node hot."""
+COUNTED_SECONDS: Final = 5 * SMOOTHING_SECONDS
+"""A change that came so long before a reading shows in it, but for less than one percent."""
 YOUNG_SECONDS: Final = 120.0
 """A node that is younger need not have a value: its kubelet has been measured once or never."""
 
@@ -70,6 +72,8 @@ class Loads:
     """Unix seconds of the last good reading; 0.0 if there was none."""
     problem: LoadProblem | None = None
     """Of the newest reading; None if it was good."""
+    first: Mapping[NodeName, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Unix seconds of the measurement with which the smoothing of a node began; only of the last `COUNTED_SECONDS`."""
 
     def current(self, now: float, stale_after: float) -> Mapping[NodeName, float]:
         """The loads to act on; empty if they are older than `stale_after` seconds."""
@@ -80,11 +84,15 @@ def following(before: Loads, shares: Mapping[NodeName, NodeShare], weights: Weig
     """The loads after a good reading; a node that is not in it has none any more."""
     kept = math.exp(-max(now - before.at, 0.0) / SMOOTHING_SECONDS)
     found: dict[NodeName, float] = {}
+    first: dict[NodeName, float] = {}
     for name, share in shares.items():
         new = percent_of(share.cpu, share.memory, weights)
         old = before.percent.get(name)
         found[name] = new if old is None else new + (old - new) * kept
-    return Loads(MappingProxyType(found), now)
+        began = share.at if old is None else before.first.get(name, -math.inf)
+        if now - began < COUNTED_SECONDS:
+            first[name] = began
+    return Loads(MappingProxyType(found), now, first=MappingProxyType(first))
 
 
 def checked(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.balance.load import (
+    COUNTED_SECONDS,
     LEAST_SHARE,
     SMOOTHING_SECONDS,
     LoadProblem,
@@ -97,6 +98,14 @@ def test_a_new_node_is_not_smoothed_and_one_that_left_is_forgotten() -> None:
     before = following(Loads(), shares_of(0.0, 1, memory=None), WEIGHTS, now=NOW)
     after = following(before, {TEN[1]: NodeShare(0.9, NOW, None)}, WEIGHTS, now=NOW + 1)
     assert after.percent == {TEN[1]: pytest.approx(90.0)}
+
+
+def test_the_first_measurement_of_a_node_is_known_as_long_as_it_matters() -> None:
+    loads = following(Loads(), shares_of(0.5, 1), WEIGHTS, now=NOW)
+    assert loads.first == {TEN[0]: NOW - 10.0}
+    later = following(loads, shares_of(0.5, 2, age=-30.0), WEIGHTS, now=NOW + 60.0)
+    assert later.first == {TEN[0]: NOW - 10.0, TEN[1]: NOW + 30.0}
+    assert following(later, shares_of(0.5, 2), WEIGHTS, now=NOW + COUNTED_SECONDS).first == {TEN[1]: NOW + 30.0}
 
 
 @pytest.mark.parametrize(("age", "known"), [(180.0, True), (180.1, False)])

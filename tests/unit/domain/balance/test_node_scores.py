@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.node_scores import COUNTED_SECONDS, HIGHEST, node_score, not_shown
+from spillway.domain.balance.load import COUNTED_SECONDS
+from spillway.domain.balance.node_scores import HIGHEST, MEASURED_SECONDS, node_score, not_shown
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,16 @@ def test_a_pod_counts_less_the_longer_the_load_has_had_to_show_it() -> None:
     assert not_shown(100.0, 100.0) == 1.0
     assert 0.3 < not_shown(100.0, 160.0) < 0.4
     assert not_shown(100.0, 100.0 + COUNTED_SECONDS) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("came", "as_if_at"),
+    [
+        pytest.param(100.0 - MEASURED_SECONDS, None, id="the first measurement shows it"),
+        pytest.param(101.0 - MEASURED_SECONDS, 100.0, id="the first measurement may not show it"),
+        pytest.param(110.0, 110.0, id="it came later"),
+    ],
+)
+def test_a_pod_counts_until_it_is_measured_where_its_node_is_new(came: float, as_if_at: float | None) -> None:
+    expected = 0.0 if as_if_at is None else not_shown(as_if_at, 120.0)
+    assert not_shown(came, 120.0, 100.0) == expected
