@@ -87,7 +87,7 @@ class BalanceTarget(Model):
 
     max_imbalance_percent: Annotated[Percent, Field()] = 20
     """The difference between the most and the least loaded node, in percentage points, up to which no moves are
-    planned, for example 20."""
+    planned, for example 20. With `classes`, it also applies to what a load class uses on the nodes of a zone."""
 
 
 class ZoneLoadSource(Model):
@@ -133,8 +133,8 @@ class LoadClasses(Model):
     """Classes of workloads by what they use most; each class is spread, so that no node is full of one class."""
 
     enabled: bool = True
-    """True: new pods get the label spillway.dev/load-class and a preferred anti-affinity within their class. False: the
-    classes are only reported."""
+    """True: new pods get the label spillway.dev/load-class and a preferred anti-affinity within their class, and
+    `rebalance` also spreads the running pods of a class. False: the classes are only reported."""
     cpu_ratio: Factor = Factor("0.5")
     """The number of cores in use for each GiB of memory in use (95th percentile over days) above which a workload is
     cpu-bound, for example "0.5"; other workloads are memory-bound."""
@@ -257,17 +257,18 @@ class Moves(Model):
     planned: Count = 0
     """Moves in the current plan."""
     expected_imbalance_percent: Count | None = None
-    """The imbalance that the plan would leave; absent without a plan."""
+    """The imbalance that the plan would leave; absent without a plan, and if its moves are not made for the load."""
     next: Annotated[
         tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10, json_schema_extra=atomic_list())
     ] = ()
-    """The first moves of the plan, 10 at most, for example "shop/web-1: n1 (92 % to 71 %) to n4"."""
+    """The first moves of the plan, 10 at most, for example "shop/web-1: n1 (92 % to 71 %) to n4": the load of the
+    pod's node before and after. Replicas of zones, requests, and what a load class uses are named."""
     in_progress: Count = 0
     """Workloads that now run an additional replica, so that a pod can be moved."""
     left: Annotated[
         tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10, json_schema_extra=atomic_list())
     ] = ()
-    """Workloads whose pods on busy nodes are not moved, 10 at most, and why, for example
+    """Workloads whose pods would be moved and are not, 10 at most, and why, for example
     "Deployment/shop/web: AutoscalerAtMaximum"."""
     done: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Completed moves since the current replica of the operator became the leader."""

@@ -31,13 +31,17 @@ READINGS: Final = counter(
     ("balance", "outcome"),
 )
 MOVES_PLANNED: Final = PrerenderedGauge(
-    "spillway_balance_moves_planned", "Moves of pods in the current plan. Leader only.", ("balance",)
+    "spillway_balance_moves_planned",
+    "Moves of pods in the current plan, by the reason for which pods are moved: Zones, Load, Requests or Classes. "
+    "Leader only.",
+    ("balance", "reason"),
 )
 MOVES: Final = counter(
     "spillway_balance_moves",
-    "Attempts to move a pod, by result. With by: Evict: evicted, blocked (by a disruption budget) or gone. With by: "
-    "Surge: moved, or the reason why not.",
-    ("balance", "result"),
+    "Attempts to move a pod, by reason (Zones, Load, Requests or Classes; a move that another leader began counts as "
+    "Load) and result. With by: Evict: evicted, blocked (by a disruption budget) or gone. With by: Surge: moved, or "
+    "why not.",
+    ("balance", "reason", "result"),
 )
 CLASSES: Final = PrerenderedGauge(
     "spillway_balance_class_workloads",
@@ -51,12 +55,12 @@ MOVES_LAST_DAY: Final = PrerenderedGauge(
 )
 MOVES_LEFT: Final = PrerenderedGauge(
     "spillway_balance_moves_left",
-    "Workloads with pods on busy nodes that are not moved, by reason. Leader only.",
+    "Workloads of which pods would be moved and are not, by the reason why not. Leader only.",
     ("balance", "reason"),
 )
 MOVES_WITHOUT_EFFECT: Final = counter(
     "spillway_balance_moves_without_effect",
-    "How often moves did not lower the imbalance of nodes, or did not make the zones of a workload more even. Further "
-    "moves then wait.",
+    "How often moves did not lower what they were made for: the imbalance of nodes, the skew of the zones of a "
+    "workload, the requests on nodes with little load, or the crowding of a load class. Further moves then wait.",
     ("balance",),
 )

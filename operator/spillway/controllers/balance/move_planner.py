@@ -1,15 +1,18 @@
 """The plan of moves of one ZonalBalance, from the state, the loads on the board, and what pods use.
 
 Contract: reads and never writes. Workloads whose zones differ by more than `maxSkew`, and whose pods may run in another
-zone, come first; only without such moves are there moves for the load of nodes. No pod is moved to a node that its own
-constraints exclude. While a zone is down, or has come back less than `settle` ago, there is none.
+zone, come first; only without such moves are there moves for the load of nodes, without these for the requests on nodes
+that are little used, and without these for crowded load classes. The last two have no elastic node as a target, because
+a node autoscaler would have to keep it. No pod is moved to a node that its own constraints exclude. While a zone is
+down, or has come back less than `settle` ago, there is none.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from spillway.api.zonalbalance import BalanceTarget, Rebalance, ZonalBalance
+from spillway.controllers.balance.class_use import class_use
 from spillway.controllers.balance.emptiable import leaving
 from spillway.controllers.balance.load import current_loads, nodes_of
 from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_zone, unsettled
@@ -17,8 +20,11 @@ from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.workload_looks import LOOKS, WorkloadLooks
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController
+from spillway.domain.balance.board import Admits, Limits, LoadedNode, MovablePod
+from spillway.domain.balance.class_moves import crowded_nodes, plan_class_moves
 from spillway.domain.balance.load import weights_of
-from spillway.domain.balance.moves import Admits, LoadedNode, MovablePod, MovePlan, plan_moves
+from spillway.domain.balance.moves import MovePlan, Reason, plan_moves
+from spillway.domain.balance.request_moves import plan_request_moves, reserved_nodes
 from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
 from spillway.domain.balance.zone_watch import WatchedNode, ZoneWatch
 from spillway.domain.fit.node_fit import takes_pods
@@ -38,11 +44,14 @@ class ZonePlan:
     """The moves that bring the zones of workloads within `maxSkew`."""
 
     moves: tuple[ZoneMove, ...]
+    reason: ClassVar[Reason] = Reason.ZONES
 
 
 Plan = MovePlan | ZonePlan
 P = TypeVar("P", ZonePlan, MovePlan)
 NO_PLAN: Final = MovePlan((), 0.0, 0.0)
+FindMovable = Callable[[Callable[[Collection[PodRecord]], list[PodRecord]]], Awaitable[Movable]]
+"""Finds the pods that may be moved, of those that are chosen of each workload's."""
 
 
 class MovePlanner:
@@ -55,11 +64,12 @@ class MovePlanner:
         self._looks = WorkloadLooks(surges, world.now)
 
     async def plan(
-        self, balance: ZonalBalance, watch: ZoneWatch, resting: Mapping[str, float]
+        self, balance: ZonalBalance, watch: ZoneWatch, resting: Mapping[str, float], paused: Collection[Reason] = ()
     ) -> tuple[Plan, Mapping[str, Left]] | None:
         """The present plan, and why workloads are left; None while the load is not known.
 
-        `watch` is what is remembered of its zones; `resting` says until when a workload is left.
+        `watch` is what is remembered of its zones; `resting` says until when a workload is left, and `paused` for which
+        reasons, beside zones and the load, no moves are planned now.
 
         Raises:
             RequestError: what pods use could not be read.
@@ -99,22 +109,55 @@ class MovePlanner:
         if even.moves:
             return even, uneven.left
         target = float((spec.target or BalanceTarget()).max_imbalance_percent)
+        limits = Limits(weights_of(spec.effective_load), target, spec.max_skew, PLANNED_MOST, lambda _, __: True)
         lowest = min(percent.values())
         # A node that a node autoscaler is removing is left to it.
         busy = {name for name, node in nodes.items() if percent[name] > lowest + target and not node.leaves}
         found = await movable(lambda pods: [pod for pod in pods if pod.node in busy]) if busy else _NONE
+        load = await self._admitted(lambda admits: plan_moves(planned, found.pods, replace(limits, admits=admits)))
+        left = {**uneven.left, **found.left}
+        if load.moves:
+            return load, left
+        elastic = self._world.governance.elastic_owner
+        closed = [one if elastic(nodes[one.name]) is None else replace(one, accepts=False) for one in planned]
+        for reason, stage in ((Reason.REQUESTS, self._free_requests), (Reason.CLASSES, self._spread_classes)):
+            if reason not in paused:
+                plan, more = await stage(balance, closed, movable, limits)
+                left.update(more)
+                if plan.moves:
+                    return plan, left
+        return load, left
+
+    async def _free_requests(
+        self, _: ZonalBalance, nodes: Sequence[LoadedNode], movable: FindMovable, limits: Limits
+    ) -> tuple[MovePlan, Mapping[str, Left]]:
+        """The moves off a node with little load of which too much is requested, and why workloads there are left."""
+        reserved = set(reserved_nodes(nodes, limits))
+        found = await movable(lambda pods: [pod for pod in pods if pod.node in reserved]) if reserved else _NONE
         plan = await self._admitted(
-            lambda admits: plan_moves(
-                planned,
-                found.pods,
-                weights=weights_of(spec.effective_load),
-                max_imbalance=target,
-                max_skew=spec.max_skew,
-                most=PLANNED_MOST,
-                admits=admits,
-            )
+            lambda admits: plan_request_moves(nodes, found.pods, replace(limits, admits=admits))
         )
-        return plan, {**uneven.left, **found.left}
+        return plan, found.left
+
+    async def _spread_classes(
+        self, balance: ZonalBalance, nodes: Sequence[LoadedNode], movable: FindMovable, limits: Limits
+    ) -> tuple[MovePlan, Mapping[str, Left]]:
+        """The moves that spread load classes, and why workloads of crowded ones are left."""
+        if not balance.spec.spreads_classes:
+            return NO_PLAN, {}
+        use = await class_use(self._world, self._readings, balance, {node.name: node for node in nodes})
+        staying = {node.name for node in self._world.state.nodes.values() if not node.leaves}
+        crowded = {one for one in crowded_nodes(nodes, use.shares, limits.max_imbalance) if one[1] in staying}
+
+        def chosen(pods: Collection[PodRecord]) -> list[PodRecord]:
+            return [pod for pod in pods if (use.classes.get(pod.uid), pod.node) in crowded]
+
+        found = await movable(chosen) if crowded else _NONE
+        classed = [(use.classes[pod.uid], pod) for pod in found.pods]
+        plan = await self._admitted(
+            lambda admits: plan_class_moves(nodes, classed, use.shares, replace(limits, admits=admits))
+        )
+        return plan, found.left
 
     async def settled_zones(
         self, balance: ZonalBalance, workloads: Collection[str]

@@ -1,19 +1,20 @@
 """The rebalancer: it plans the moves that would make nodes even, and in mode Active moves pods for them.
 
-Contract: one key for each ZonalBalance with `rebalance`. `MovePlanner` says which moves would help: even zones first,
-then even load; without current loads, and while a zone is down, there are none. In mode Active at most
-`maxMovesPerMinute` pods are moved: by Surge an additional replica of the workload comes first, by Evict the pod goes
-through the Eviction API. A workload is left alone for `WORKLOAD_SECONDS` after a move for the load, also after one that
-the API server refused, so that what protects one workload keeps no node hot, and longer after each surge in a row that
-failed. After moves for the load that succeeded, the next ones wait until the load shows what they did; a move that was
-given back delays no other workload. Moves that do not help are tried again with growing delays: those for the load
-together, those for even zones by workload. A pod that came by a move is left for an hour. While another descheduler
-runs, nothing is moved; and no pod is moved from or to a node that a node autoscaler is removing, or to an elastic node
-that is empty and may be removed next.
+Contract: one key for each ZonalBalance with `rebalance`. `MovePlanner` says which moves would help, for one `Reason` at
+a time: even zones first, then even load, then requests on nodes that are little used, then crowded load classes;
+without current loads, and while a zone is down, there are none. In mode Active at most `maxMovesPerMinute` pods are
+moved: by Surge an additional replica of the workload comes first, by Evict the pod goes through the Eviction API. A
+workload is left alone for `WORKLOAD_SECONDS` after a move, except one for even zones, also after one that the API
+server refused, so that what protects one workload keeps no node hot, and longer after each surge in a row that failed.
+After moves that succeeded, other than for even zones, the next ones wait until the load shows what they did; a move
+that was given back delays no other workload. Moves that do not help are tried again with growing delays: those for even
+zones by workload, the others by their reason. While moves for the load wait, so do those of the reasons after it. A pod
+that came by a move is left for an hour. While another descheduler runs, nothing is moved; and no pod is moved from or
+to a node that a node autoscaler is removing, or to an elastic node that is empty and may be removed next.
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
@@ -25,14 +26,14 @@ from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.words import LISTED, left_lines, told
+from spillway.domain.balance.board import MOST_REQUESTED
 from spillway.domain.balance.bounds import MoveBounds, pass_period
-from spillway.domain.balance.moves import Move, MovePlan
+from spillway.domain.balance.move_effect import EFFECT_SECONDS, MoveEffect
+from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.balance.zone_moves import ZoneMove
 from spillway.domain.balance.zone_watch import ZoneWatch
 from spillway.domain.model import event_reasons
-from spillway.domain.model.backoff import backoff_seconds
-from spillway.domain.model.names import Zone
 from spillway.domain.model.owners import reference_to, workload_of
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
@@ -42,11 +43,17 @@ from spillway.kube.writer import Eviction
 from spillway.state.signal import Signal
 from spillway.telemetry import balance as metrics
 
-EFFECT_SECONDS: Final = 180.0
-"""After so long the load shows what moves did."""
-LONGEST_PAUSE_SECONDS: Final = 3600.0
-LEAST_EFFECT: Final = 1.0
-"""Percentage points by which moves must have lowered the imbalance to count as a help."""
+_TO: Final = {
+    Reason.ZONES: "make zones even",
+    Reason.LOAD: "make the load of nodes even",
+    Reason.REQUESTS: "free requests on a node with little load",
+    Reason.CLASSES: "spread its load class over nodes",
+}
+"""What pods are moved for, as Events tell it."""
+_PLANNED: Final = {
+    Reason.REQUESTS: f"Nodes with little load have more than {MOST_REQUESTED:.0f} % of their CPU or memory requested",
+    Reason.CLASSES: "Pods of one load class are crowded on nodes",
+}
 
 
 @dataclass(slots=True)
@@ -54,20 +61,21 @@ class _Memory:
     """What is remembered of one ZonalBalance."""
 
     not_before: float = 0.0
-    """No pod is moved before."""
-    imbalance: float = 0.0
-    """Before the last moves."""
-    failures: int = 0
-    """How often in a row moves did not help."""
-    judged: bool = True
-    """Whether it was looked at what the last moves did."""
+    """No pod is moved before, except for even zones."""
+    effects: dict[Reason, MoveEffect] = field(default_factory=lambda: defaultdict(MoveEffect))
+    """What the last moves for each reason did, except those for even zones."""
     bounds: MoveBounds = field(default_factory=MoveBounds)
     left: Mapping[str, Left] = field(default_factory=dict)
-    """Why workloads with pods on busy nodes, or with uneven zones, are not in the plan."""
+    """Why workloads whose pods would be moved are not in the plan."""
     zones: ZoneWatch = field(default_factory=ZoneWatch)
-    evened: dict[str, Mapping[Zone, int]] = field(default_factory=dict)
-    """The workloads whose move for even zones is in progress, with their pods by zone before it."""
-    effects: ZoneEffects = field(default_factory=ZoneEffects)
+    begun: dict[str, Move | ZoneMove] = field(default_factory=dict)
+    """The move of each workload that is in progress; none that a former leader began."""
+    zone_effects: ZoneEffects = field(default_factory=ZoneEffects)
+
+    def reason(self, workload: str) -> Reason:
+        """Why a pod of the workload is being moved; what a former leader began counts as for the load."""
+        move = self.begun.get(workload)
+        return Reason.LOAD if move is None else move.reason
 
 
 class RebalanceController(Controller):
@@ -117,7 +125,9 @@ class RebalanceController(Controller):
             last_day=memory.bounds.last_day(self.world.now()),
             in_progress=self._surges.in_progress(Purpose.REBALANCE, balance),
             left=left_lines(self._left(memory)),
-            expected_imbalance_percent=round(plan.after) if isinstance(plan, MovePlan) else None,
+            expected_imbalance_percent=round(plan.after)
+            if isinstance(plan, MovePlan) and plan.reason is Reason.LOAD
+            else None,
             next=() if plan is None else tuple(move.text for move in plan.moves[:LISTED]),
         )
 
@@ -152,8 +162,10 @@ class RebalanceController(Controller):
     async def _plan(self, balance: ZonalBalance, memory: _Memory) -> Plan | None:
         await self._judge_zones(balance, memory)
         # Until a move for even zones was judged, its workload is left.
-        resting = {**memory.bounds.resting, **dict.fromkeys(memory.effects.pending, math.inf)}
-        found = await self._planner.plan(balance, memory.zones, resting)
+        resting = {**memory.bounds.resting, **dict.fromkeys(memory.zone_effects.pending, math.inf)}
+        now = self.world.now()
+        paused = {reason for reason, effect in memory.effects.items() if effect.paused_until > now}
+        found = await self._planner.plan(balance, memory.zones, resting, paused)
         if found is None:
             return None
         plan, memory.left = found
@@ -166,34 +178,34 @@ class RebalanceController(Controller):
         if self._surges.in_progress(Purpose.REBALANCE, balance.metadata.name):
             return
         # Of a ReplicaSet that was deleted during its surge, no end is reported.
-        memory.evened.clear()
-        if isinstance(plan, ZonePlan):
-            await self._even_zones(balance, rule, plan, memory)
+        memory.begun.clear()
+        # For moves to other zones, no effect on the load of nodes is waited for.
+        if isinstance(plan, MovePlan) and self._waits(balance.metadata.name, plan, memory, now):
             return
-        if now < memory.not_before:
-            return
-        if not memory.judged:
-            self._judge(balance.metadata.name, plan, memory, now)
-            if now < memory.not_before:
-                return
         begun = False
         for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]:
             if await self._begin(balance, rule, move, memory, now):
                 begun = True
-                memory.imbalance = plan.before
+        if begun and isinstance(plan, MovePlan):
+            memory.effects[plan.reason].before = plan.before
         if begun:
             self.changed.emit()
 
-    async def _even_zones(self, balance: ZonalBalance, rule: Rebalance, plan: ZonePlan, memory: _Memory) -> None:
-        """Move pods to the zones that lack them: no effect on the load of nodes is waited for."""
-        now = self.world.now()
-        moves = plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]
-        for move in moves:
-            memory.evened[move.workload] = move.before
-            if not await self._begin(balance, rule, move, memory, now):
-                memory.evened.pop(move.workload, None)
-        if moves:
-            self.changed.emit()
+    def _waits(self, balance: str, plan: MovePlan, memory: _Memory, now: float) -> bool:
+        """Whether the moves of a plan wait: until the load shows what the last ones did, or as they did not help."""
+        if now < memory.not_before:
+            return True
+        effect = memory.effects[plan.reason]
+        if not effect.judged and (pause := effect.judge(plan.before, now)):
+            metrics.MOVES_WITHOUT_EFFECT.labels(balance).inc()
+            self.log.warning(
+                "moves did not help, waiting",
+                key=balance,
+                reason=plan.reason.value,
+                points=round(plan.before),
+                seconds=pause,
+            )
+        return now < effect.paused_until
 
     async def _begin(
         self, balance: ZonalBalance, rule: Rebalance, move: Move | ZoneMove, memory: _Memory, now: float
@@ -201,7 +213,9 @@ class RebalanceController(Controller):
         """Begin a move, which an eviction also ends; whether it began."""
         evicts = rule.by == "Evict"
         memory.bounds.rest(move.workload, now)
+        memory.begun[move.workload] = move
         if not (await self._evict(balance, move) if evicts else self._surge(balance, move)):
+            memory.begun.pop(move.workload, None)
             return False
         memory.bounds.began(now)
         if evicts:
@@ -209,54 +223,38 @@ class RebalanceController(Controller):
             self._moved(memory, move.workload, now)
         return True
 
-    def _moved(self, memory: _Memory, workload: str, now: float) -> None:
-        """Note that a move succeeded: one for even zones, or one for the load."""
-        if workload in memory.evened:
-            self._evened(memory, workload, now)
-        else:
-            self._note(memory, workload, now)
-
     @staticmethod
-    def _evened(memory: _Memory, workload: str, now: float) -> None:
-        """Note that a move for even zones succeeded; what it did is judged once the workload has settled."""
-        memory.effects.moved(workload, memory.evened.pop(workload))
-        memory.bounds.moved(now)
-        memory.bounds.resting[workload] = now
+    def _moved(memory: _Memory, workload: str, now: float) -> None:
+        """Note that a move succeeded.
+
+        What one for even zones did is judged once the workload has settled; for others, the load has to show it.
+        """
+        reason, move = memory.reason(workload), memory.begun.pop(workload, None)
+        if isinstance(move, ZoneMove):
+            memory.zone_effects.moved(workload, move.before)
+            memory.bounds.moved(now)
+            memory.bounds.resting[workload] = now
+            return
+        memory.bounds.succeeded(workload, now)
+        memory.effects[reason].judged = False
+        memory.not_before = now + EFFECT_SECONDS
 
     async def _judge_zones(self, balance: ZonalBalance, memory: _Memory) -> None:
         """Leave the workloads alone for longer whose zones are not more even after a move."""
-        pending, name = set(memory.effects.pending), balance.metadata.name
+        pending, name = set(memory.zone_effects.pending), balance.metadata.name
         found = await self._planner.settled_zones(balance, pending) if pending else {}
         now = self.world.now()
         for workload, zones in found.items():
             if zones is None:
                 continue
-            if memory.effects.helped(workload, zones):
+            if memory.zone_effects.helped(workload, zones):
                 memory.bounds.helped(workload)
                 continue
             memory.bounds.given_back(workload, Left.NO_EFFECT, now)
             metrics.MOVES_WITHOUT_EFFECT.labels(name).inc()
             self.log.warning("a move did not make zones more even", key=workload, balance=name)
         # What is pending and was not found is gone; a move may have ended in the meantime.
-        memory.effects.keep({*found, *memory.bounds.failing, *(memory.effects.pending - pending)})
-
-    def _note(self, memory: _Memory, workload: str, now: float) -> None:
-        """Remember that a pod was moved, and wait until the load shows it."""
-        memory.bounds.succeeded(workload, now)
-        memory.judged = False
-        memory.not_before = now + EFFECT_SECONDS
-
-    def _judge(self, balance: str, plan: MovePlan, memory: _Memory, now: float) -> None:
-        """Wait longer if the last moves did not help."""
-        memory.judged = True
-        if plan.before <= memory.imbalance - LEAST_EFFECT:
-            memory.failures = 0
-            return
-        memory.failures += 1
-        pause = backoff_seconds(memory.failures, first=EFFECT_SECONDS, longest=LONGEST_PAUSE_SECONDS)
-        memory.not_before = now + pause
-        metrics.MOVES_WITHOUT_EFFECT.labels(balance).inc()
-        self.log.warning("moves did not help, waiting", key=balance, imbalance=round(plan.before), seconds=pause)
+        memory.zone_effects.keep({*found, *memory.bounds.failing, *(memory.zone_effects.pending - pending)})
 
     async def _evict(self, balance: ZonalBalance, move: Move | ZoneMove) -> bool:
         pod = self.world.state.pods.get(move.pod)
@@ -268,14 +266,13 @@ class RebalanceController(Controller):
             # A webhook that protects it, two disruption budgets over one pod: matters of this pod.
             self.log.warning("eviction failed", key=pod.key, error=str(error))
             return False
-        metrics.MOVES.labels(balance.metadata.name, result.value).inc()
+        metrics.MOVES.labels(balance.metadata.name, move.reason.value, result.value).inc()
         if result is not Eviction.EVICTED:
             return False
         self.log.info("pod moved", key=pod.key, balance=balance.metadata.name, source=move.source, target=move.target)
         owner = self.world.state.owner(pod.owner_uid)
         if owner is not None:
-            why = "zones" if isinstance(move, ZoneMove) else "the load of nodes"
-            message = f"Evicted to make {why} even: {move.text}."
+            message = f"Evicted to {_TO[move.reason]}: {move.text}."
             self._events.record(workload_of(owner).reference, "Normal", event_reasons.POD_MOVED, message)
         return True
 
@@ -293,24 +290,26 @@ class RebalanceController(Controller):
         memory, now, workload = self._memories.get(end.asker), self.world.now(), workload_of(end.replicaset).key
         if memory is None:
             return
-        metrics.MOVES.labels(end.asker, "moved" if end.moved else end.result.value).inc()
-        zones = workload in memory.evened
+        reason = memory.reason(workload)
+        metrics.MOVES.labels(end.asker, reason.value, "moved" if end.moved else end.result.value).inc()
         if end.moved:
             self._moved(memory, workload, now)
-            message = f"A pod was moved off node {end.node}: an additional replica was ready before it was deleted."
+            message = (
+                f"A pod was moved off node {end.node} to {_TO[reason]}: an additional replica was ready before it was "
+                "deleted."
+            )
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.POD_MOVED, message)
         else:
-            memory.evened.pop(workload, None)
+            memory.begun.pop(workload, None)
             memory.bounds.given_back(workload, end.result, now)
-            what = "to another zone" if zones else "off a busy node"
-            message = f"A pod is not moved {what}: {told(end.result)}. It is tried again later."
+            message = f"A pod is not moved to {_TO[reason]}: {told(end.result)}. It is tried again later."
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.MOVE_LEFT, message)
         self._show_left()
         self.queue.add(end.asker)
         self.changed.emit()
 
     def _left(self, memory: _Memory) -> Mapping[str, Left | SurgeOutcome]:
-        """The workloads with pods on busy nodes that are left, and why."""
+        """The workloads whose pods would be moved and are left, and why."""
         return {**memory.left, **memory.bounds.refused(self.world.now())}
 
     def _show_left(self) -> None:
@@ -329,10 +328,13 @@ class RebalanceController(Controller):
             message = f"Zones are to be evened to a maxSkew of {skew}: moves planned: {count}, first {first}."
             self._events.record(reference, "Normal", event_reasons.MOVES_PLANNED, message)
             return
-        message = (
-            f"{len(plan.moves)} moves would lower the imbalance of nodes from {plan.before:.0f} to {plan.after:.0f} "
-            f"points, first {plan.moves[0].text}."
-        )
+        if plan.reason is Reason.LOAD:
+            message = (
+                f"{len(plan.moves)} moves would lower the imbalance of nodes from {plan.before:.0f} to "
+                f"{plan.after:.0f} points, first {plan.moves[0].text}."
+            )
+        else:
+            message = f"{_PLANNED[plan.reason]}: moves planned: {len(plan.moves)}, first {plan.moves[0].text}."
         self._events.record(reference, "Normal", event_reasons.MOVES_PLANNED, message)
 
     def _set_plan(self, balance: str, plan: Plan | None) -> None:
@@ -342,5 +344,7 @@ class RebalanceController(Controller):
         else:
             self.plans[balance] = plan
         if before != plan:
-            metrics.MOVES_PLANNED.replace({(name,): len(one.moves) for name, one in self.plans.items()})
+            metrics.MOVES_PLANNED.replace(
+                {(name, one.reason.value): len(one.moves) for name, one in self.plans.items()}
+            )
             self.changed.emit()

@@ -9,8 +9,10 @@ in another zone is left. Where a pod really goes is the scheduler's decision.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from spillway.domain.balance.moves import MOST_PER_NODE, Admits, LoadedNode, MovablePod
+from spillway.domain.balance.board import MOST_PER_NODE, Admits, LoadedNode, MovablePod
+from spillway.domain.balance.moves import Reason
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName, PodUid, Zone
 
@@ -29,6 +31,8 @@ class ZoneMove:
     """The replicas of its workload in the two zones, before the move."""
     before: Mapping[Zone, int]
     """The replicas of its workload by zone, before the move."""
+
+    reason: ClassVar[Reason] = Reason.ZONES
 
     @property
     def text(self) -> str:

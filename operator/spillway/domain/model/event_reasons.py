@@ -62,11 +62,12 @@ LOAD_CLASS_FOUND: Final = "LoadClassFound"
 """Normal, on the workload: its load class was determined, or has changed. Says the class and the measured ratio."""
 MOVES_PLANNED: Final = "MovesPlanned"
 """Normal, on the ZonalBalance or the ElasticPolicy: moves of pods would make the zones of workloads or the load of
-nodes more even, or empty elastic nodes. Says how many, and names the first ones."""
+nodes more even, free requests on nodes with little load, spread load classes, or empty elastic nodes. Says how many,
+and names the first ones."""
 POD_MOVED: Final = "PodMoved"
 """Normal, on the workload: a pod was evicted, or replaced by a surge, to make the zones of its workload or the load of
-nodes more even, or to empty an elastic node. Names its node, and for an eviction the node where its replacement is
-expected."""
+nodes more even, to free requests on a node with little load, to spread its load class, or to empty an elastic node.
+Names its node, and for an eviction the node where its replacement is expected."""
 MOVE_LEFT: Final = "MoveLeft"
 """Normal, on the workload: one of its pods was to be moved by a surge, and stays. Says why. It is tried again later."""
 NODE_EMPTIED: Final = "NodeEmptied"

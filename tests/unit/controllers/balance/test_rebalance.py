@@ -5,138 +5,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.move_planner import ZonePlan
-from spillway.controllers.balance.readings import SHARED_SECONDS, Readings
-from spillway.controllers.balance.rebalance import EFFECT_SECONDS, RebalanceController
-from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController
-from spillway.controllers.surge.scaler import SurgeScaler
+from spillway.controllers.balance.readings import SHARED_SECONDS
 from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
 from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
+from spillway.domain.balance.move_effect import EFFECT_SECONDS
 from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.domain.model.records import Taint
 from spillway.domain.surge.hindrance import Left
-from spillway.domain.surge.steps import Purpose, SurgeOutcome
-from spillway.kube.errors import UnreachableError
+from spillway.domain.surge.steps import SurgeOutcome
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from spillway.telemetry import balance as metrics
-from tests.builders import make_node, make_pod, make_replicaset
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_reader import FakeReader
-from tests.support.fake_recorder import FakeRecorder
-from tests.support.fake_rights import FakeRights
-from tests.support.fake_writer import FakeWriter
-from tests.support.world import Record, make_world, policy_resource, resource
-
-START = 10_000.0
-SETTLE_SECONDS = 300.0
-NODES = ("busy", "idle", "other")
-
-
-class Metrics:
-    """An API server that has the pods of metrics.k8s.io alone: each uses two cores."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.down = False
-        self.names = [f"{app}-{index}" for app in ("web", "api", "cart") for index in range(1, 3)]
-
-    async def request(self, method: str, path: str, **_: Any) -> bytes:
-        assert method == "GET"
-        self.asked.append(path)
-        if self.down:
-            raise UnreachableError("connection refused")
-        usage = {"cpu": "2", "memory": "0"}
-        items = [{"metadata": {"name": name}, "containers": [{"usage": usage}]} for name in self.names]
-        return msgspec.json.encode({"kind": "PodMetricsList", "items": items})
-
-
-class Scene:
-    """Three workloads with a replica each on a busy and on an idle node, and the balance of a test."""
-
-    def __init__(self, *more: dict[str, Any], change: Any = None, nodes: Any = None, **rebalance: Any) -> None:
-        self.clock = FakeClock(START)
-        spec: dict[str, Any] = {
-            "load": {"weights": {"cpu": 100, "memory": 0}},
-            "rebalance": {"mode": "DryRun", **rebalance},
-        }
-        balance = resource(Kind.ZONAL_BALANCE, "even", **spec)
-        records: list[Record] = [
-            make_node(name, **({"labels": {ZONE_LABEL: "a"}} | (nodes or {}).get(name, {})))
-            for name in ("busy", "idle", "other")
-        ]
-        for app in ("web", "api", "cart"):
-            records.append(make_replicaset(app, replicas=2))
-            for index, node in ((1, "busy"), (2, "other")):
-                pod = make_pod(
-                    f"{app}-{index}", node=NodeName(node), owner_uid=make_replicaset(app).uid, ready_since=0.0
-                )
-                records.append(pod)
-        self.world = make_world([], [balance, *more], self.clock)
-        for record in records:
-            self.world.state.apply(change(record) if change is not None else record)
-        self.metrics = Metrics()
-        self.evicted: list[str] = []
-        self.answer = Eviction.EVICTED
-        self.writer = FakeWriter(evict=lambda pod: self._evict(pod.name))
-        self.events = FakeRecorder()
-        self.template: dict[str, Any] = {}
-        """The spec of the pods in the templates of all workloads."""
-        self.workloads = FakeReader(self._read)
-        scaler = SurgeScaler(self.world, self.writer, self.workloads)
-        self.surges = SurgeMovesController(self.world, scaler, ready_seconds=300.0)
-        reader = FakeReader(lambda path: {"spec": {"serviceAccountName": path.rpartition("/")[2]}})
-        self.controller = RebalanceController(
-            self.world,
-            Readings(self.world, self.metrics, None),
-            self.writer,
-            self.events,
-            self.surges,
-            deschedulers=Deschedulers(self.world, reader, FakeRights("system:serviceaccount:shop:descheduler")),
-        )
-        self.unsubscribe = list(self.controller.subscribe())
-        self.load(95.0, 20.0, 60.0)
-
-    def _evict(self, name: str) -> Eviction:
-        self.evicted.append(name)
-        return self.answer
-
-    def _read(self, path: str) -> dict[str, Any]:
-        _, _, name = path.partition("/deployments/")
-        if not name:
-            return {"items": []}
-        spec = {"replicas": 2, "template": {"spec": self.template}}
-        return {"metadata": {"name": name, "uid": f"deploy-{name}"}, "spec": spec}
-
-    def load(self, *percent: float) -> None:
-        loads = dict(zip(map(NodeName, NODES), percent, strict=True))
-        self.world.board.set_loads("even", Loads(loads, self.clock.now()))
-
-    @property
-    def in_progress(self) -> int:
-        return self.surges.in_progress(Purpose.REBALANCE, "even")
-
-    def end(self, result: Left | SurgeOutcome) -> None:
-        """Let the first move that was asked for end."""
-        request = self.surges._asked.pop(next(iter(self.surges._asked)))
-        replicaset = self.world.state.replicasets[request.owner]
-        self.surges.ended.emit(
-            MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, NodeName("busy"))
-        )
-
-    async def later(self, seconds: float = SETTLE_SECONDS, *, others: float = 60.0) -> None:
-        await self.clock.advance(seconds)
-        self.load(95.0, 20.0, others)
-        await self.controller.reconcile("even")
-
-    @property
-    def planned(self) -> list[str]:
-        plan = self.controller.plans.get("even")
-        return [] if plan is None else [move.key for move in plan.moves]
+from tests.builders import make_pod, make_replicaset
+from tests.support.rebalancing import NODES, SETTLE_SECONDS, START, Scene
+from tests.support.world import Record, policy_resource, resource
 
 
 async def test_a_dry_run_plans_and_moves_nothing() -> None:
@@ -496,10 +382,10 @@ async def test_moves_of_a_workload_that_is_gone_are_forgotten() -> None:
     scene = await _uneven(mode="Active", by="Evict")
     await scene.later()
     memory = scene.controller._memories["even"]
-    assert memory.effects.pending == {"Deployment/shop/web"}
+    assert memory.zone_effects.pending == {"Deployment/shop/web"}
     scene.world.state.remove(scene.world.state.replicasets[make_replicaset("web").uid])
     await scene.later(PERIOD_SECONDS)
-    assert memory.effects == ZoneEffects()
+    assert memory.zone_effects == ZoneEffects()
 
 
 async def test_a_leader_that_starts_while_a_zone_is_down_moves_nothing() -> None:

@@ -1,0 +1,181 @@
+"""The nodes as they would be after the moves that a plan has chosen so far.
+
+Contract: the working memory of the planners of moves, which are pure. It knows the load and the room of each node,
+which nodes a pod may go to (room, zones, hard taints and what its own constraints admit), and how many pods each node
+has lost and got.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nlargest, nsmallest
+from typing import Final
+
+from spillway.domain.balance.load import Weights, percent_of
+from spillway.domain.balance.node import PlannedNode
+from spillway.domain.balance.skew import keeps_zones
+from spillway.domain.model.names import NodeName, PodUid, Zone
+from spillway.domain.model.usage import NOTHING, Usage
+
+LEAST_GAIN: Final = 2.0
+"""Percentage points: a smaller gain is within what a measurement varies by."""
+MOST_PER_NODE: Final = 2
+"""Moves from one node, and to one node, in one plan: the load shows what they did before there are more."""
+MOST_REQUESTED: Final = 90.0
+"""Percent: a node of whose CPU or memory more is requested takes few new pods, or none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedNode(PlannedNode):
+    """One node, with its load and its room."""
+
+    percent: float
+    """Its real load."""
+
+
+@dataclass(frozen=True, slots=True)
+class MovablePod:
+    """One pod that may be moved."""
+
+    uid: PodUid
+    key: str
+    """Its key, namespace/name."""
+    workload: str
+    """Its key, Kind/namespace/name."""
+    node: NodeName
+    requests: Usage
+    used_millis: float
+    """What it really uses."""
+    used_bytes: float
+    zones: Mapping[Zone, int]
+    """The replicas of its workload by zone."""
+
+
+Admits = Callable[[MovablePod, NodeName], bool]
+"""Whether the constraints of a pod allow it to run on a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds a plan, and what it goes by."""
+
+    weights: Weights
+    """Of CPU and memory in the load of a node."""
+    max_imbalance: float
+    """Percentage points between the most and the least loaded node that are accepted."""
+    max_skew: int
+    """Replicas by which the zones of a workload may differ."""
+    most: int
+    """Moves in one plan."""
+    admits: Admits
+
+
+class Board:
+    """The nodes, as they would be."""
+
+    def __init__(self, nodes: Iterable[LoadedNode], limits: Limits) -> None:
+        self._limits = limits
+        self.nodes = {node.name: node for node in nodes}
+        self.percent = {name: node.percent for name, node in self.nodes.items()}
+        self._free = {name: node.free for name, node in self.nodes.items()}
+        self._coldest: Sequence[NodeName] = ()
+        """The three least loaded nodes; at least one of them is not in the move that is looked at."""
+        self._hottest: Sequence[NodeName] = ()
+        self._rank()
+        self.gone: Counter[NodeName] = Counter()
+        self.come: Counter[NodeName] = Counter()
+        self.moved: set[str] = set()
+        """The workloads of which a pod has moved."""
+
+    @property
+    def imbalance(self) -> float:
+        """Percentage points between the most and the least loaded node."""
+        return self.percent[self._hottest[0]] - self.percent[self._coldest[0]] if self.percent else 0.0
+
+    def by_load(self, *, hottest_first: bool) -> Sequence[NodeName]:
+        sign = -1 if hottest_first else 1
+        return sorted(self.percent, key=lambda name: (sign * self.percent[name], name))
+
+    def requested(self, name: NodeName, more: Usage = NOTHING) -> float:
+        """The percentage of a node that is requested, with so much more: of CPU or memory, the larger one."""
+        there, free = self.nodes[name].allocatable, self._free[name] - more
+        cpu = 1 - free.cpu_millis / there.cpu_millis if there.cpu_millis else 1.0
+        memory = 1 - free.memory_bytes / there.memory_bytes if there.memory_bytes else 1.0
+        return 100 * max(cpu, memory)
+
+    def gives(self, source: NodeName) -> bool:
+        """Whether another pod may leave the node: not too many have, and none has come."""
+        return self.gone[source] < MOST_PER_NODE and not self.come[source]
+
+    def takes(self, pod: MovablePod, name: NodeName) -> bool:
+        """Whether the pod may go there; no pod goes to a node that another one leaves."""
+        source, target = self.nodes[pod.node], self.nodes[name]
+        return (
+            name != pod.node
+            and not self.gone[name]
+            and target.accepts
+            and self.come[name] < MOST_PER_NODE
+            and self._free[name].covers(pod.requests)
+            and target.tolerated_from(source)
+            and keeps_zones(pod.zones, source.zone, target.zone, self._limits.max_skew)
+            and self._limits.admits(pod, name)
+        )
+
+    def gain(self, pod: MovablePod, target: NodeName) -> float:
+        """By how much the busier of the two nodes would be less loaded, in percentage points."""
+        return max(self.percent[pod.node], self.percent[target]) - max(self.loads_after(pod, target))
+
+    def leaves_room(self, pod: MovablePod, target: NodeName) -> bool:
+        """Whether at most `MOST_REQUESTED` percent of the target is requested after the move."""
+        return self.requested(target, pod.requests) <= MOST_REQUESTED
+
+    def spares_load(self, pod: MovablePod, target: NodeName) -> bool:
+        """Whether moves for the load leave the pod there: they gain too little by taking it back, or it is not busy."""
+        lowest, there = self._range_after(pod, target)[0], self.loads_after(pod, target)[1]
+        return self.gain(pod, target) > -LEAST_GAIN or there <= lowest + self._limits.max_imbalance
+
+    def keeps_load_even(self, pod: MovablePod, target: NodeName) -> bool:
+        """Whether the imbalance stays clearly within what is accepted.
+
+        While it is not: whether neither it nor the load of the busier node rises, and the target does not become busy.
+        """
+        lowest, highest = self._range_after(pod, target)
+        accepted = self._limits.max_imbalance
+        if highest - lowest <= accepted - LEAST_GAIN:
+            return True
+        busy = self.loads_after(pod, target)[1] > lowest + accepted
+        return highest - lowest <= self.imbalance and self.gain(pod, target) >= 0 and not busy
+
+    def loads_after(self, pod: MovablePod, target: NodeName) -> tuple[float, float]:
+        """The loads of the pod's node and of the target after the move."""
+        source = max(self.percent[pod.node] - self.points(pod, pod.node), 0.0)
+        return source, self.percent[target] + self.points(pod, target)
+
+    def move(self, pod: MovablePod, target: NodeName) -> None:
+        """Move a pod."""
+        self.percent[pod.node], self.percent[target] = self.loads_after(pod, target)
+        self._rank()
+        self._free[pod.node] += pod.requests
+        self._free[target] -= pod.requests
+        self.gone[pod.node] += 1
+        self.come[target] += 1
+        self.moved.add(pod.workload)
+
+    def _rank(self) -> None:
+        self._coldest = nsmallest(3, self.percent, key=self.percent.__getitem__)
+        self._hottest = nlargest(3, self.percent, key=self.percent.__getitem__)
+
+    def _range_after(self, pod: MovablePod, target: NodeName) -> tuple[float, float]:
+        """The lowest and the highest load after the move."""
+        ends, pair = self.loads_after(pod, target), (pod.node, target)
+        low = next((self.percent[name] for name in self._coldest if name not in pair), math.inf)
+        high = next((self.percent[name] for name in self._hottest if name not in pair), -math.inf)
+        return min(low, *ends), max(high, *ends)
+
+    def points(self, pod: MovablePod, name: NodeName) -> float:
+        """What the pod adds to the load of a node, in percentage points."""
+        there = self.nodes[name].allocatable
+        cpu = pod.used_millis / there.cpu_millis if there.cpu_millis else 0.0
+        memory = pod.used_bytes / there.memory_bytes if there.memory_bytes else 0.0
+        return percent_of(cpu, memory, self._limits.weights)
