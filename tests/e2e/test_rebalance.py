@@ -1,13 +1,15 @@
 """Moves with the real scheduler, metrics-server and Eviction API: a busy node loses a pod, a protected one stays."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import pytest
 
 from harness import Installation
 from localcluster import Cluster
+from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
 from spillway.domain.model.names import SURGE
 from tests.support.installed import added_nodes, annotations, applied, deployment, eventually, node, policy, status
 from tests.support.tight import is_ready
@@ -20,6 +22,7 @@ APART = (("alone", 1), ("full", 3), ("more", 3))
 """Workloads of which each has a pod on the busy node; a plan moves two of these."""
 FULL = ("full", "more")
 SLOW = ("slow", "late")
+EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @pytest.fixture
@@ -29,9 +32,10 @@ def nodes(measured: Cluster) -> Iterator[list[str]]:
         yield names
 
 
-def balance(**rebalance: Any) -> dict[str, Any]:
+def balance(more: Mapping[str, Any] = EMPTY, **rebalance: Any) -> dict[str, Any]:
+    """The ZonalBalance of these nodes, by CPU alone; `more` are other sections."""
     load = {"refresh": "5s", "staleAfter": "1m", "weights": {"cpu": 100, "memory": 0}}
-    spec = {"load": load, "hotNodes": {"above": 60, "for": "5s"}, "rebalance": {"settle": "5s", **rebalance}}
+    spec = {"load": load, "hotNodes": {"above": 60, "for": "5s"}, "rebalance": {"settle": "5s", **rebalance}, **more}
     return {
         "apiVersion": "spillway.dev/v1alpha1",
         "kind": "ZonalBalance",
@@ -252,3 +256,116 @@ def test_the_replacement_lands_on_the_planned_node_where_the_scheduler_would_cho
     [pod] = [pod for pod in measured.pods(measured_namespace) if pod["metadata"]["labels"]["app"] == "moves"]
     [term] = pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert term["preference"]["matchFields"][0]["values"] == [cold]
+
+
+def using(made: dict[str, Any], annotation: str, amount: str) -> dict[str, Any]:
+    """The same Deployment, whose pods use this much, also those that replace them."""
+    made["spec"]["template"]["metadata"]["annotations"] = {annotation: amount}
+    return made
+
+
+def only_on(cluster: Cluster, namespace: str, name: str, others: list[str], *made: dict[str, Any]) -> None:
+    """Create these Deployments of one pod each while no other node accepts pods; afterwards they all do."""
+    for other in others:
+        cluster.kubectl("cordon", other)
+    cluster.apply(list(made))
+    apps = [one["metadata"]["name"] for one in made]
+    eventually(lambda: all(node_of(cluster, namespace, app) == {name} for app in apps), f"the pods to be on {name}")
+    for other in others:
+        cluster.kubectl("uncordon", other)
+
+
+def lines_of(cluster: Cluster) -> list[str]:
+    found: list[str] = (status(cluster, "zonalbalances", "moved").get("moves") or {}).get("next") or []
+    return found
+
+
+def done(measuring: Installation, reason: str) -> float:
+    return measuring.total("spillway_balance_moves_total", balance="moved", reason=reason, result="moved")
+
+
+def test_room_is_made_on_an_idle_node_of_which_everything_is_requested_so_that_pods_of_a_busy_node_fit(
+    measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str]
+) -> None:
+    idle, busy, other = nodes
+    filler, mid = pinned(measured_namespace, "filler", idle, "2500m"), pinned(measured_namespace, "mid", other, "100m")
+    measured.apply([using(filler, USAGE_CPU, "100m"), using(mid, USAGE_CPU, "4")])
+    wide = using(deployment(measured_namespace, "wide", 1, nodeSelector=POOL), USAGE_CPU, "100m")
+    wide["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "5"
+    only_on(measured, measured_namespace, idle, [busy, other], wide)
+    hot = [deployment(measured_namespace, name, 1, nodeSelector=POOL) for name in ("hot", "warm")]
+    for one in hot:
+        one["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "600m"
+    only_on(measured, measured_namespace, busy, [idle, other], *(using(one, USAGE_CPU, "3") for one in hot))
+    measured.wait_pods_ready(measured_namespace, 5)
+    moved, evicted, watch = (
+        done(measuring, "Requests"),
+        counted(measuring, "evicted"),
+        ReadyWatch(measured, measured_namespace),
+    )
+
+    def away() -> bool:
+        watch.look()
+        return node_of(measured, measured_namespace, "wide") == {other}
+
+    with applied(measured, balance(mode="DryRun")):
+        [line] = eventually(lambda: lines_of(measured), "a move in the status", seconds=90)
+        assert line.startswith(f"{measured_namespace}/wide-")
+        assert line.endswith(f": {idle} (requests 94 % to 31 %) to {other}")
+
+        measured.apply(balance(mode="Active", by="Surge"))
+        eventually(away, "the pod that requests much to be on the node that has room", seconds=150)
+        wait_at_rest(measured, measured_namespace, 5)
+        watch.look()
+        # Now a pod of the busy node fits there.
+        eventually(
+            lambda: any(f": {busy} (7" in line and line.endswith(f" to {idle}") for line in lines_of(measured)),
+            "a move from the busy node to the one with room",
+            seconds=60,
+        )
+
+    assert watch.least == dict.fromkeys(("filler", "mid", "wide", "hot", "warm"), 1)
+    assert (done(measuring, "Requests"), counted(measuring, "evicted")) == (moved + 1, evicted)
+    events = measured.rest.items(f"/apis/events.k8s.io/v1/namespaces/{measured_namespace}/events")
+    [note] = [one["note"] for one in events if one["reason"] == "PodMoved"]
+    assert f"off node {idle} to free requests on a node with little load" in note
+
+
+def test_pods_of_a_load_class_that_crowd_one_node_are_spread_over_the_nodes_of_the_zone(
+    measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str]
+) -> None:
+    crowded, *others = nodes
+    # Of a node without pods, metrics-server knows nothing here.
+    measured.apply([pinned(measured_namespace, f"low-{name}", name, "100m") for name in others])
+    large = [using(deployment(measured_namespace, app, 1, nodeSelector=POOL), USAGE_MEMORY, "6Gi") for app in APPS]
+    only_on(measured, measured_namespace, crowded, others, *large)
+    measured.wait_pods_ready(measured_namespace, 5)
+    moved, evicted, watch = (
+        done(measuring, "Classes"),
+        counted(measuring, "evicted"),
+        ReadyWatch(measured, measured_namespace),
+    )
+    classes = {"classes": {"history": "10s"}}
+
+    def spread() -> bool:
+        watch.look()
+        found = [node_of(measured, measured_namespace, app) for app in APPS]
+        return all(len(one) == 1 for one in found) and set().union(*found) == set(nodes)
+
+    with applied(measured, balance(classes, mode="DryRun")):
+        lines = eventually(lambda: lines_of(measured), "moves in the status", seconds=120)
+        assert [line.split(": ")[1].rpartition(" to ")[0] for line in lines] == [
+            f"{crowded} (memory-bound 56 % to 38 %)",
+            f"{crowded} (memory-bound 38 % to 19 %)",
+        ]
+        assert {line.rpartition(" to ")[2] for line in lines} == set(others)
+        assert measuring.total("spillway_balance_moves_planned", balance="moved", reason="Classes") == 2
+
+        measured.apply(balance(classes, mode="Active", by="Surge"))
+        eventually(spread, "each node to have one pod of the class", seconds=150)
+        wait_at_rest(measured, measured_namespace, 5)
+        watch.look()
+        eventually(lambda: not lines_of(measured), "no further move", seconds=60)
+
+    assert {app: least for app, least in watch.least.items() if app in APPS} == dict.fromkeys(APPS, 1)
+    assert (done(measuring, "Classes"), counted(measuring, "evicted")) == (moved + 2, evicted)

@@ -75,10 +75,12 @@ ELSEWHERE: Final = {
 }
 """Unit tests of no single module, with what they are about."""
 TOPICS: Final = {
+    "controllers/balance/test_rebalance.py": ("reasons",),
     "controllers/threshold/test_controller.py": ("status",),
     "webhooks/test_pods.py": ("owners",),
     "controllers/spill/test_bring_back.py": ("turns",),
     "controllers/spill/test_controller.py": ("jobs", "recall"),
+    "domain/balance/test_moves.py": ("end",),
     "domain/forecast/test_forecaster.py": ("properties", "spikes", "traces"),
     "domain/scale_down/test_costs.py": ("properties",),
     "domain/scale_down/test_ranking.py": ("properties",),

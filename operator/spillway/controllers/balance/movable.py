@@ -13,7 +13,7 @@ from spillway.api.zonalbalance import Rebalance, ZonalBalance
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import World
 from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
-from spillway.domain.balance.board import MovablePod
+from spillway.domain.balance.move_board import MovablePod
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.owners import CAN_SURGE, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord

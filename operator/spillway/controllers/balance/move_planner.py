@@ -20,9 +20,9 @@ from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.workload_looks import LOOKS, WorkloadLooks
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController
-from spillway.domain.balance.board import Admits, Limits, LoadedNode, MovablePod
 from spillway.domain.balance.class_moves import crowded_nodes, plan_class_moves
 from spillway.domain.balance.load import weights_of
+from spillway.domain.balance.move_board import Admits, LoadedNode, MovablePod, MoveLimits
 from spillway.domain.balance.moves import MovePlan, Reason, plan_moves
 from spillway.domain.balance.request_moves import plan_request_moves, reserved_nodes
 from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
@@ -109,7 +109,7 @@ class MovePlanner:
         if even.moves:
             return even, uneven.left
         target = float((spec.target or BalanceTarget()).max_imbalance_percent)
-        limits = Limits(weights_of(spec.effective_load), target, spec.max_skew, PLANNED_MOST, lambda _, __: True)
+        limits = MoveLimits(weights_of(spec.effective_load), target, spec.max_skew, PLANNED_MOST, lambda _, __: True)
         lowest = min(percent.values())
         # A node that a node autoscaler is removing is left to it.
         busy = {name for name, node in nodes.items() if percent[name] > lowest + target and not node.leaves}
@@ -129,7 +129,7 @@ class MovePlanner:
         return load, left
 
     async def _free_requests(
-        self, _: ZonalBalance, nodes: Sequence[LoadedNode], movable: FindMovable, limits: Limits
+        self, _: ZonalBalance, nodes: Sequence[LoadedNode], movable: FindMovable, limits: MoveLimits
     ) -> tuple[MovePlan, Mapping[str, Left]]:
         """The moves off a node with little load of which too much is requested, and why workloads there are left."""
         reserved = set(reserved_nodes(nodes, limits))
@@ -140,7 +140,7 @@ class MovePlanner:
         return plan, found.left
 
     async def _spread_classes(
-        self, balance: ZonalBalance, nodes: Sequence[LoadedNode], movable: FindMovable, limits: Limits
+        self, balance: ZonalBalance, nodes: Sequence[LoadedNode], movable: FindMovable, limits: MoveLimits
     ) -> tuple[MovePlan, Mapping[str, Left]]:
         """The moves that spread load classes, and why workloads of crowded ones are left."""
         if not balance.spec.spreads_classes:

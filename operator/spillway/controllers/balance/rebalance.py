@@ -26,8 +26,8 @@ from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.words import LISTED, left_lines, told
-from spillway.domain.balance.board import MOST_REQUESTED
 from spillway.domain.balance.bounds import MoveBounds, pass_period
+from spillway.domain.balance.move_board import MOST_REQUESTED
 from spillway.domain.balance.move_effect import EFFECT_SECONDS, MoveEffect
 from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.balance.zone_effects import ZoneEffects

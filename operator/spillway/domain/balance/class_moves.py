@@ -13,8 +13,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spillway.domain.balance.board import LEAST_GAIN, Board, Limits, LoadedNode, MovablePod
 from spillway.domain.balance.classes import LoadClass
+from spillway.domain.balance.move_board import LEAST_GAIN, LoadedNode, MovablePod, MoveBoard, MoveLimits
 from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.model.names import NodeName, Zone
 
@@ -38,10 +38,10 @@ def crowded_nodes(
 
 
 def plan_class_moves(
-    nodes: Iterable[LoadedNode], pods: Iterable[tuple[LoadClass, MovablePod]], shares: Shares, limits: Limits
+    nodes: Iterable[LoadedNode], pods: Iterable[tuple[LoadClass, MovablePod]], shares: Shares, limits: MoveLimits
 ) -> MovePlan:
     """The moves of these pods, each given with its class."""
-    board = Board(nodes, limits)
+    board = MoveBoard(nodes, limits)
     on_node: dict[tuple[LoadClass, NodeName], list[MovablePod]] = {}
     for load_class, pod in pods:
         on_node.setdefault((load_class, pod.node), []).append(pod)
@@ -94,7 +94,7 @@ def _groups(nodes: Iterable[LoadedNode], shares: Shares, accepted: float) -> Seq
 
 
 def _next(
-    board: Board, group: _Group, on_node: Mapping[tuple[LoadClass, NodeName], Sequence[MovablePod]]
+    board: MoveBoard, group: _Group, on_node: Mapping[tuple[LoadClass, NodeName], Sequence[MovablePod]]
 ) -> Move | None:
     """Make the next move: from the most crowded node that has one, the pod with the greatest gain."""
     fewest_first = sorted(group.open, key=lambda name: (group.shares[name], name))
@@ -114,11 +114,11 @@ def _next(
     return None
 
 
-def _suits(board: Board, pod: MovablePod, target: NodeName) -> bool:
+def _suits(board: MoveBoard, pod: MovablePod, target: NodeName) -> bool:
     return board.takes(pod, target) and board.leaves_room(pod, target) and board.keeps_load_even(pod, target)
 
 
-def _shares_after(board: Board, group: _Group, pod: MovablePod, target: NodeName) -> tuple[float, float]:
+def _shares_after(board: MoveBoard, group: _Group, pod: MovablePod, target: NodeName) -> tuple[float, float]:
     left, added = (
         class_points(group.load_class, board.nodes[name], pod.used_millis, pod.used_bytes)
         for name in (pod.node, target)
@@ -126,13 +126,13 @@ def _shares_after(board: Board, group: _Group, pod: MovablePod, target: NodeName
     return max(group.shares[pod.node] - left, 0.0), group.shares[target] + added
 
 
-def _gain(board: Board, group: _Group, pod: MovablePod, target: NodeName) -> float:
+def _gain(board: MoveBoard, group: _Group, pod: MovablePod, target: NodeName) -> float:
     """By how much the larger of the two shares would fall; nothing if the smaller one would fall too."""
     before, after = (group.shares[pod.node], group.shares[target]), _shares_after(board, group, pod, target)
     return max(before) - max(after) if min(after) >= min(before) else 0.0
 
 
-def _moved(board: Board, group: _Group, pod: MovablePod, target: NodeName) -> Move:
+def _moved(board: MoveBoard, group: _Group, pod: MovablePod, target: NodeName) -> Move:
     source, there = _shares_after(board, group, pod, target)
     ends = (group.shares[pod.node], source), (group.shares[target], there)
     group.shares[pod.node], group.shares[target] = source, there

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spillway.domain.balance.board import LEAST_GAIN, Board, Limits, LoadedNode, MovablePod
+from spillway.domain.balance.move_board import LEAST_GAIN, LoadedNode, MovablePod, MoveBoard, MoveLimits
 from spillway.domain.model.names import NodeName, PodUid
 
 
@@ -58,9 +58,9 @@ class MovePlan:
     reason: Reason = Reason.LOAD
 
 
-def plan_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], limits: Limits) -> MovePlan:
+def plan_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], limits: MoveLimits) -> MovePlan:
     """The moves towards an imbalance of `limits.max_imbalance` points or less."""
-    board = Board(nodes, limits)
+    board = MoveBoard(nodes, limits)
     on_node: dict[NodeName, list[MovablePod]] = {}
     for pod in pods:
         on_node.setdefault(pod.node, []).append(pod)
@@ -78,7 +78,7 @@ def plan_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], limits: 
     return MovePlan(tuple(moves), before, board.imbalance)
 
 
-def _best(board: Board, on_node: Mapping[NodeName, Sequence[MovablePod]]) -> tuple[MovablePod, NodeName] | None:
+def _best(board: MoveBoard, on_node: Mapping[NodeName, Sequence[MovablePod]]) -> tuple[MovablePod, NodeName] | None:
     """The next move: from the most loaded node that has one, the pod with the greatest gain."""
     coldest_first = board.by_load(hottest_first=False)
     for source in board.by_load(hottest_first=True):

@@ -11,7 +11,7 @@ if moves for the load would not take it back.
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from spillway.domain.balance.board import LEAST_GAIN, MOST_REQUESTED, Board, Limits, LoadedNode, MovablePod
+from spillway.domain.balance.move_board import LEAST_GAIN, MOST_REQUESTED, LoadedNode, MovablePod, MoveBoard, MoveLimits
 from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.model.names import NodeName
 
@@ -19,14 +19,14 @@ MEASURE: Final = "requests"
 """What the texts of these moves give in percent."""
 
 
-def reserved_nodes(nodes: Iterable[LoadedNode], limits: Limits) -> Sequence[NodeName]:
+def reserved_nodes(nodes: Iterable[LoadedNode], limits: MoveLimits) -> Sequence[NodeName]:
     """The reserved nodes that accept pods, the least loaded first."""
-    return _reserved(Board(nodes, limits), limits)
+    return _reserved(MoveBoard(nodes, limits), limits)
 
 
-def plan_request_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], limits: Limits) -> MovePlan:
+def plan_request_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], limits: MoveLimits) -> MovePlan:
     """The moves that relieve one reserved node."""
-    board = Board(nodes, limits)
+    board = MoveBoard(nodes, limits)
     reserved = _reserved(board, limits)
     before = _excess(board, reserved)
     moves: list[Move] = []
@@ -40,7 +40,7 @@ def plan_request_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], 
     return MovePlan(tuple(moves), before, _excess(board, reserved), Reason.REQUESTS)
 
 
-def _reserved(board: Board, limits: Limits) -> Sequence[NodeName]:
+def _reserved(board: MoveBoard, limits: MoveLimits) -> Sequence[NodeName]:
     highest = max(board.percent.values(), default=0.0)
     return [
         name
@@ -51,12 +51,12 @@ def _reserved(board: Board, limits: Limits) -> Sequence[NodeName]:
     ]
 
 
-def _excess(board: Board, reserved: Collection[NodeName]) -> float:
+def _excess(board: MoveBoard, reserved: Collection[NodeName]) -> float:
     """By how many points these nodes together are beyond `MOST_REQUESTED`."""
     return sum(max(board.requested(name) - MOST_REQUESTED, 0.0) for name in reserved)
 
 
-def _next(board: Board, name: NodeName, pods: Sequence[MovablePod]) -> Move | None:
+def _next(board: MoveBoard, name: NodeName, pods: Sequence[MovablePod]) -> Move | None:
     """Move the best of these pods, which are on the node; None if none of them helps, or the node is relieved."""
     before = board.requested(name)
     if before <= MOST_REQUESTED or not board.gives(name):
@@ -81,5 +81,5 @@ def _next(board: Board, name: NodeName, pods: Sequence[MovablePod]) -> Move | No
     return None
 
 
-def _suits(board: Board, pod: MovablePod, target: NodeName) -> bool:
+def _suits(board: MoveBoard, pod: MovablePod, target: NodeName) -> bool:
     return board.takes(pod, target) and board.leaves_room(pod, target) and board.spares_load(pod, target)

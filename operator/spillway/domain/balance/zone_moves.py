@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spillway.domain.balance.board import MOST_PER_NODE, Admits, LoadedNode, MovablePod
+from spillway.domain.balance.move_board import MOST_PER_NODE, Admits, LoadedNode, MovablePod
 from spillway.domain.balance.moves import Reason
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName, PodUid, Zone

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.board import LEAST_GAIN, MOST_PER_NODE, LoadedNode, MovablePod
 from spillway.domain.balance.class_moves import Shares, class_points, crowded_nodes, plan_class_moves
 from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.load import Weights
+from spillway.domain.balance.move_board import LEAST_GAIN, MOST_PER_NODE, LoadedNode, MovablePod
 from spillway.domain.balance.moves import MovePlan, Reason
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.usage import Usage
-from tests.support.move_boards import clusters, limits, node, pod
+from tests.support.moves import clusters, limits, node, pod
 
 CPU, MEMORY = LoadClass.CPU, LoadClass.MEMORY
 FULL, EMPTY = node("full", 50.0), node("empty", 50.0)

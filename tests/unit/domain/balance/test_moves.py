@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from spillway.domain.balance.board import LEAST_GAIN, MOST_PER_NODE, LoadedNode, MovablePod
+from spillway.domain.balance.move_board import LEAST_GAIN, MOST_PER_NODE, LoadedNode, MovablePod
 from spillway.domain.balance.moves import MovePlan, plan_moves
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.records import Taint
-from tests.support.move_boards import FREE, clusters, limits, node, pod
+from tests.support.moves import FREE, clusters, limits, node, pod
 
 TAINT = Taint("dedicated", "NoSchedule", "gpu")
 

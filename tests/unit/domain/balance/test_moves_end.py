@@ -6,15 +6,15 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.domain.balance.board import Limits, LoadedNode, MovablePod
 from spillway.domain.balance.class_moves import class_points, crowded_nodes, plan_class_moves
 from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.load import Weights, percent_of
+from spillway.domain.balance.move_board import LoadedNode, MovablePod, MoveLimits
 from spillway.domain.balance.moves import MovePlan, plan_moves
 from spillway.domain.balance.request_moves import plan_request_moves, reserved_nodes
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.usage import Usage
-from tests.support.move_boards import limits, node, pod
+from tests.support.moves import limits, node, pod
 
 GIB = 1 << 30
 ROUNDS = 60
@@ -23,7 +23,7 @@ ROUNDS = 60
 class Cluster:
     """Nodes whose load and room follow from the pods on them; each pod is a workload of its own and moves at once."""
 
-    def __init__(self, nodes: list[LoadedNode], pods: list[tuple[LoadClass, MovablePod]], rule: Limits) -> None:
+    def __init__(self, nodes: list[LoadedNode], pods: list[tuple[LoadClass, MovablePod]], rule: MoveLimits) -> None:
         self.bare = nodes
         self.pods = {one.uid: one for _, one in pods}
         self.class_of = {one.uid: load_class for load_class, one in pods}

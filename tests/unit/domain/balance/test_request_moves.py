@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.board import LEAST_GAIN, MOST_PER_NODE, MOST_REQUESTED, LoadedNode, MovablePod
+from spillway.domain.balance.move_board import LEAST_GAIN, MOST_PER_NODE, MOST_REQUESTED, LoadedNode, MovablePod
 from spillway.domain.balance.moves import MovePlan, Reason
 from spillway.domain.balance.request_moves import plan_request_moves, reserved_nodes
 from spillway.domain.model.names import Zone
 from spillway.domain.model.usage import Usage
-from tests.support.move_boards import clusters, limits, node, pod
+from tests.support.moves import clusters, limits, node, pod
 
 GIB = 1 << 30
 BUSY = node("busy", 90.0)

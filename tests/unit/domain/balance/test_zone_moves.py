@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.board import MOST_PER_NODE, LoadedNode, MovablePod
+from spillway.domain.balance.move_board import MOST_PER_NODE, LoadedNode, MovablePod
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.balance.zone_moves import fullest_zone, open_zones, plan_zone_moves
 from spillway.domain.model.names import NodeName, PodUid, Zone

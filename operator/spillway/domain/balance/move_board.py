@@ -57,7 +57,7 @@ Admits = Callable[[MovablePod, NodeName], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MoveLimits:
     """What bounds a plan, and what it goes by."""
 
     weights: Weights
@@ -71,10 +71,10 @@ class Limits:
     admits: Admits
 
 
-class Board:
+class MoveBoard:
     """The nodes, as they would be."""
 
-    def __init__(self, nodes: Iterable[LoadedNode], limits: Limits) -> None:
+    def __init__(self, nodes: Iterable[LoadedNode], limits: MoveLimits) -> None:
         self._limits = limits
         self.nodes = {node.name: node for node in nodes}
         self.percent = {name: node.percent for name, node in self.nodes.items()}

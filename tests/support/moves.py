@@ -4,8 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from spillway.domain.balance.board import Limits, LoadedNode, MovablePod
 from spillway.domain.balance.load import Weights
+from spillway.domain.balance.move_board import LoadedNode, MovablePod, MoveLimits
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.usage import Usage
 
@@ -28,9 +28,9 @@ def pod(name: str, on: str, percent: float, workload: str = "", **changes: Any) 
     return MovablePod(PodUid(name), key, workload or f"Deployment/{key}", NodeName(on), **{**amounts, **changes})
 
 
-def limits(**changes: Any) -> Limits:
+def limits(**changes: Any) -> MoveLimits:
     bounds: dict[str, Any] = {"weights": Weights(100, 0), "max_imbalance": 20.0, "max_skew": 1, "most": 10}
-    return Limits(**{"admits": lambda _, __: True, **bounds, **changes})
+    return MoveLimits(**{"admits": lambda _, __: True, **bounds, **changes})
 
 
 NODES = [NodeName(f"n{index}") for index in range(5)]
