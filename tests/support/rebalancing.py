@@ -120,13 +120,11 @@ class Scene:
     def in_progress(self) -> int:
         return self.surges.in_progress(Purpose.REBALANCE, "even")
 
-    def end(self, result: Left | SurgeOutcome) -> None:
-        """Let the first move that was asked for end."""
+    def end(self, result: Left | SurgeOutcome, node: str = "busy") -> None:
+        """Let the first move that was asked for end; its pod was last seen on this node."""
         request = self.surges._asked.pop(next(iter(self.surges._asked)))
         replicaset = self.world.state.replicasets[request.owner]
-        self.surges.ended.emit(
-            MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, NodeName("busy"))
-        )
+        self.surges.ended.emit(MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, NodeName(node)))
 
     async def later(self, seconds: float = SETTLE_SECONDS, *, others: float = 60.0) -> None:
         await self.clock.advance(seconds)

@@ -126,6 +126,15 @@ async def test_by_surge_the_event_says_why_and_the_next_moves_wait() -> None:
     assert scene.in_progress == 0
 
 
+async def test_the_end_of_a_move_that_a_former_leader_began_counts_as_one_for_the_load() -> None:
+    scene = classed_scene(mode="Active", by="Surge")
+    await evenly(scene)
+    scene.controller._memories["even"].begun.clear()
+    scene.end(SurgeOutcome.SUCCEEDED, node="")
+    [moved] = [one.message for one in scene.events.said if one.what == "Normal PodMoved"]
+    assert moved.startswith("A pod was moved off its node to make the load of nodes even: ")
+
+
 async def test_a_move_that_is_given_back_says_for_what_it_was() -> None:
     scene = classed_scene(mode="Active", by="Surge", maxMovesPerMinute=1)
     await evenly(scene)
