@@ -64,6 +64,8 @@ class _Group:
     shares: dict[NodeName, float] = field(default_factory=dict)
     open: set[NodeName] = field(default_factory=set)
     """The nodes that accept pods."""
+    spent: set[NodeName] = field(default_factory=set)
+    """The nodes on which no pod was found that helps; each is looked at once in a plan."""
 
     @property
     def excess(self) -> float:
@@ -97,8 +99,12 @@ def _next(
     board: MoveBoard, group: _Group, on_node: Mapping[tuple[LoadClass, NodeName], Sequence[MovablePod]]
 ) -> Move | None:
     """Make the next move: from the most crowded node that has one, the pod with the greatest gain."""
-    fewest_first = sorted(group.open, key=lambda name: (group.shares[name], name))
+    # No other node would suit, so these need not be tried for each pod.
+    targets = (name for name in group.open if not board.gone[name] and not board.busy(name))
+    fewest_first = sorted(targets, key=lambda name: (group.shares[name], name))
     for source in group.crowded:
+        if source in group.spent:
+            continue
         best: tuple[float, str, MovablePod, NodeName] | None = None
         for pod in on_node.get((group.load_class, source), ()) if board.gives(source) else ():
             if pod.workload in board.moved:
@@ -111,6 +117,7 @@ def _next(
                 best = gain, pod.key, pod, target
         if best is not None:
             return _moved(board, group, best[2], best[3])
+        group.spent.add(source)
     return None
 
 

@@ -93,6 +93,10 @@ class MoveBoard:
         """Percentage points between the most and the least loaded node."""
         return self.percent[self._hottest[0]] - self.percent[self._coldest[0]] if self.percent else 0.0
 
+    def busy(self, name: NodeName) -> bool:
+        """Whether the load of the node is above that of the least loaded one by more than what is accepted."""
+        return self.percent[name] > self.percent[self._coldest[0]] + self._limits.max_imbalance
+
     def by_load(self, *, hottest_first: bool) -> Sequence[NodeName]:
         sign = -1 if hottest_first else 1
         return sorted(self.percent, key=lambda name: (sign * self.percent[name], name))

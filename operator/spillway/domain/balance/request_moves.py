@@ -30,10 +30,14 @@ def plan_request_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], 
     reserved = _reserved(board, limits)
     before = _excess(board, reserved)
     moves: list[Move] = []
-    candidates = sorted(pods, key=lambda pod: pod.key)
+    here: dict[NodeName, list[MovablePod]] = {}
+    for pod in sorted(pods, key=lambda one: one.key):
+        here.setdefault(pod.node, []).append(pod)
+    # No other node has room, so these need not be tried for each pod.
+    coldest_first = board.by_load(hottest_first=False)
+    targets = [name for name in coldest_first if board.nodes[name].accepts and board.requested(name) <= MOST_REQUESTED]
     for name in reserved:
-        here = [pod for pod in candidates if pod.node == name]
-        while len(moves) < limits.most and (move := _next(board, name, here)) is not None:
+        while len(moves) < limits.most and (move := _next(board, name, here.get(name, ()), targets)) is not None:
             moves.append(move)
         if moves:
             break
@@ -56,12 +60,11 @@ def _excess(board: MoveBoard, reserved: Collection[NodeName]) -> float:
     return sum(max(board.requested(name) - MOST_REQUESTED, 0.0) for name in reserved)
 
 
-def _next(board: MoveBoard, name: NodeName, pods: Sequence[MovablePod]) -> Move | None:
+def _next(board: MoveBoard, name: NodeName, pods: Sequence[MovablePod], targets: Sequence[NodeName]) -> Move | None:
     """Move the best of these pods, which are on the node; None if none of them helps, or the node is relieved."""
     before = board.requested(name)
     if before <= MOST_REQUESTED or not board.gives(name):
         return None
-    coldest_first = board.by_load(hottest_first=False)
 
     def relief(pod: MovablePod) -> float:
         """How much more it frees of the requests than of the load, in percentage points."""
@@ -72,7 +75,7 @@ def _next(board: MoveBoard, name: NodeName, pods: Sequence[MovablePod]) -> Move 
             return None
         if pod.workload in board.moved:
             continue
-        fitting = (one for one in coldest_first if _suits(board, pod, one))
+        fitting = (one for one in targets if _suits(board, pod, one))
         if (target := next(fitting, None)) is not None:
             there = board.requested(target)
             board.move(pod, target)
