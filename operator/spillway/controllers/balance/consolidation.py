@@ -263,8 +263,8 @@ class ConsolidationController(Controller):
             # Its additional replica counts as a change, so it rests for `settle`.
             memory.bounds.succeeded(workload, now, seconds=0.0)
             message = (
-                f"A pod was moved off node {end.node}, which is being emptied: an additional replica was ready before "
-                "it was deleted."
+                f"A pod was moved off {end.where}, which is being emptied: an additional replica was ready before it "
+                "was deleted."
             )
             self._events.record(reference, "Normal", event_reasons.POD_MOVED, message)
         else:

@@ -290,15 +290,13 @@ class RebalanceController(Controller):
         memory, now, workload = self._memories.get(end.asker), self.world.now(), workload_of(end.replicaset).key
         if memory is None:
             return
-        reason, move = memory.reason(workload), memory.begun.get(workload)
+        reason = memory.reason(workload)
         metrics.MOVES.labels(end.asker, reason.value, "moved" if end.moved else end.result.value).inc()
         if end.moved:
             self._moved(memory, workload, now)
-            # The state may have lost the pod already.
-            node = end.node if move is None else move.source
-            where = f"node {node}" if node else "its node"
             message = (
-                f"A pod was moved off {where} to {_TO[reason]}: an additional replica was ready before it was deleted."
+                f"A pod was moved off {end.where} to {_TO[reason]}: an additional replica was ready before it was "
+                "deleted."
             )
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.POD_MOVED, message)
         else:

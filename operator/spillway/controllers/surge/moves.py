@@ -64,11 +64,16 @@ class MoveEnd:
     asker: str
     result: SurgeOutcome | Left
     node: NodeName
-    """The node of the pod; empty if the pod is gone."""
+    """The node of the pod; empty if the pod was gone before this leader saw it."""
 
     @property
     def moved(self) -> bool:
         return self.result is SurgeOutcome.SUCCEEDED
+
+    @property
+    def where(self) -> str:
+        """The node, in a sentence."""
+        return f"node {self.node}" if self.node else "its node"
 
 
 class SurgeMovesController(SurgeController):
@@ -81,6 +86,8 @@ class SurgeMovesController(SurgeController):
         super().__init__(world, scaler, PURPOSES, ready_seconds=ready_seconds)
         self._asked: dict[OwnerUid, MoveRequest] = {}
         self._surges: dict[OwnerUid, Surge] = {}
+        self._nodes: dict[OwnerUid, NodeName] = {}
+        """The node of the pod that each surge moves; the pod may be gone before its surge has ended."""
         self.arrivals = Arrivals()
         """The pods that came by a move, also by one of the rebalancer's evictions."""
         self.ended: Signal[MoveEnd] = Signal("MoveEnd", lambda end: end.replicaset.key)
@@ -244,12 +251,14 @@ class SurgeMovesController(SurgeController):
     def _emit(
         self, replicaset: ReplicaSetRecord, pod: PodUid, purpose: Purpose, asker: str, result: SurgeOutcome | Left
     ) -> None:
-        known = self.world.state.pods.get(pod)
-        node = NodeName("") if known is None else known.node
+        known, last = self.world.state.pods.get(pod), self._nodes.pop(replicaset.uid, NodeName(""))
+        node = last if known is None else known.node
         self.ended.emit(MoveEnd(replicaset, pod, purpose, asker, result, node))
 
     def _progress(self, replicaset: ReplicaSetRecord, surge: Surge, present: Json) -> Progress:
         chosen = self.world.state.pods.get(surge.pod or PodUid(""))
+        if chosen is not None:
+            self._nodes[replicaset.uid] = chosen.node
         return progress_of(
             replicaset,
             self.world.state.active_pods_of(replicaset.uid),
@@ -274,6 +283,7 @@ class SurgeMovesController(SurgeController):
         self.world.board.withdraw_planned_node(uid)
         self._asked.pop(uid, None)
         self._surges.pop(uid, None)
+        self._nodes.pop(uid, None)
         self._show()
 
     def _show(self) -> None:

@@ -53,6 +53,8 @@ class Cluster(FakeWriter):
         """Whether the additional replica was to prefer the planned node, at each scale."""
         self.results: list[SurgeOutcome | Left] = []
         self.scaler = SurgeScaler(self.world, self, self)
+        self.left: list[str] = []
+        """Where the pods were of which the moves have ended."""
         self.lead()
 
     def lead(self) -> None:
@@ -64,6 +66,7 @@ class Cluster(FakeWriter):
     def _ended(self, end: MoveEnd) -> None:
         assert (end.purpose, end.asker, end.pod) == (Purpose.REBALANCE, "even", self.pod("p0", "hot").uid)
         self.results.append(end.result)
+        self.left.append(end.where)
 
     @staticmethod
     def pod(name: str, node: str, **changes: Any) -> PodRecord:
@@ -160,6 +163,7 @@ async def test_the_only_replica_goes_once_its_successor_is_ready_elsewhere(resou
     assert await cluster.step(1) is None
     assert cluster.written == ["p0 costs less", "2->1", "unmark"]
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
+    assert cluster.left == ["node hot"], "also once the pod is gone"
     assert cluster.controller.in_progress(Purpose.REBALANCE, "even") == 0
 
 
