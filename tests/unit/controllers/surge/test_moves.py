@@ -160,6 +160,7 @@ async def test_the_only_replica_goes_once_its_successor_is_ready_elsewhere(resou
     assert cluster.written == ["p0 costs less", "2->1"], "the mark stays until the pod is going"
     assert await cluster.step(1) == STEP_SECONDS
     cluster.goes()
+    cluster.world.state.remove(cluster.world.state.pods[cluster.pod("p0", "hot").uid])
     assert await cluster.step(1) is None
     assert cluster.written == ["p0 costs less", "2->1", "unmark"]
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
