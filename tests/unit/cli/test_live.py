@@ -1,8 +1,11 @@
 """What the commands that read a live cluster say of something that does not exist."""
 
+import gc
+from pathlib import Path
+
 import pytest
 
-from spillway.cli.live import no_such
+from spillway.cli.live import no_such, read
 
 
 @pytest.mark.parametrize(
@@ -19,3 +22,14 @@ from spillway.cli.live import no_such
 )
 def test_what_exists_is_named(names: list[str], said: str) -> None:
     assert str(no_such("pool c", names)) == said
+
+
+def test_garbage_is_collected_again_after_a_reading(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def unused(_: object) -> None:
+        raise AssertionError("there is no client")
+
+    with pytest.raises(SystemExit, match="3"):
+        read(tmp_path / "absent", None, unused)
+
+    assert "not found" in capsys.readouterr().err
+    assert gc.isenabled()
