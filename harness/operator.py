@@ -123,9 +123,7 @@ class Installation:
         self._apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])
         crds = self.chart.kinds("CustomResourceDefinition")
         self._apply(crds)
-        if crds:
-            names = [f"crd/{crd['metadata']['name']}" for crd in crds]
-            self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        self.cluster.wait_established(crd["metadata"]["name"] for crd in crds)
         self._apply(self.chart.without("CustomResourceDefinition", *_REPLACED_KINDS))
         self.identify()
         self._apply(_reader())

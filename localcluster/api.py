@@ -295,6 +295,19 @@ class ClusterApi:
         self.wait_until(ready, f"{count} ready pods in {namespace}", timeout_seconds=timeout_seconds)
         return found
 
+    def wait_established(self, definitions: Iterable[str], *, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> None:
+        """Wait until the API server serves these CustomResourceDefinitions.
+
+        `kubectl wait` ends with an error where a definition has no condition yet.
+        """
+        names = list(definitions)
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+        def established() -> bool:
+            return all(_condition(self.rest.get(f"{path}/{name}"), "Established") for name in names)
+
+        self.wait_until(established, f"{', '.join(names)} to be established", timeout_seconds=timeout_seconds)
+
     def set_usage(self, namespace: str, pods: Iterable[str], *, cpu: str) -> None:
         """Simulate that each of these pods uses this much CPU (of all its containers)."""
         for pod in pods:

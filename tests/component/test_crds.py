@@ -26,8 +26,7 @@ pytestmark = pytest.mark.cluster
 def server(cluster: ClusterApi) -> Iterator[ClusterApi]:
     """The shared cluster with our CRDs; what the tests made there is gone afterwards."""
     cluster.apply((definition(kind) for kind in KINDS), "--server-side", "--force-conflicts")
-    crds = [f"crd/{kind.plural}.spillway.dev" for kind in KINDS]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *crds)
+    cluster.wait_established(f"{kind.plural}.spillway.dev" for kind in KINDS)
     yield cluster
     for kind in KINDS:
         cluster.kubectl("delete", kind.plural, "--selector=spillway-test=crds", "--wait=true")

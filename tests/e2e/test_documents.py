@@ -359,7 +359,7 @@ def test_the_blocks_of_a_page_about_helm(page: str, release: Release) -> None:
             for kind in ("Certificate", "Issuer"):
                 definition = CERT_MANAGER.replace("KIND", kind).replace("PLURAL", f"{kind.lower()}s")
                 release.cluster.apply(definition)
-                release.cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind.lower()}s.cert-manager.io")
+                release.cluster.wait_established([f"{kind.lower()}s.cert-manager.io"])
         if "--from-file=ca.crt" in command:
             release.install()
             config = yaml.safe_load(release.cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
