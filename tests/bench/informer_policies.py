@@ -7,6 +7,7 @@ policies are in Recommend, and share out the namespaces evenly.
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import psutil
@@ -40,6 +41,8 @@ def _figures(cluster: ClusterApi, namespaces: int, change: Callable[[], int]) ->
             operator.wait_ready(0)
             ready_s = time.monotonic() - began
             operator.wait_leader()
+            # Statuses are written ten a second, and the first one may take longer than what counts as quiet.
+            cluster.wait_until(partial(_all_have_a_status, cluster, number), "a status of every policy")
             figures = {"policies": number, "ready_s": round(ready_s, 1)} | at_rest(operator, REST_SECONDS)
             pid = operator.pid(0)
             if pid is None:
@@ -50,6 +53,11 @@ def _figures(cluster: ClusterApi, namespaces: int, change: Callable[[], int]) ->
             wait_until_quiet(operator)
             spent = cpu_seconds(process) - before
             yield figures | {"changes": changes, "cpu_us_per_change": round(spent / changes * 1e6)}
+
+
+def _all_have_a_status(cluster: ClusterApi, number: int) -> bool:
+    policies = cluster.rest.items("/apis/spillway.dev/v1alpha1/elasticpolicies")
+    return len(policies) == number and all("status" in one for one in policies)
 
 
 def _policies(number: int, namespaces: int) -> Iterator[Object]:
