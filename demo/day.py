@@ -28,7 +28,7 @@ from harness.chart import HELM
 from harness.operator import NAME, NAMESPACE, Installation, install
 from harness.prometheus import prometheus_running
 from harness.tasks import cancelled, uninterrupted
-from localcluster import Cluster, ClusterApi, ClusterError, Options, binaries
+from localcluster import Cluster, ClusterApi, ClusterError, Options
 from localcluster.external import BESIDE, CHOICE, from_environment
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
@@ -121,8 +121,7 @@ class Scene:
 def programs(*, foresees: bool = False) -> list[str]:
     """The programs that a run starts on this machine; on another cluster only those that are needed beside it."""
     local = os.environ.get(CHOICE, "local") == "local"
-    options = OPTIONS.optional_binaries if local else ()
-    return [*(binaries.CORE if local else BESIDE), *options, HELM, *(["prometheus"] if foresees else [])]
+    return [*(OPTIONS.programs if local else BESIDE), HELM, *(["prometheus"] if foresees else [])]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import yaml
 from harness.chart import HELM
 from harness.kubelet import Kubelet
 from harness.operator import Installation, install
-from localcluster import Cluster, ClusterApi, ClusterError, binaries, build
+from localcluster import Cluster, ClusterApi, ClusterError, Options, build
 
 WELCOME = "Three nodes of each tier, a namespace `shop`, and two replicas of Spillway."
 """The first line that the playground prints."""
@@ -58,8 +58,9 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    build.ensure_built([*binaries.CORE, HELM])
-    with Cluster() as cluster:
+    options = Options()
+    build.ensure_built([*options.programs, HELM])
+    with Cluster(options) as cluster:
         if for_helm:
             with playground_for_helm(cluster) as (_, values):
                 _serve(stop, cluster, WELCOME_HELM, f"  export VALUES={values}\n")

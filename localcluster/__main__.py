@@ -24,7 +24,10 @@ Name = Annotated[str, typer.Option("--name", help="Name of the cluster; several 
 def build_command(
     components: Annotated[
         list[str] | None,
-        typer.Argument(help="Components to build. Default: all but argo-rollouts, noop-webhook, KEDA and descheduler."),
+        typer.Argument(
+            help="Components to build. Default: all but argo-rollouts, noop-webhook, KEDA, descheduler and "
+            "Kubernetes 1.30."
+        ),
     ] = None,
 ) -> None:
     """Build the components that are not built yet, or whose pinned versions changed."""
@@ -38,6 +41,13 @@ def build_command(
 def up(
     name: Name = "default",
     *,
+    kubernetes: Annotated[
+        str,
+        typer.Option(
+            envvar=binaries.RELEASE_CHOICE,
+            help=f"Version of the control plane: {' or '.join(binaries.RELEASES)}.",
+        ),
+    ] = binaries.NEWEST,
     metrics_server: Annotated[
         bool, typer.Option("--metrics-server", help="With metrics-server, which an HPA on CPU reads.")
     ] = False,
@@ -59,13 +69,14 @@ def up(
 ) -> None:
     """Start a cluster and leave it running until ``down``."""
     options = Options(
+        kubernetes=kubernetes,
         metrics_server=metrics_server,
         karpenter=karpenter,
         prometheus=prometheus,
         hpa_sync_seconds=hpa_sync_seconds,
         hpa_downscale_stabilization_seconds=hpa_downscale_stabilization_seconds,
     )
-    build.ensure_built([*binaries.CORE, *options.optional_binaries])
+    build.ensure_built(options.programs)
     if foreground:
         with Cluster(options) as cluster:
             _lay_nodes(cluster, nodes, virtual_nodes)

@@ -68,31 +68,68 @@ class Tool:
 BUILD_ENVIRONMENT: Final = {"CGO_ENABLED": "0"}
 """Of every build, so that each package is compiled once: cgo would make of many standard packages a second variant."""
 
-# Without its version compiled in, clients cannot parse the server's.
-_KUBERNETES_LDFLAGS = "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2"
-
-
 SHARED: Final = "kubernetes"
 """The module of all programs that are built on the Kubernetes libraries: one version of each, compiled once."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version of the control plane: its Go module in `tools/`, and its exact version."""
+
+    module: str
+    version: str
+    feature_gates: tuple[str, ...] = ()
+    """What has to be switched on, and is on by default in newer versions."""
+
+
+RELEASE_CHOICE: Final = "KUBERNETES"
+"""The environment variable that names the version of the control plane, one of `RELEASES`."""
+RELEASES: Final = {
+    "1.37": Release(SHARED, "v1.37.2"),
+    "1.30": Release("kubernetes-1.30", "v1.30.14", feature_gates=("HPAScaleToZero=true",)),
+}
+"""The versions of the control plane, from the newest, which is the default, to the oldest that Spillway supports."""
+NEWEST, *_, OLDEST = RELEASES
 
 _PROMETHEUS_TAGS: Final = "remove_all_sd,enable_kubernetes_sd,enable_file_sd"
 
 
-def _kubernetes(name: str, *version_args: str) -> Tool:
+def _kubernetes(name: str, *version_args: str, release: str = NEWEST) -> Tool:
+    built = RELEASES[release]
     return Tool(
-        SHARED,
+        built.module,
         f"k8s.io/kubernetes/cmd/{name}",
-        ldflags=_KUBERNETES_LDFLAGS,
+        # Without its version compiled in, clients cannot parse the server's.
+        ldflags=f"-s -w -X k8s.io/component-base/version.gitVersion={built.version}",
         version_args=version_args,
         minimum=(1, 30),
+        on_demand=release != NEWEST,
     )
+
+
+_CONTROL_PLANE: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+def of_release(name: str, release: str) -> str:
+    """The name in `TOOLS` of a cluster's program whose control plane has this version."""
+    return f"{release}/{name}" if name in _CONTROL_PLANE and release != NEWEST else name
+
+
+def chosen_release() -> str:
+    """The version of the control plane that the environment names, or the newest."""
+    return os.environ.get(RELEASE_CHOICE) or NEWEST
+
+
+def release_of(name: str) -> Release:
+    """The version of this name. Raises `ClusterError` if there is none."""
+    if name not in RELEASES:
+        raise ClusterError(f"{RELEASE_CHOICE}={name}: there are {', '.join(RELEASES)}")
+    return RELEASES[name]
 
 
 TOOLS: Mapping[str, Tool] = {
     "etcd": Tool("etcd", "go.etcd.io/etcd/server/v3", version_args=("--version",), minimum=(3, 5)),
-    "kube-apiserver": _kubernetes("kube-apiserver", "--version"),
-    "kube-controller-manager": _kubernetes("kube-controller-manager", "--version"),
-    "kube-scheduler": _kubernetes("kube-scheduler", "--version"),
+    **{name: _kubernetes(name, "--version") for name in _CONTROL_PLANE},
     "kubectl": _kubernetes("kubectl", "version", "--client"),
     "kwok": Tool(SHARED, "sigs.k8s.io/kwok/cmd/kwok", version_args=("--version",), minimum=(0, 7)),
     "metrics-server": Tool(
@@ -141,11 +178,17 @@ TOOLS: Mapping[str, Tool] = {
     ),
     "keda-adapter": Tool("keda", "github.com/kedacore/keda/v2/cmd/adapter", on_demand=True),
     "descheduler": Tool("descheduler", "sigs.k8s.io/descheduler/cmd/descheduler", on_demand=True),
+    **{
+        of_release(name, release): _kubernetes(name, "--version", release=release)
+        for release in RELEASES
+        if release != NEWEST
+        for name in _CONTROL_PLANE
+    },
 }
 """In the order in which they are built: first what the demo and every cluster need."""
 USUAL = tuple(name for name, one in TOOLS.items() if not one.on_demand)
 """What is built where nothing is named."""
-CORE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok")
+CORE: Final = ("etcd", *_CONTROL_PLANE, "kubectl", "kwok")
 """What every cluster needs."""
 
 

@@ -57,8 +57,8 @@ def _build(console: Console, name: str, title: str) -> None:
     tool = binaries.tool(name)
     started = time.monotonic()
     console.print(f"{title}: building {tool.package}", markup=False, highlight=False)
-    binaries.bin_dir().mkdir(parents=True, exist_ok=True)
     output = binaries.bin_dir() / f"{name}.new"
+    output.parent.mkdir(parents=True, exist_ok=True)
     argv = ["go", "build", "-v", "-o", str(output), *tool.build_args()]
     lines: list[str] = []
     with (
@@ -76,7 +76,7 @@ def _build(console: Console, name: str, title: str) -> None:
     _copy_data(name)
     output.rename(binaries.bin_dir() / name)
     stamp = binaries.stamp_file(name)
-    stamp.parent.mkdir(exist_ok=True)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(tool.stamp())
     console.print(f"{title}: done in {time.monotonic() - started:.0f} s", markup=False, highlight=False)
 

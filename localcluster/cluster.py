@@ -12,7 +12,6 @@ from typing import Any, Self
 
 from localcluster import argo_rollouts, binaries, core, karpenter, keda, metrics_server, prometheus
 from localcluster.api import ClusterApi
-from localcluster.binaries import find
 from localcluster.build import ensure_built
 from localcluster.errors import ClusterError
 from localcluster.layout import LOOPBACK, Layout
@@ -34,7 +33,7 @@ class Cluster(ClusterApi):
 
     def __init__(self, options: Options | None = None, *, root: Path | None = None) -> None:
         self.options = options or Options()
-        ensure_built([*binaries.CORE, *self.options.optional_binaries])
+        ensure_built(self.options.programs)
         for attempt in range(_START_TRIES):
             self.root = root or Path(tempfile.mkdtemp(prefix="localcluster-"))
             self.layout = Layout(self.root)
@@ -48,7 +47,7 @@ class Cluster(ClusterApi):
                 if not taken or attempt + 1 == _START_TRIES or not isinstance(error, ClusterError):
                     raise
                 shutil.rmtree(self.root)
-        super().__init__(self.layout.kubeconfig, features=self.options.features, kubectl=find("kubectl"))
+        super().__init__(self.layout.kubeconfig, features=self.options.features, kubectl=self.options.find("kubectl"))
 
     @property
     def logs_dir(self) -> Path:
@@ -80,7 +79,7 @@ class Cluster(ClusterApi):
 
     def _start(self) -> None:
         deadline = time.monotonic() + self.options.start_timeout_seconds
-        layout, options = self.layout, self.options
+        layout, options, find = self.layout, self.options, self.options.find
         self._processes.start(core.etcd(layout, find))
         self._processes.start(core.api_server(layout, options, find))
         self._wait_served(["/readyz"], deadline)
@@ -95,7 +94,7 @@ class Cluster(ClusterApi):
         self._wait_served(["/api/v1/namespaces/default/serviceaccounts/default"], deadline)
 
     def _start_optional(self, deadline: float) -> None:
-        layout, options = self.layout, self.options
+        layout, options, find = self.layout, self.options, self.options.find
         rest = Rest(layout.kubeconfig)
         if options.metrics_server:
             for path, body in metrics_server.objects(layout).items():
@@ -176,7 +175,7 @@ class Cluster(ClusterApi):
     def use_scheduler_extenders(self, *extenders: Mapping[str, Any]) -> None:
         """Restart the scheduler with these ``extenders`` (`Options.scheduler_extenders`), for one that starts later."""
         self.options = replace(self.options, scheduler_extenders=extenders)
-        core.scheduler(self.layout, self.options, find)
+        core.scheduler(self.layout, self.options, self.options.find)
         self.restart("kube-scheduler")
 
     def end(self, component: str, *, kill: bool = False) -> None:

@@ -104,7 +104,12 @@ def api_server(layout: Layout, options: Options, find: Find) -> Process:
         argv += [f"--audit-policy-file={policy}", f"--audit-log-path={layout.audit_log}", "--audit-log-mode=blocking"]
     # It collects its garbage less often, for more memory: a whole control plane shares few cores here, and with
     # tens of thousands of pods each collection would take one of them for a second.
-    return Process("kube-apiserver", [*argv, *options.api_server_args], env={"GOGC": "400"})
+    argv += [*_feature_gates(options), *options.api_server_args]
+    return Process("kube-apiserver", argv, env={"GOGC": "400"})
+
+
+def _feature_gates(options: Options) -> list[str]:
+    return [f"--feature-gates={gate}" for gate in options.release.feature_gates]
 
 
 def controller_manager(layout: Layout, options: Options, find: Find) -> Process:
@@ -130,6 +135,7 @@ def controller_manager(layout: Layout, options: Options, find: Find) -> Process:
             "--profiling=false",
             "--kube-api-qps=5000",
             "--kube-api-burst=10000",
+            *_feature_gates(options),
             *options.controller_manager_args,
         ],
     )

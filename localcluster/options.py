@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from localcluster import binaries
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Parts and settings; the default is the core (etcd, API server, controller-manager, scheduler, kwok)."""
 
+    kubernetes: str = field(default_factory=binaries.chosen_release)
+    """The version of the API server, the controller-manager and the scheduler, one of `binaries.RELEASES`."""
     metrics_server: bool = False
     """metrics.k8s.io, fed by kwok's usage annotations: what an HPA on CPU needs."""
     karpenter: bool = False
@@ -67,9 +72,26 @@ class Options:
         }
         return frozenset(always | {name for name, wanted in optional.items() if wanted})
 
+    def __post_init__(self) -> None:
+        """Raise `ClusterError` if there is no such version of Kubernetes."""
+        binaries.release_of(self.kubernetes)
+
     @property
-    def optional_binaries(self) -> tuple[str, ...]:
-        """Programs needed beside the core."""
+    def release(self) -> binaries.Release:
+        """The control plane's version."""
+        return binaries.release_of(self.kubernetes)
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """All that have to be built."""
+        return (*(binaries.of_release(name, self.kubernetes) for name in binaries.CORE), *self._optional)
+
+    def find(self, name: str) -> Path:
+        """The binary of a program, of the chosen version; raises `ClusterError` that says how to get it."""
+        return binaries.find(binaries.of_release(name, self.kubernetes))
+
+    @property
+    def _optional(self) -> tuple[str, ...]:
         wanted = {
             "metrics-server": self.metrics_server,
             "karpenter-kwok": self.karpenter,

@@ -97,7 +97,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         )
     wanted = any(item.get_closest_marker("cluster") for item in session.items)
     if wanted and not session.config.option.collectonly:
-        build.ensure_built(binaries.USUAL)
+        build.ensure_built(dict.fromkeys([*binaries.USUAL, *Options().programs]))
     # What was imported and collected stays until the end: no full collection of a later test has to walk through it.
     gc.collect()
     gc.freeze()

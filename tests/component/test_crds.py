@@ -328,7 +328,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a currency in words": (
         budget(price=price(currency="yuan")),
         "spec.price.currency",
-        "may not be more than 3",
+        "than 3",
     ),
     "a currency in small letters": (
         budget(price=price(currency="cny")),

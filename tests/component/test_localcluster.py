@@ -2,6 +2,7 @@
 
 import base64
 import json
+import subprocess
 import time
 import urllib.request
 from pathlib import Path
@@ -44,10 +45,22 @@ def test_a_deployment_becomes_ready_over_the_zones_and_scales_down(
 
     pods = cluster.wait_pods_ready(namespace, 6)
 
-    zones = {pod["metadata"]["labels"]["topology.kubernetes.io/zone"] for pod in pods}
-    assert zones == set(nodes.ZONES)
+    # Pods carry the label of their zone only since Kubernetes 1.35.
+    places = [cluster.rest.get(f"/api/v1/nodes/{pod['spec']['nodeName']}")["metadata"]["labels"] for pod in pods]
+    assert {labels["topology.kubernetes.io/zone"] for labels in places} == set(nodes.ZONES)
     cluster.kubectl("scale", "deployment", "web", "--replicas=2", "-n", namespace)
     cluster.wait_pods_ready(namespace, 2)
+
+
+def test_the_control_plane_has_the_chosen_version(cluster: ClusterApi) -> None:
+    cluster.require("restart")
+    assert isinstance(cluster, Cluster)
+    version = cluster.options.release.version
+
+    assert cluster.rest.get("/version")["gitVersion"] == version
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        said = subprocess.run([cluster.options.find(name), "--version"], capture_output=True, text=True, check=True)
+        assert said.stdout.split()[-1] == version
 
 
 def test_virtual_nodes_take_only_pods_that_tolerate_their_provider(cluster: ClusterApi, namespace: str) -> None:

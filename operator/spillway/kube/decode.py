@@ -166,6 +166,7 @@ def pod_record(pod: Pod) -> PodRecord:
     ready, ready_since = _readiness(status.conditions)
     (cpu, memory), held = pod_sums(spec, status)
     phase = _PHASES.get(status.phase, Phase.UNKNOWN)
+    created = unix_seconds(meta.creation_timestamp)
     return PodRecord(
         PodUid(meta.uid),
         intern(meta.namespace),
@@ -177,7 +178,7 @@ def pod_record(pod: Pod) -> PodRecord:
         phase,
         ready,
         ready_since,
-        unix_seconds(meta.creation_timestamp),
+        created,
         _restarts(status.container_statuses),
         meta.deletion_timestamp is not None,
         None if marks.cost is None else deletion_cost(marks.cost),
@@ -189,7 +190,7 @@ def pod_record(pod: Pod) -> PodRecord:
         _shared(memory),
         unix_seconds(status.start_time),
         _mark(marks.size),
-        _pending(marks, status) if phase is Phase.PENDING else None,
+        _pending(marks, status, created) if phase is Phase.PENDING else None,
         _ended(status) if phase in FINISHED else 0.0,
         _sidecar_restarts(spec, status) if status.init_container_statuses else 0,
         _failure(status) if phase is Phase.FAILED else None,
@@ -353,7 +354,7 @@ def _unready_since(conditions: Iterable[ObjectCondition] | None) -> float:
     return 0.0 if ready is None or ready.status == "True" else unix_seconds(ready.last_transition_time)
 
 
-def _pending(marks: PodMarks, status: PodStatus) -> Pending:
+def _pending(marks: PodMarks, status: PodStatus, created: float) -> Pending:
     scheduled = next((one for one in status.conditions or () if one.type == "PodScheduled"), None)
     refused = scheduled if scheduled is not None and scheduled.status == "False" else None
     all_waiting = [one.state.waiting for one in _statuses(status) if one.state and one.state.waiting]
@@ -369,7 +370,8 @@ def _pending(marks: PodMarks, status: PodStatus) -> Pending:
         placement=_mark(marks.placement),
         pools=_mark(marks.pools, POOLS_CHARACTERS_MAX),
         reservation=_mark(marks.reservation),
-        unschedulable_since=unix_seconds(refused.last_transition_time)
+        # If the pod had a scheduling gate, this is the time of its creation, and Kubernetes 1.30 leaves it out.
+        unschedulable_since=unix_seconds(refused.last_transition_time) or created
         if refused is not None and refused.reason == "Unschedulable"
         else 0.0,
         gated=refused is not None and refused.reason == "SchedulingGated",

@@ -90,6 +90,16 @@ def test_a_gated_pod_is_not_unschedulable(reason: str, since: float, *, gated: b
     assert (found.unschedulable_since, found.gated) == (since, gated)
 
 
+def test_a_pod_whose_gate_was_removed_waits_since_its_creation_where_kubernetes_leaves_the_time_out() -> None:
+    refused = {**condition("PodScheduled", "Unschedulable"), "lastTransitionTime": None, "lastProbeTime": None}
+    metadata = {"name": "web-1", "namespace": "shop", "uid": "u1", "creationTimestamp": "2026-01-02T03:04:05Z"}
+    status = {"phase": "Pending", "conditions": [refused]}
+
+    found = decode.PODS.one(msgspec.json.encode({"metadata": metadata, "status": status}))
+
+    assert found.unschedulable_since == 1767323045.0
+
+
 @pytest.mark.parametrize(
     ("ready", "since"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from demo.day import programs
 from harness.chart import HELM
-from localcluster import binaries
+from localcluster import ClusterError, Options, binaries
 from localcluster.external import BESIDE, CHOICE
 
 USUAL = [binaries.tool(name) for name in binaries.USUAL]
@@ -44,7 +44,43 @@ def test_libraries_of_kubernetes_have_the_version_of_the_control_plane() -> None
 
     for library in ("api", "apimachinery", "apiserver", "client-go", "component-base", "metrics"):
         assert pinned[f"k8s.io/{library}"] == f"v0.{control_plane}"
-    assert f"gitVersion={pinned['k8s.io/kubernetes']}" in binaries.tool("kube-apiserver").ldflags
+
+
+@pytest.mark.parametrize("release", binaries.RELEASES)
+def test_a_control_plane_is_built_from_the_modules_of_its_version_alone(release: str) -> None:
+    module, version = binaries.RELEASES[release].module, binaries.RELEASES[release].version
+    text = (binaries.TOOLS_DIR / module / "go.mod").read_text()
+    replaced = dict(re.findall(r"^\t(k8s\.io/\S+) => \1 (v\S+)", text, re.MULTILINE))
+
+    assert version.startswith(f"v{release}.")
+    assert required(module)["k8s.io/kubernetes"] == version
+    assert {"k8s.io/api", "k8s.io/apiserver", "k8s.io/kube-scheduler"} <= set(replaced)
+    assert set(replaced.values()) == {version.replace("v1.", "v0.")}
+    for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+        tool = binaries.tool(binaries.of_release(name, release))
+        assert tool.module == module
+        assert f"gitVersion={version}" in tool.ldflags
+
+
+def test_only_the_control_plane_has_an_older_version_and_it_is_built_on_demand() -> None:
+    newest, oldest = Options(kubernetes=binaries.NEWEST).programs, Options(kubernetes=binaries.OLDEST).programs
+
+    assert newest == binaries.CORE
+    assert set(newest) & set(oldest) == {"etcd", "kubectl", "kwok"}
+    assert not set(oldest) - set(newest) & set(binaries.USUAL)
+    assert {name.rpartition("/")[2] for name in oldest} == set(newest)
+
+
+def test_the_environment_chooses_the_version_of_the_control_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(binaries.RELEASE_CHOICE, raising=False)
+    assert Options().kubernetes == binaries.NEWEST
+
+    monkeypatch.setenv(binaries.RELEASE_CHOICE, binaries.OLDEST)
+    assert Options().kubernetes == binaries.OLDEST
+
+    monkeypatch.setenv(binaries.RELEASE_CHOICE, "1.1")
+    with pytest.raises(ClusterError, match=r"KUBERNETES=1\.1: there are 1\.37, 1\.30"):
+        Options()
 
 
 def test_no_flag_of_a_program_makes_other_variants_of_the_packages_it_shares() -> None:

@@ -23,6 +23,7 @@ from spillway.domain.doctor.conditions import condition_findings
 from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
 from spillway.domain.doctor.findings import Check, Finding, Report, not_checked, report
 from spillway.domain.doctor.histories import PROMETHEUS, KnownSeries, check_series, needed
+from spillway.domain.doctor.kubernetes import check_version
 from spillway.domain.doctor.probe import PROBES, check_answers, probe_in, probe_pod
 from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
 from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
@@ -80,6 +81,7 @@ async def examine(
     """
     found: list[Finding] = [*_leader(operator, namespace), *_conditions(world), *of_configuration(world)]
     read = (
+        (Check.KUBERNETES, _version(client)),
         (Check.CLOCKS, _clocks(client, namespace, lease)),
         (Check.WEBHOOKS, _webhooks(client, namespace, secret)),
         (Check.WEBHOOKS, _probed(client, world)),
@@ -188,6 +190,11 @@ async def _webhooks(client: KubeClient, namespace: str, secret: str) -> AsyncIte
         yield not_checked(Check.WEBHOOKS, f"Secret/{namespace}/{secret}", "it holds no certificate")
         return
     for one in trusted(certificate, services, datetime.now(UTC)):
+        yield one
+
+
+async def _version(client: KubeClient) -> AsyncIterator[Finding]:
+    for one in check_version(await client.get_json("/version")):
         yield one
 
 

@@ -16,6 +16,7 @@ from spillway.domain.overview.attention import ORDER, Severity
 class Check(StrEnum):
     """What is checked."""
 
+    KUBERNETES = "kubernetes"
     LEADER = "leader"
     CLOCKS = "clocks"
     WEBHOOKS = "webhooks"

@@ -5,8 +5,8 @@ Source: kubernetes/kubernetes `pkg/controller/controller_utils.go`, as of 1.37 w
 
 1 unassigned before assigned · 2 Pending < Unknown < Running · 3 not ready before ready · 4 lower deletion cost ·
 5 more active pods of the same owner on its node (none are counted where the ReplicaSet has no owner) · 6 ready for less
-time (powers of two, then UID) · 7 more restarts of containers, then of native sidecars · 8 newer (powers of two, then
-UID). A component test compares this model with that code on random pods.
+time (powers of two, then UID) · 7 more restarts of containers, then of native sidecars (not in 1.30) · 8 newer (powers
+of two, then UID). A component test compares this model with that code on random pods.
 
 Contract: production plans so that rules 1 to 4 alone separate victims from survivors wherever a ready pod is concerned;
 the other rules are needed for pods without a cost, and for plain Kubernetes in the simulator.

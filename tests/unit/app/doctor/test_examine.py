@@ -53,6 +53,7 @@ class Server:
         self.denied = denied
         """The verbs that the operator's account lacks, by resource."""
         self.answers: dict[str, Any] = {
+            "version": {"major": "1", "minor": "37"},
             "mutatingwebhookconfigurations": [configuration(held)],
             "validatingwebhookconfigurations": [],
             "services/spillway-webhook": {"spec": {"type": "ClusterIP"}},
@@ -129,6 +130,13 @@ async def test_a_good_installation() -> None:
 
     assert told(found) == []
     assert found.checks == tuple(Check)
+
+
+async def test_a_control_plane_that_is_too_old() -> None:
+    server = Server()
+    server.answers["version"] = {"major": "1", "minor": "29+"}
+
+    assert told(await examined(server)) == [("error", "kubernetes", "Cluster")]
 
 
 PLACES = {"name": "default", "threshold": {"mode": "Manual", "replicas": 1}}
