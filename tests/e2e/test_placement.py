@@ -158,7 +158,9 @@ def test_pods_that_keep_apart_run_at_once_although_a_pool_is_one_node(stage: Sta
     cluster.wait_until(told, "the Event that says why")
 
 
-def test_a_held_pool_is_passed_over_and_used_again_when_it_opens(stage: Stage, cluster: ClusterApi) -> None:
+def test_a_held_pool_is_passed_over_and_used_again_when_it_opens(
+    operators: Installation, stage: Stage, cluster: ClusterApi
+) -> None:
     stage.govern(_manual(0), a={"cordon": "Hold"})
     stage.deploy("web", 3)
     pods = stage.wait_bound("web", 3)
@@ -168,11 +170,9 @@ def test_a_held_pool_is_passed_over_and_used_again_when_it_opens(stage: Stage, c
     path = f"/apis/spillway.dev/v1alpha1/virtualnodebudgets/{stage.pools['a']}"
     cluster.rest.merge(path, {"spec": {"cordon": "None"}})
 
-    def opened() -> bool:
-        node = cluster.rest.get(f"/api/v1/nodes/{stage.nodes[0]}")
-        return not node["spec"].get("unschedulable")
-
-    cluster.wait_until(opened, "the pool to open")
+    # Its node is schedulable a moment before the leader sees it.
+    pool = stage.pools["a"]
+    cluster.wait_until(lambda: operators.total("spillway_pool_takes", pool=pool) == 1, "the pool to take pods")
     stage.deploy("later", 3)
     admitted = {pod["metadata"]["annotations"]["spillway.dev/pools"] for pod in stage.wait_bound("later", 3)}
     assert admitted == {f"{stage.pools['a']},{stage.pools['b']}"}
