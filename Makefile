@@ -52,7 +52,7 @@ demo: $(STAMP) ## Run a compressed day, with and without Spillway
 
 .PHONY: playground
 playground: $(STAMP) ## Start a cluster with all tiers and the operator, until Ctrl-C (HELM=1: without, for a Helm install)
-	@$(RUN) -m harness $(if $(HELM),--helm)
+	@$(RUN) -m harness $(if $(filter 1,$(HELM)),--helm)
 
 .PHONY: test
 test: lint build ## Lint, then the unit, component and e2e tests

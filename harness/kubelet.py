@@ -26,7 +26,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 from harness.chart import IMAGE, PROJECT
-from harness.reach import webhook_host
+from harness.reach import listen_flags, webhook_host
 from localcluster import ClusterApi
 from localcluster.certificates import Authority
 from localcluster.nodes import FAILED, KUBELET
@@ -66,7 +66,7 @@ class Kubelet:
         self._webhook_port, self._logs_port = free_ports(2)
         self._host = webhook_host(cluster)
         self.folder: Final = Path(tempfile.mkdtemp(prefix="spillway-kubelet-"))
-        self._processes = Processes(self.folder)
+        self._processes = Processes(self.folder, remove_when_orphaned=[self.folder])
         self._pods: dict[str, _Running] = {}
         self._ending = threading.Event()
         self._logs = self._serve_logs()
@@ -145,7 +145,10 @@ class Kubelet:
         for uid, pod in by_uid.items():
             if "deletionTimestamp" in pod["metadata"]:
                 self._end(uid, pod)
-            elif pod["status"].get("phase") not in ("Succeeded", "Failed"):
+            elif KUBELET in pod["spec"].get("nodeSelector", {}) and pod["status"].get("phase") not in (
+                "Succeeded",
+                "Failed",
+            ):
                 self._keep_running(uid, pod)
 
     def _keep_running(self, uid: str, pod: Object) -> None:
@@ -176,7 +179,7 @@ class Kubelet:
         port = 0
         if args[0] == "run":
             [port] = free_ports(1)
-            argv += [f"--metrics-port={port}", "--peer-port=0"]
+            argv += [f"--metrics-port={port}", "--peer-port=0", *listen_flags()]
         process_env = {
             **env,
             "PYTHONPATH": str(PROJECT / "operator"),
@@ -221,7 +224,8 @@ class Kubelet:
         certificate, key = Authority("kubelet").server("kubelet", [_LOOPBACK]).write(self.folder, "kubelet")
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(certificate, key)
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        # A client that sends nothing holds up its own thread alone.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, name="kubelet-logs", daemon=True).start()
         return server
 

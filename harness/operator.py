@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 import yaml
 
 from harness.chart import PROJECT, Chart
-from harness.reach import webhook_host
+from harness.reach import listen_flags, webhook_host
 from harness.samples import Samples
 from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi, ClusterError
 from localcluster.ports import free_ports
@@ -197,6 +197,7 @@ class Installation:
             # No Endpoints move here: the processes share one port, and whoever is left answers.
             "--drain-seconds=0.5",
             f"--lease-name={NAME}",
+            *listen_flags(),
             *self._served,
             *self._flags,
             *flags,

@@ -24,3 +24,10 @@ def webhook_host(cluster: ClusterApi) -> str:
         return host
     cluster.require("loopback-webhooks")
     return "localhost"
+
+
+def listen_flags() -> list[str]:
+    """The flags of `spillway run` for listening: on loopback alone, unless the API server runs elsewhere."""
+    if HOST_VARIABLE in os.environ:
+        return []
+    return ["--webhook-host=127.0.0.1", "--metrics-host=127.0.0.1"]

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
-from spillway.cli.live import MESSAGE, cell, coloured, table
+from spillway.cli.live import MESSAGE, cell, coloured, literal, table
 from spillway.domain.doctor.findings import Finding, Report
 
 
 def report_view(found: Report, /, *, wide: bool) -> Sequence[RenderableType]:
     """The findings, and a summary. The wide form has the remedies in the table, the other one below it."""
-    head = f"cluster: {escape(found.cluster)}\nchecked: {', '.join(one.value for one in found.checks)}"
+    head = f"cluster: {literal(found.cluster)}\nchecked: {', '.join(one.value for one in found.checks)}"
     if not found.findings:
         return [head, "No problem was found."]
     if wide:
@@ -22,9 +21,9 @@ def report_view(found: Report, /, *, wide: bool) -> Sequence[RenderableType]:
 
 def _finding(one: Finding) -> str:
     return (
-        f"{coloured(one.severity.value)} {escape(one.object)} ({one.check.value})\n"
-        f"  {escape(one.message)}\n"
-        f"  remedy: {escape(one.remedy)}"
+        f"{coloured(one.severity.value)} {literal(one.object)} ({one.check.value})\n"
+        f"  {literal(one.message)}\n"
+        f"  remedy: {literal(one.remedy)}"
     )
 
 

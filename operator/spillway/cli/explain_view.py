@@ -5,10 +5,9 @@ from decimal import Decimal
 from typing import Final
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
-from spillway.cli.live import MESSAGE, cell, coloured, table
+from spillway.cli.live import MESSAGE, cell, coloured, literal, table
 from spillway.domain.explain.answers import (
     Answer,
     GonePodAnswer,
@@ -54,7 +53,7 @@ def _facts(facts: Iterator[Fact]) -> Table:
 def _sentences(heading: str, sentences: Sequence[str]) -> list[RenderableType]:
     if not sentences:
         return []
-    lines = "\n".join(f"- {escape(sentence)}" for sentence in sentences)
+    lines = "\n".join(f"- {literal(sentence)}" for sentence in sentences)
     return [f"[bold]{heading}[/]\n{lines}"]
 
 

@@ -173,6 +173,13 @@ def _folds(part: "RenderableType") -> bool:
     return columns is None or not columns[-1].no_wrap
 
 
+_COMMANDS: Final = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+"""Control characters, and those that change the direction of what follows, with what is shown instead."""
+
+
 def table(*columns: str) -> "Table":
     """A table as kubectl prints it: capital headings and no lines. Only a last column `message` is folded."""
     from rich.table import Table  # noqa: PLC0415
@@ -185,13 +192,21 @@ def table(*columns: str) -> "Table":
 
 def cell(value: object) -> str:
     """A value in a table; what is not known is shown as `-`, as kubectl does for what it does not know."""
-    from rich.markup import escape  # noqa: PLC0415
-
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return escape(str(value))
+    return literal(str(value))
+
+
+def literal(text: str) -> str:
+    """A text as it is, for a terminal: neither rich nor the terminal takes a part of it for a command.
+
+    Names, Events and messages come from whoever may write them, and could clear the screen or forge lines.
+    """
+    from rich.markup import escape  # noqa: PLC0415
+
+    return escape(text.translate(_COMMANDS))
 
 
 def coloured(severity: str, text: str = "") -> str:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import RenderableType
-from rich.markup import escape
 
-from spillway.cli.live import cell, table
+from spillway.cli.live import cell, literal, table
 from spillway.domain.overview.plans import HeadroomPlan, MovesRow, ScalingPlan
 
 
@@ -45,15 +44,15 @@ def _headroom(found: HeadroomPlan, *, wide: bool) -> Sequence[RenderableType]:
 
 def _moves(row: MovesRow) -> Iterator[RenderableType]:
     purpose = "to even out load" if row.purpose == "EvenLoad" else "to empty elastic nodes"
-    lines = [f"[bold]{escape(f'{row.kind}/{row.name}')}[/], {purpose} (mode {row.mode})"]
+    lines = [f"[bold]{literal(f'{row.kind}/{row.name}')}[/], {purpose} (mode {row.mode})"]
     if row.imbalance_percent is not None:
         expected = row.expected_imbalance_percent
         after = f", {expected} points after the moves" if expected is not None else ""
         lines.append(f"  imbalance: {row.imbalance_percent} points between the most and the least loaded node{after}")
     if row.emptying:
-        lines.append(f"  emptying: {escape(', '.join(row.emptying))}")
+        lines.append(f"  emptying: {literal(', '.join(row.emptying))}")
     moved = f"{row.done} since the leader started, {row.last_day} in the last 24 hours"
     lines.append(f"  moved: {moved}; {row.in_progress} in progress")
-    lines += [f"  next: {escape(one)}" for one in row.next] or ["  next: nothing"]
-    lines += [f"  not moved: {escape(one)}" for one in row.left]
+    lines += [f"  next: {literal(one)}" for one in row.next] or ["  next: nothing"]
+    lines += [f"  not moved: {literal(one)}" for one in row.left]
     yield "\n".join(lines)

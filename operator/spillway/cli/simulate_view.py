@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
-from spillway.cli.live import MESSAGE, cell, coloured, table
+from spillway.cli.live import MESSAGE, cell, coloured, literal, table
 from spillway.domain.doctor.findings import Finding
 from spillway.domain.proposal.answers import Proposal, ProposedCost, ProposedPool, ProposedTier, ProposedWorkload
 
@@ -20,7 +19,7 @@ def proposal_view(found: Proposal, /, *, wide: bool) -> Sequence[RenderableType]
 
 
 def _parts(found: Proposal, *, wide: bool) -> Iterator[RenderableType]:
-    yield f"cluster:   {escape(found.cluster)}\nresources: {escape(', '.join(found.resources))}"
+    yield f"cluster:   {literal(found.cluster)}\nresources: {literal(', '.join(found.resources))}"
     yield _summary(found)
     if found.workloads:
         shown = found.workloads if wide else found.workloads[:_SHOWN]

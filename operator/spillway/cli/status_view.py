@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
-from spillway.cli.live import MESSAGE, cell, coloured, table
+from spillway.cli.live import MESSAGE, cell, coloured, literal, table
 from spillway.domain.overview.attention import Attention
 from spillway.domain.overview.status import BalanceRow, Overview, PolicyRow, PoolRow, SavingRow, ZoneRow
 
@@ -40,12 +39,12 @@ def _parts(found: Overview, *, wide: bool) -> Iterator[RenderableType]:
 def _head(found: Overview) -> str:
     operator = found.operator
     if operator.leader is not None:
-        leader = f"{escape(operator.leader)} leads"
+        leader = f"{literal(operator.leader)} leads"
     elif operator.problem is not None:
         leader = coloured("error", "no replica leads")
     else:
         leader = "not known: you may not read its Lease"
-    return f"cluster:  {escape(found.cluster)}\noperator: {leader}"
+    return f"cluster:  {literal(found.cluster)}\noperator: {leader}"
 
 
 def _policies(rows: Sequence[PolicyRow], *, wide: bool) -> Table:

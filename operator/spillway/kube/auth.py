@@ -20,7 +20,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
-from spillway.kube.static_credentials import kubeconfig_path
+from spillway.kube.static_credentials import IMPERSONATION, kubeconfig_path
 
 # The library annotates some of its functions and not others.
 kube_config: Any = config
@@ -86,6 +86,12 @@ class Credentials:
         except (kube_config.ConfigException, *_NO_KUBECONFIG) as error:
             said = " ".join(str(error).split())
             raise CredentialsError(f"the kubeconfig {path} cannot be used: {said}") from error
+        if used := [key for key in IMPERSONATION if key in _user(loader)]:
+            # The library ignores these keys, so the user would act under their own name.
+            raise CredentialsError(
+                f"the kubeconfig {path} cannot be used: its user acts as another one ({', '.join(used)}), which is not "
+                "supported; name a context whose user does not"
+            )
         self.context = str(loader.current_context["name"])
         self.namespace = str((loader.current_context.get("context") or {}).get("namespace") or "default")
         self._refresher = asyncio.create_task(self._keep_fresh(loader), name="kube-credentials")

@@ -189,7 +189,11 @@ class KubeClient:
                 pause = max(error.retry_after, _SHORTEST_PAUSE_SECONDS)
                 if time.monotonic() + pause >= end:
                     raise
+                refusal = error
             await self._sleep(pause)
+            # A sleep may take longer than asked for, and for aiohttp no time left means no limit.
+            if time.monotonic() >= end:
+                raise refusal
 
     async def get_json(self, path: str, **params: Param) -> Any:  # noqa: ANN401 - JSON is anything
         """The answer to a GET as plain Python values: an object, or a short list."""

@@ -19,6 +19,8 @@ import yaml
 
 _RENEWED: Final = ("exec", "auth-provider", "tokenFile")
 """Keys of a user whose token changes."""
+IMPERSONATION: Final = ("as", "as-uid", "as-groups", "as-user-extra")
+"""Keys of a user who acts as another one."""
 _DEFAULT: Final = "~/.kube/config"
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNUSABLE: Final = (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError)
@@ -67,12 +69,18 @@ class StaticCredentials:
         context = _named(config["contexts"], name)["context"]
         cluster: Mapping[str, Any] = _named(config["clusters"], context["cluster"])["cluster"]
         user: Mapping[str, Any] = _named(config["users"], context["user"])["user"] or {}
-        if any(key in user for key in _RENEWED):
+        if any(key in user for key in (*_RENEWED, *IMPERSONATION)) or None in (
+            user.get("username", ""),
+            user.get("password", ""),
+        ):
             return None
         server = str(cluster["server"]).rstrip("/")
         authority = certificate = None
         if server.startswith("https"):
             authority = _content(cluster, "certificate-authority", folder)
+            if authority is not None and b"-----BEGIN" not in authority:
+                # Without a certificate, the system's would count.
+                return None
             own = _content(user, "client-certificate", folder), _content(user, "client-key", folder)
             if own[0] is not None:
                 certificate = own[0], own[1] or b""

@@ -46,7 +46,8 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server(cordon="None")
 
-    async def connect(*_: object) -> Server:
+    async def connect(*_: object, patient: bool) -> Server:
+        assert patient
         return made
 
     monkeypatch.setattr(KubeClient, "connect", connect)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spillway.cli.live import no_such, read
+from spillway.cli.live import cell, literal, no_such, read
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,20 @@ def test_garbage_is_collected_again_after_a_reading(tmp_path: Path, capsys: pyte
 
     assert "not found" in capsys.readouterr().err
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("web-1 (Virtual)", "web-1 (Virtual)"),
+        ("\x1b[2J\x1b]52;c;cm0=\x07", r"\x1b[2J\x1b]52;c;cm0=\x07"),
+        ("gone\nremedy: none\t\x9b1A", r"gone\x0aremedy: none\x09\x9b1A"),
+        ("a\u202eb\u2066c", r"a\u202eb\u2066c"),
+        ("[red]é[/]", r"\[red]é\[/]"),
+        ("", ""),
+    ],
+    ids=["plain", "clears the screen", "forges lines", "turns the direction", "markup", "empty"],
+)
+def test_what_others_have_written_commands_no_terminal(text: str, shown: str) -> None:
+    assert literal(text) == shown
+    assert cell(text) == (shown or "-")

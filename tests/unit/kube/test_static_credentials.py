@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from spillway.kube.auth import Credentials
+from spillway.kube.auth import Credentials, CredentialsError
 from spillway.kube.static_credentials import StaticCredentials, kubeconfig_path
 
 
@@ -123,10 +123,30 @@ def test_the_key_of_the_user_is_loaded_and_left_nowhere(folder: Path, monkeypatc
         {"tokenFile": "token"},
         {"client-certificate": "absent.crt", "client-key": "me.key"},
         {"client-certificate-data": "?", "client-key-data": "?"},
+        {"username": "ada", "password": None},
     ],
 )
 def test_what_changes_or_lacks_something_is_left_to_the_official_client(folder: Path, user: dict[str, Any]) -> None:
     assert StaticCredentials.read(kubeconfig(folder, {"server": HTTPS}, user)) is None
+
+
+@pytest.mark.parametrize("content", [b"", "# Autorité".encode()], ids=["empty", "only a comment"])
+async def test_an_authority_without_a_certificate_does_not_make_the_systems_count(folder: Path, content: bytes) -> None:
+    (folder / "ca.crt").write_bytes(content)
+    path = kubeconfig(folder, {"server": HTTPS, "certificate-authority": "ca.crt"}, {"token": "t"})
+
+    assert StaticCredentials.read(path) is None
+    with pytest.raises(ssl.SSLError):
+        (await Credentials.load(path)).tls()
+
+
+@pytest.mark.parametrize("key", ["as", "as-uid", "as-groups", "as-user-extra"])
+async def test_a_user_who_acts_as_another_one_is_refused(folder: Path, key: str) -> None:
+    path = kubeconfig(folder, {"server": HTTPS}, {"token": "t", key: "someone"})
+
+    assert StaticCredentials.read(path) is None
+    with pytest.raises(CredentialsError, match=rf"acts as another one \({key}\)"):
+        await Credentials.load(path)
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "clusters: {}", "current-context: gone\ncontexts: []\nclusters: []"])
