@@ -2,6 +2,7 @@
 
 Contract: it reads the state, the board and metrics.k8s.io, and never writes. The class of a pod is what its template's
 label says, else what was measured of its workload; a label of the user's own that is no load class counts for nothing.
+A ReplicaSet is left out while less than `LEAST_MEASURED` of its ready pods were measured, and holds up no other.
 """
 
 from collections import defaultdict
@@ -36,7 +37,7 @@ class ClassUse:
 async def class_use(
     world: World, readings: Readings, balance: ZonalBalance, nodes: Mapping[NodeName, LoadedNode]
 ) -> ClassUse:
-    """The use of each class on these nodes; nothing while too few of the pods were measured.
+    """The use of each class on these nodes.
 
     Raises:
         RequestError: metrics.k8s.io has no answer.
@@ -45,23 +46,23 @@ async def class_use(
     measured = world.board.load_classes.get(name, {})
     classes: dict[PodUid, LoadClass] = {}
     shares: dict[LoadClass, dict[NodeName, float]] = {}
-    known = 0
     for namespace, owners in (await owners_by_namespace(world, name)).items():
         used = await readings.pods(namespace)
         async for owner in in_slices(owners):
             load_class = _class_of(owner, measured)
             if load_class is None:
                 continue
+            pods = [pod for pod in world.state.active_pods_of(owner.uid) if pod.node in nodes]
+            ready = [pod.name in used for pod in pods if pod.ready]
+            if sum(ready) < LEAST_MEASURED * len(ready):
+                continue
             of = shares.setdefault(load_class, defaultdict(float))
-            for pod in world.state.active_pods_of(owner.uid):
-                node, usage = nodes.get(pod.node), used.get(pod.name)
-                if node is None:
-                    continue
+            for pod in pods:
                 classes[pod.uid] = load_class
-                if usage is not None:
-                    known += 1
+                if (usage := used.get(pod.name)) is not None:
+                    node = nodes[pod.node]
                     of[node.name] += class_points(load_class, node, usage.cpu_millis, usage.memory_bytes)
-    return ClassUse(classes, shares) if known >= LEAST_MEASURED * len(classes) else ClassUse()
+    return ClassUse(classes, shares)
 
 
 def _class_of(owner: ReplicaSetRecord, measured: Mapping[str, LoadClass]) -> LoadClass | None:

@@ -3,8 +3,8 @@
 Contract: reads and never writes. Workloads whose zones differ by more than `maxSkew`, and whose pods may run in another
 zone, come first; only without such moves are there moves for the load of nodes, without these for the requests on nodes
 that are little used, and without these for crowded load classes. The last two have no elastic node as a target, because
-a node autoscaler would have to keep it. No pod is moved to a node that its own constraints exclude. While a zone is
-down, or has come back less than `settle` ago, there is none.
+a node autoscaler would have to keep it, and relieve none. No pod is moved to a node that its own constraints exclude.
+While a zone is down, or has come back less than `settle` ago, there is none.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -145,9 +145,11 @@ class MovePlanner:
         """The moves that spread load classes, and why workloads of crowded ones are left."""
         if not balance.spec.spreads_classes:
             return NO_PLAN, {}
-        use = await class_use(self._world, self._readings, balance, {node.name: node for node in nodes})
-        staying = {node.name for node in self._world.state.nodes.values() if not node.leaves}
-        crowded = {one for one in crowded_nodes(nodes, use.shares, limits.max_imbalance) if one[1] in staying}
+        # What runs on the other nodes is not moved, so it counts for nothing: the measure of an effect could not fall.
+        staying = {node.name for node in self._lasting(self._world.state.nodes.values()) if not node.leaves}
+        measured = {node.name: node for node in nodes if node.name in staying}
+        use = await class_use(self._world, self._readings, balance, measured)
+        crowded = crowded_nodes(nodes, use.shares, limits.max_imbalance)
 
         def chosen(pods: Collection[PodRecord]) -> list[PodRecord]:
             return [pod for pod in pods if (use.classes.get(pod.uid), pod.node) in crowded]

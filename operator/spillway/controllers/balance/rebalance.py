@@ -229,14 +229,16 @@ class RebalanceController(Controller):
 
         What one for even zones did is judged once the workload has settled; for others, the load has to show it.
         """
-        reason, move = memory.reason(workload), memory.begun.pop(workload, None)
+        move = memory.begun.pop(workload, None)
         if isinstance(move, ZoneMove):
             memory.zone_effects.moved(workload, move.before)
             memory.bounds.moved(now)
             memory.bounds.resting[workload] = now
             return
         memory.bounds.succeeded(workload, now)
-        memory.effects[reason].judged = False
+        # For a move that a former leader began, it is not known what it was to lower.
+        if move is not None:
+            memory.effects[move.reason].judged = False
         memory.not_before = now + EFFECT_SECONDS
 
     async def _judge_zones(self, balance: ZonalBalance, memory: _Memory) -> None:

@@ -19,7 +19,9 @@ from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.model.names import NodeName, Zone
 
 Shares = Mapping[LoadClass, Mapping[NodeName, float]]
-"""What the pods of each class use of each node's CPU or memory, in percent; a node that is left out has none."""
+"""What the pods of each class use of each node's CPU or memory, in percent.
+
+A node that is left out has none: so are nodes whose pods are not moved, which accept no pods either."""
 
 
 def class_points(load_class: LoadClass, node: LoadedNode, used_millis: float, used_bytes: float) -> float:

@@ -2,10 +2,11 @@
 
 Contract: pure, deterministic and greedy. A node is reserved if more than `MOST_REQUESTED` percent of its CPU or memory
 is requested, although its load is more than the accepted imbalance below that of the most loaded node: it could take
-load, but no pods. One such node is relieved at a time, the least loaded that can be, until it is not reserved any more
-or the plan is at the bounds of moves for the load. The pod that goes first is the one whose requests exceed its use by
-the most; it goes to the least loaded node of which at most `MOST_REQUESTED` percent is requested afterwards, and only
-if moves for the load would not take it back.
+load, but no pods. It is relieved only if it is not reserved any more without the pods that may be moved: otherwise pods
+would leave it again and again for those that stay. One such node is relieved at a time, the least loaded that can be,
+until it is not reserved any more or the plan is at the bounds of moves for the load. The pod that goes first is the one
+whose requests exceed its use by the most; it goes to the least loaded node of which at most `MOST_REQUESTED` percent is
+requested afterwards, and only if moves for the load would not take it back.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -14,6 +15,7 @@ from typing import Final
 from spillway.domain.balance.move_board import LEAST_GAIN, MOST_REQUESTED, LoadedNode, MovablePod, MoveBoard, MoveLimits
 from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.model.names import NodeName
+from spillway.domain.model.usage import NOTHING
 
 MEASURE: Final = "requests"
 """What the texts of these moves give in percent."""
@@ -37,7 +39,10 @@ def plan_request_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], 
     coldest_first = board.by_load(hottest_first=False)
     targets = [name for name in coldest_first if board.nodes[name].accepts and board.requested(name) <= MOST_REQUESTED]
     for name in reserved:
-        while len(moves) < limits.most and (move := _next(board, name, here.get(name, ()), targets)) is not None:
+        there = here.get(name, ())
+        if _requested_without(board, name, there) > MOST_REQUESTED:
+            continue
+        while len(moves) < limits.most and (move := _next(board, name, there, targets)) is not None:
             moves.append(move)
         if moves:
             break
@@ -58,6 +63,11 @@ def _reserved(board: MoveBoard, limits: MoveLimits) -> Sequence[NodeName]:
 def _excess(board: MoveBoard, reserved: Collection[NodeName]) -> float:
     """By how many points these nodes together are beyond `MOST_REQUESTED`."""
     return sum(max(board.requested(name) - MOST_REQUESTED, 0.0) for name in reserved)
+
+
+def _requested_without(board: MoveBoard, name: NodeName, pods: Iterable[MovablePod]) -> float:
+    """The percentage of the node that is requested by its other pods."""
+    return board.requested(name, sum((pod.requests for pod in pods), NOTHING) * -1)
 
 
 def _next(board: MoveBoard, name: NodeName, pods: Sequence[MovablePod], targets: Sequence[NodeName]) -> Move | None:

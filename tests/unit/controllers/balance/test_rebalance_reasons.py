@@ -8,9 +8,11 @@ import pytest
 from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
 from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.move_effect import EFFECT_SECONDS
+from spillway.domain.balance.moves import MovePlan
 from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, NodeName
 from spillway.domain.surge.steps import SurgeOutcome
 from spillway.telemetry import balance as metrics
+from tests.builders import make_pod, make_replicaset
 from tests.support.rebalancing import APPS, SETTLE_SECONDS, Scene
 from tests.support.world import ELASTIC, Record, policy_resource
 
@@ -135,6 +137,20 @@ async def test_the_end_of_a_move_that_a_former_leader_began_counts_as_one_for_th
     assert moved.startswith("A pod was moved off its node to make the load of nodes even: ")
 
 
+async def test_a_move_that_a_former_leader_began_is_not_judged() -> None:
+    scene = Scene(mode="Active", by="Surge")
+    before = metrics.MOVES_WITHOUT_EFFECT.labels("even")._value.get()
+    await scene.later()
+    scene.controller._memories.clear()
+    await scene.controller.reconcile("even")
+    scene.end(SurgeOutcome.SUCCEEDED)
+    await scene.later(EFFECT_SECONDS - 1.0)
+    assert scene.in_progress == 0, "the load has to show what it did"
+    await scene.later(1.0)
+    assert (scene.in_progress, scene.planned) == (1, ["shop/cart-1"])
+    assert metrics.MOVES_WITHOUT_EFFECT.labels("even")._value.get() == before
+
+
 async def test_a_move_that_is_given_back_says_for_what_it_was() -> None:
     scene = classed_scene(mode="Active", by="Surge", maxMovesPerMinute=1)
     await evenly(scene)
@@ -156,6 +172,42 @@ async def test_the_label_of_a_template_counts_instead_of_the_measured_class() ->
     assert lines(scene)[0] == "shop/cart-1: busy (cpu-bound 50 % to 25 %) to idle"
 
 
+POOL = {"labels": {ZONE_LABEL: "a", "pool": "elastic"}}
+
+
+async def test_an_elastic_node_is_not_relieved_of_a_class_and_does_not_count() -> None:
+    scene = classed_scene(policy_resource(elastic=ELASTIC), nodes={"busy": POOL})
+    await evenly(scene)
+    assert lines(scene) == ("shop/api-2: other (cpu-bound 75 % to 50 %) to idle",)
+    plan = scene.controller.plans["even"]
+    assert isinstance(plan, MovePlan)
+    assert (plan.before, plan.after) == (55.0, 5.0), "what is beyond 20 points on the node that can be relieved"
+
+
+async def test_a_class_with_pods_on_elastic_nodes_alone_is_not_crowded() -> None:
+    scene = classed_scene(policy_resource(elastic=ELASTIC), nodes={"busy": POOL, "other": POOL})
+    await evenly(scene)
+    assert lines(scene) == ()
+
+
+def _never_starts(record: Record) -> Record:
+    """A replica of `web` is bound and never ready."""
+    return msgspec.structs.replace(record, ready=False) if record.name == "web-2" else record
+
+
+@pytest.mark.parametrize("ready", [True, False], ids=["ready", "never started"])
+async def test_pods_that_are_not_measured_switch_off_class_moves_of_no_other_workload(*, ready: bool) -> None:
+    scene = classed_scene(change=None if ready else _never_starts)
+    scene.metrics.names = [name for name in scene.metrics.names if name != "web-2"]
+    for index in range(3, 9):
+        owner = make_replicaset("web").uid
+        scene.world.state.apply(make_pod(f"web-{index}", node=NodeName("other"), owner_uid=owner, ready=ready))
+    await evenly(scene)
+    # What `web` uses on `busy` counts if all of its pods that have started are measured.
+    share = "50 % to 25 %" if ready else "75 % to 50 %"
+    assert lines(scene)[0] == f"shop/api-1: busy (cpu-bound {share}) to idle"
+
+
 @pytest.mark.parametrize("why", ["only reported", "no class", "not measured", "elastic target", "uneven load"])
 async def test_no_class_is_spread(why: str) -> None:
     reported = {"spec": {"classes": {"enabled": False}}} if why == "only reported" else {}
@@ -164,7 +216,7 @@ async def test_no_class_is_spread(why: str) -> None:
     if why == "no class":
         scene.world.board.set_load_classes("even", {})
     if why == "not measured":
-        scene.metrics.names = scene.metrics.names[:4]
+        scene.metrics.names = scene.metrics.names[::2]
     if why == "uneven load":
         # It would be more uneven with a pod that uses 5 points more on `idle`.
         await scene.clock.advance(SETTLE_SECONDS)

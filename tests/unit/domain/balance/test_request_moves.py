@@ -71,6 +71,7 @@ def test_the_least_loaded_node_is_relieved_first_and_alone() -> None:
         pytest.param(
             [BUSY, idle(), other(zone="b")], [wide("p", zones={Zone("a"): 1, Zone("b"): 2})], id="zones less even"
         ),
+        pytest.param([BUSY, idle(), other()], [wide("p", requested=600)], id="others alone reserve it"),
         pytest.param([], [], id="nothing"),
     ],
 )
