@@ -2,22 +2,24 @@
 
 Contract: `record` returns at once and never raises; `run` writes. A repeated Event about the same object is counted on
 the first one (a series), at most once a minute, and becomes a new Event only after ten minutes without it. Events are
-limited per object (25 at once, one every five minutes after that), per namespace (50 at once, one per second after
-that) and by a rate for the whole process, so that no tenant displaces the Events about others. Events are not reliable
-records: under load, behind the fence or on an error they are dropped and counted. Events about cluster-scoped objects
-live in the namespace `default`, as Kubernetes has it.
+limited per object and reason (25 at once, one every five minutes after that), so that Events of which each is different
+do not displace those of another reason; per namespace (50 at once, one per second after that); and by a rate for the
+whole process, so that no tenant displaces the Events about others. Events are not reliable records: under load, behind
+the fence or on an error they are dropped and counted. Events about cluster-scoped objects live in the namespace
+`default`, as Kubernetes has it.
 """
 
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
+from spillway.domain.model.event_source import REPORTING_CONTROLLER
 from spillway.domain.model.remember import FairMemory
 from spillway.kube import paths
 from spillway.kube.client import MERGE_PATCH, Transport
@@ -31,7 +33,6 @@ log = structlog.get_logger(__name__)
 Reference = Mapping[str, Any]
 """An ObjectReference: apiVersion, kind, name, uid and, unless cluster-scoped, namespace."""
 
-CONTROLLER: Final = "spillway.dev/operator"
 LONGEST_NOTE: Final = 1024
 """The most characters of an Event's message; Kubernetes refuses longer ones."""
 _SERIES_SECONDS: Final = 600.0
@@ -44,6 +45,7 @@ _WAITING: Final = 256
 _REMEMBERED: Final = 4096
 
 _Key = tuple[str, str, str, str]
+_K = TypeVar("_K", bound=Hashable)
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ class EventRecorder:
         self._bucket = TokenBucket(rate, burst, clock=clock, sleep=sleep)
         self._clock = clock
         self._series: FairMemory[_Key, _Series] = FairMemory(_REMEMBERED)
-        self._objects: FairMemory[str, TokenBucket] = FairMemory(_REMEMBERED)
+        self._objects: FairMemory[tuple[str, str], TokenBucket] = FairMemory(_REMEMBERED)
         self._namespaces: FairMemory[str, TokenBucket] = FairMemory(_REMEMBERED)
         self._posts: asyncio.Queue[_Post] = asyncio.Queue(_WAITING)
 
@@ -103,7 +105,7 @@ class EventRecorder:
             if now - series.written >= _REPEAT_SECONDS:
                 self._repeat(series, now)
             return
-        if not self._take(key[0], involved):
+        if not self._take((key[0], reason), involved):
             EVENTS.labels("dropped").inc()
             return
         self._begin(key, involved, now)
@@ -144,7 +146,7 @@ class EventRecorder:
             "kind": "Event",
             "metadata": {"name": name, "namespace": namespace},
             "eventTime": _micro_time(now),
-            "reportingController": CONTROLLER,
+            "reportingController": REPORTING_CONTROLLER,
             "reportingInstance": self._instance,
             "action": reason,
             "reason": reason,
@@ -165,13 +167,13 @@ class EventRecorder:
         except asyncio.QueueFull:
             EVENTS.labels("dropped").inc()
 
-    def _take(self, identity: str, involved: Reference) -> bool:
-        """Whether one more Event about an object may be written, and about the objects of its namespace if it has one.
+    def _take(self, key: tuple[str, str], involved: Reference) -> bool:
+        """Whether one more Event of a reason about an object may be written, and about its namespace if it has one.
 
         Of cluster-scoped objects together any number may.
         """
         share = _namespace(involved)
-        if not _take(self._objects, identity, share, self._object_bucket):
+        if not _take(self._objects, key, share, self._object_bucket):
             return False
         return not involved.get("namespace") or _take(self._namespaces, share, share, self._namespace_bucket)
 
@@ -182,7 +184,7 @@ class EventRecorder:
         return TokenBucket(_NAMESPACE_RATE, _NAMESPACE_BURST, clock=self._clock)
 
 
-def _take(buckets: FairMemory[str, TokenBucket], key: str, share: str, new: Callable[[], TokenBucket]) -> bool:
+def _take(buckets: FairMemory[_K, TokenBucket], key: _K, share: str, new: Callable[[], TokenBucket]) -> bool:
     """Whether the bucket of this key has a token, which is taken; it is the newest of its share afterwards."""
     bucket = buckets.get(key) or new()
     buckets.put(key, bucket, share=share)

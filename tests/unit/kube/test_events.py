@@ -103,6 +103,17 @@ async def test_one_talkative_object_does_not_silence_another(
     assert requests.sent[-1][2]["regarding"] == POD
 
 
+async def test_different_events_of_one_reason_do_not_displace_those_of_another(
+    recorder: EventRecorder, requests: Requests, clock: FakeClock
+) -> None:
+    for index in range(40):
+        recorder.record(POD, "Normal", "ScaleDownPlanned", f"pods: web-{index} (Virtual)")
+    recorder.record(POD, "Normal", "PodMoved", "to n1")
+    await clock.advance(30)
+    reasons = [body["reason"] for _, _, body in requests.sent]
+    assert reasons == ["ScaleDownPlanned"] * 25 + ["PodMoved"]
+
+
 async def test_a_long_message_is_cut(recorder: EventRecorder, requests: Requests) -> None:
     recorder.record(POLICY, "Normal", "Long", "x" * 5000)
     await settle()
