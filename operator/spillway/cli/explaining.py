@@ -74,24 +74,26 @@ async def _pod(client: KubeClient, snapshot: Snapshot, namespace: str, name: str
     name = name.removeprefix("pod/")
     pod = snapshot.world.state.pod(namespace, name)
     if pod is None:
-        gone = explain_gone(namespace, name, await _events(client, namespace))
+        events = await _events(client, namespace)
+        gone = explain_gone(namespace, name, events or ())
         if gone is not None:
             return gone
+        told = "no Event about it" if events is not None else "you may not list Events, which may tell that it is gone"
         there = (one.name for one in snapshot.world.state.pods_in(namespace))
-        raise no_such(f"pod {name} in namespace {namespace}, and no Event that names it", there)
+        raise no_such(f"pod {name} in namespace {namespace}, and {told}", there)
     raw = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
     return explain_pod(snapshot, pod, raw["metadata"].get("annotations") or {})
 
 
-async def _events(client: KubeClient, namespace: str) -> list[EventRecord]:
-    """The Events of a namespace; none if the user may not list them."""
+async def _events(client: KubeClient, namespace: str) -> list[EventRecord] | None:
+    """The Events of a namespace; None if the user may not list them."""
     try:
         async with aclosing(client.list_all(paths.EVENTS.within(namespace))) as items:
             return [msgspec.convert(item, EventRecord) async for item in items]
     except ApiError as error:
         if error.status != HTTPStatus.FORBIDDEN:
             raise
-        return []
+        return None
 
 
 async def _workload(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:

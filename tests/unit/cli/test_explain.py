@@ -1,7 +1,10 @@
 """The output of `spillway explain`, and how it finds what a user names."""
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
@@ -15,10 +18,12 @@ from spillway.app.explain.workloads import explain_workload
 from spillway.cli import live
 from spillway.cli.commands import application
 from spillway.cli.explain_view import FIRST, answer_view
-from spillway.cli.explaining import workload_named
+from spillway.cli.explaining import explained, workload_named
 from spillway.domain.explain.answers import Answer
 from spillway.domain.explain.gone import EventObject, EventRecord, explain_gone
 from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from spillway.state.cluster import Record
 from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
@@ -92,6 +97,33 @@ def test_the_answers_as_tables_and_as_json(found: Snapshot) -> None:
     as_json = json.loads(live.text_of(answers["Workload"], live.Format.JSON, answer_view))
     assert len(as_json["scaleDown"]) == FIRST + 2
     assert as_json["scaleDown"][0]["rank"]["decidedBy"] == "Spillway"
+
+
+class Events:
+    """An API server that answers a list of Events."""
+
+    credentials = SimpleNamespace(namespace="shop")
+
+    def __init__(self, refusal: ApiError | None) -> None:
+        self._refusal = refusal
+
+    async def list_all(self, path: str) -> AsyncIterator[Any]:
+        assert path.endswith("/namespaces/shop/events")
+        if self._refusal is not None:
+            raise self._refusal
+        yield {"regarding": {"kind": "Pod", "name": "web-00"}, "reason": "Started", "note": "Started container web"}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (None, "there is no pod web in namespace shop, and no Event about it; there are: web-00"),
+        (ApiError(403, "Forbidden", "events is forbidden"), "in namespace shop, and you may not list Events"),
+    ],
+)
+async def test_a_pod_that_is_not_there(found: Snapshot, refusal: ApiError | None, words: str) -> None:
+    with pytest.raises(NotFoundError, match=words):
+        await explained(cast("KubeClient", Events(refusal)), found.world, "pod", "web", namespace=None)
 
 
 @pytest.mark.parametrize("what", ["pod", "workload", "node", "pool"])

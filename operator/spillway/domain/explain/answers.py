@@ -95,7 +95,7 @@ class PlannedDeletion(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ToldEvent(msgspec.Struct, frozen=True, rename="camel"):
-    """An Event that names a pod."""
+    """An Event about a pod."""
 
     at: str
     object: str
@@ -114,7 +114,7 @@ class GonePodAnswer(msgspec.Struct, frozen=True, rename="camel", tag_field="kind
     why: tuple[str, ...]
     """Why it is gone."""
     events: tuple[ToldEvent, ...]
-    """The Events that name it, oldest first."""
+    """The Events about it, oldest first."""
     changes: tuple[str, ...]
     """Empty: nothing would change it."""
 

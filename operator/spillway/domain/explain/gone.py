@@ -1,7 +1,9 @@
 """What the Events of a namespace tell of a pod that is gone.
 
-Contract: pure. Only what an Event says is told: who deleted the pod and, if Spillway planned it, by which rule. Nothing
-is guessed where Kubernetes has dropped the Events (after an hour by default).
+Contract: pure. Only what an Event says is told: who deleted the pod and, if Spillway planned it, by which rule. An
+Event counts if it regards the pod, if it says as controllers do that the pod was created or deleted, or if the operator
+reports a planned scale-down of it. Nothing is guessed where Kubernetes has dropped the Events (after an hour by
+default). Whoever may write Events in the namespace can forge this answer.
 """
 
 import re
@@ -12,10 +14,15 @@ import msgspec
 
 from spillway.domain.explain.answers import GonePodAnswer, PlannedDeletion, ToldEvent
 from spillway.domain.model import event_reasons
-from spillway.domain.scale_down.reasons import because
+from spillway.domain.model.event_source import REPORTING_CONTROLLER
+from spillway.domain.scale_down.reasons import VictimReason, because
 from spillway.domain.scale_down.told import told_reason
 
 _DELETED_BY_OWNER: Final = "SuccessfulDelete"
+_BY_OWNER: Final = re.compile(
+    r"(?:Created|Deleted) pod: (\S+)|(?:create|delete) Pod (\S+) in StatefulSet \S+ successful"
+)
+"""The notes of Kubernetes' controllers, the second of the StatefulSet controller."""
 _PLANNED: Final = frozenset({event_reasons.SCALE_DOWN_PLANNED, event_reasons.SCALE_DOWN_LET_GO})
 
 
@@ -26,27 +33,33 @@ class EventObject(msgspec.Struct, frozen=True):
     name: str = ""
 
 
+class EventSeries(msgspec.Struct, frozen=True):
+    """The repetitions of an Event."""
+
+    last_time: str | None = msgspec.field(default=None, name="lastObservedTime")
+
+
 class EventRecord(msgspec.Struct, frozen=True):
-    """An Event of the API group events.k8s.io; of its three times, the last that is set counts."""
+    """An Event of the API group events.k8s.io; a repeated one has the time of its last repetition."""
 
     regarding: EventObject = EventObject()
     reason: str = ""
     note: str = ""
+    controller: str = msgspec.field(default="", name="reportingController")
+    series: EventSeries | None = None
     event_time: str | None = msgspec.field(default=None, name="eventTime")
     last_time: str | None = msgspec.field(default=None, name="deprecatedLastTimestamp")
 
     @property
     def at(self) -> str:
         """When it happened, in RFC 3339 to the second."""
-        return re.sub(r"\.\d+Z$", "Z", self.last_time or self.event_time or "")
+        repeated = self.series.last_time if self.series is not None else None
+        return re.sub(r"\.\d+Z$", "Z", repeated or self.last_time or self.event_time or "")
 
 
 def explain_gone(namespace: str, name: str, events: Iterable[EventRecord]) -> GonePodAnswer | None:
-    """What the Events of its namespace say of a pod that is gone; None if none of them names it."""
-    names_it = re.compile(rf"(?<![-a-z0-9.]){re.escape(name)}(?![-a-z0-9]|\.[a-z0-9])")
-    about = sorted(
-        (one for one in events if _is_pod(one.regarding, name) or names_it.search(one.note)), key=lambda one: one.at
-    )
+    """What the Events of its namespace say of a pod that is gone; None if none of them is about it."""
+    about = sorted((one for one in events if _is_about(one, name)), key=lambda one: one.at)
     if not about:
         return None
     planned = next(filter(None, (_planned(one, name) for one in reversed(about))), None)
@@ -64,12 +77,21 @@ def explain_gone(namespace: str, name: str, events: Iterable[EventRecord]) -> Go
     )
 
 
-def _is_pod(about: EventObject, name: str) -> bool:
-    return about.kind == "Pod" and about.name == name
+def _is_about(event: EventRecord, pod: str) -> bool:
+    if event.regarding.kind == "Pod":
+        return event.regarding.name == pod
+    by_owner = _BY_OWNER.fullmatch(event.note)
+    return (by_owner is not None and pod in by_owner.groups()) or _rule(event, pod) is not None
+
+
+def _rule(event: EventRecord, pod: str) -> VictimReason | None:
+    """The rule for which a planned scale-down deleted the pod, as the operator reports it."""
+    ours = event.controller == REPORTING_CONTROLLER and event.reason in _PLANNED
+    return told_reason(event.note, pod) if ours else None
 
 
 def _planned(event: EventRecord, pod: str) -> PlannedDeletion | None:
-    reason = told_reason(event.note, pod) if event.reason in _PLANNED else None
+    reason = _rule(event, pod)
     if reason is None:
         return None
     return PlannedDeletion(
@@ -88,7 +110,8 @@ def _sentence(about: list[EventRecord], planned: PlannedDeletion | None) -> str:
         )
     if any(one.reason == _DELETED_BY_OWNER for one in about):
         return (
-            "Its owner deleted it, and no Event of Spillway names it. A policy in mode Recommend records none, and the "
-            "Event of a large scale-down names only its first pods: /debug/plans of the operator lists all of them."
+            "Its owner deleted it, and no Event of Spillway names it. A policy in mode Recommend records none, the "
+            "Event of a large scale-down names only its first pods, and Events above the rate limit are dropped: "
+            "/debug/plans of the operator lists the last scale-downs with all of their pods."
         )
-    return "No Event says that a scale-down deleted it. The Events below name it."
+    return "No Event says that a scale-down deleted it. The Events below are about it."
