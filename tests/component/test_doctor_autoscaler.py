@@ -58,6 +58,7 @@ def test_doctor_reads_the_flags_of_cluster_autoscaler(cluster: ClusterApi, names
     cluster.add_nodes(POOL, 2, labels=ELASTIC)
     system = deployment("kube-system", "dns", 1, nodeSelector=ELASTIC)
     about = f"Deployment/{namespace}/cluster-autoscaler"
+    its_status = STATUS | {"metadata": {"name": "cluster-autoscaler-status", "namespace": namespace}}
     good = ("--scale-down-utilization-threshold=0.01", "--ignore-daemonsets-utilization=true")
     bad = ("--scale-down-unneeded-time=1h", "--expendable-pods-priority-cutoff=0", "--balance-similar-node-groups")
     with install(cluster, NO_WEBHOOKS, replicas=0) as made:
@@ -66,7 +67,7 @@ def test_doctor_reads_the_flags_of_cluster_autoscaler(cluster: ClusterApi, names
                 absent = findings(cluster)
                 with applied(cluster, STATUS):
                     hidden = findings(cluster)
-                with applied(cluster, cluster_autoscaler(namespace, *bad), system):
+                with applied(cluster, cluster_autoscaler(namespace, *bad), its_status, system):
                     rolled_out(cluster, "kube-system", "dns")
                     hindering = findings(cluster)
                 with applied(cluster, cluster_autoscaler(namespace, *good, "--balance-similar-node-groups")):

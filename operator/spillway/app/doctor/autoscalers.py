@@ -5,6 +5,8 @@ Contract: reads nothing where no policy has an elastic tier, and nothing that on
 
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
+
 from spillway.api import ElasticPolicy
 from spillway.domain.doctor.autoscaler import check_node_annotations, check_node_pool
 from spillway.domain.doctor.cluster_autoscaler import (
@@ -21,6 +23,7 @@ from spillway.domain.doctor.findings import Finding
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.owners import PER_NODE
 from spillway.domain.model.records import NodeRecord
+from spillway.domain.overview.attention import Severity
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
@@ -49,7 +52,11 @@ async def of_karpenter(client: KubeClient, world: World) -> AsyncIterator[Findin
 
 
 async def of_cluster_autoscaler(client: KubeClient, world: World) -> AsyncIterator[Finding]:
-    """Findings about the flags and nodes of cluster-autoscaler, found by its labels or in the namespace kube-system."""
+    """Findings about the flags and nodes of cluster-autoscaler, found by its labels or in the namespace kube-system.
+
+    Whoever may create Deployments in a namespace can give one these labels. So outside kube-system, without the status
+    of a cluster-autoscaler beside it, what a Deployment says is only for information.
+    """
     if not _has_elastic_tier(world):
         return
     found = {}
@@ -61,24 +68,27 @@ async def of_cluster_autoscaler(client: KubeClient, world: World) -> AsyncIterat
         async for deployment in one:
             if is_cluster_autoscaler(deployment):
                 found[deployment["metadata"]["uid"]] = deployment
-    if not found:
-        if await _tells_its_status(client):
-            yield hidden()
-        return
+    namespaces = {deployment["metadata"]["namespace"] for deployment in found.values()}
+    if NAMESPACE not in namespaces and await _tells_its_status(client, NAMESPACE):
+        yield hidden()
+    trusted = {one for one in sorted(namespaces) if one == NAMESPACE or await _tells_its_status(client, one)}
     elastic = _elastic_facts(world)
     for deployment in found.values():
         for finding in check_cluster_autoscaler(deployment, elastic):
-            yield finding
+            known = deployment["metadata"]["namespace"] in trusted
+            yield finding if known else msgspec.structs.replace(finding, severity=Severity.INFO)
+    if not trusted:
+        return
     names = frozenset(node.name for node in _elastic(world))
     nodes = [one async for one in client.list_all(paths.NODES.everywhere)] if names else []
     for finding in check_nodes_of_cluster_autoscaler(nodes, names):
         yield finding
 
 
-async def _tells_its_status(client: KubeClient) -> bool:
-    """Whether a cluster-autoscaler writes its state into the usual ConfigMap."""
+async def _tells_its_status(client: KubeClient, namespace: str) -> bool:
+    """Whether a cluster-autoscaler writes its state into the usual ConfigMap of a namespace."""
     try:
-        await client.get_json(paths.CONFIG_MAPS.named(STATUS, namespace=NAMESPACE))
+        await client.get_json(paths.CONFIG_MAPS.named(STATUS, namespace=namespace))
     except ApiError as error:
         if error.not_found:
             return False

@@ -93,7 +93,8 @@ async def examine(
     )
     for check, findings in read:
         try:
-            found += [one async for one in findings]
+            async for one in findings:
+                found.append(one)  # noqa: PERF401  # what was found before an error is kept
         except ApiError as error:
             if error.status != HTTPStatus.FORBIDDEN:
                 raise

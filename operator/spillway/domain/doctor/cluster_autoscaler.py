@@ -85,7 +85,7 @@ def check_cluster_autoscaler(deployment: Json, nodes: ElasticFacts) -> Iterator[
         yield _warning(
             about,
             f"skip-nodes-with-system-pods is true, and {len(nodes.kept)} elastic nodes have pods of {NAMESPACE} that "
-            f"keep them: {named}",
+            f"may keep them, unless a PodDisruptionBudget covers them or they carry safe-to-evict: {named}",
             "Keep such pods off elastic nodes by a node affinity, or set --skip-nodes-with-system-pods=false.",
         )
     cutoff = _value(flags, "expendable-pods-priority-cutoff", int, default=PLACEHOLDER_PRIORITY)
@@ -157,7 +157,8 @@ def hidden() -> Finding:
         Severity.INFO,
         Check.AUTOSCALER,
         f"ConfigMap/{NAMESPACE}/{STATUS}",
-        "not checked: cluster-autoscaler runs, but no Deployment of it was found, so its flags are unknown",
+        f"not checked: cluster-autoscaler runs, but no Deployment of it was found in {NAMESPACE}, so its flags are "
+        "unknown",
         "Compare the settings of your provider with those in the documentation of this check.",
     )
 

@@ -275,9 +275,9 @@ async def test_a_node_pool_of_karpenter() -> None:
     ]
 
 
-def cluster_autoscaler(*flags: str) -> dict[str, Any]:
+def cluster_autoscaler(*flags: str, namespace: str = "kube-system") -> dict[str, Any]:
     container = {"image": "registry.k8s.io/autoscaling/cluster-autoscaler:v1.33.0", "args": list(flags)}
-    metadata = {"uid": "ca", "namespace": "kube-system", "name": "ca"}
+    metadata = {"uid": f"ca-{namespace}", "namespace": namespace, "name": "ca"}
     return {"metadata": metadata, "spec": {"template": {"spec": {"containers": [container]}}}}
 
 
@@ -290,6 +290,33 @@ async def test_a_cluster_autoscaler() -> None:
     assert told(await examined(server)) == [
         ("error", "autoscaler", "Deployment/kube-system/ca"),
         ("warning", "autoscaler", "Node/n1"),
+    ]
+
+
+async def test_a_deployment_of_another_namespace_with_its_labels_is_only_for_information() -> None:
+    server = Server()
+    server.answers["deployments"] = [cluster_autoscaler("--scale-down-enabled=false", namespace="tenant")]
+    deployment = ("info", "autoscaler", "Deployment/tenant/ca")
+    assert told(await examined(server)) == [deployment]
+
+    status = "configmaps/cluster-autoscaler-status"
+    server.answers[f"kube-system/{status}"] = {"data": {}}
+    hidden = ("info", "autoscaler", "ConfigMap/kube-system/cluster-autoscaler-status")
+    assert sorted(told(await examined(server))) == sorted([deployment, hidden])
+
+    del server.answers[f"kube-system/{status}"]
+    server.answers |= {f"tenant/{status}": {"data": {}}, "nodes": []}
+    assert told(await examined(server)) == [("error", "autoscaler", "Deployment/tenant/ca")]
+
+
+async def test_what_was_found_before_a_refusal_is_reported() -> None:
+    server = Server()
+    server.answers["deployments"] = [cluster_autoscaler("--scale-down-enabled=false")]
+    server.answers["nodes"] = ApiError(403, "Forbidden", "nodes is forbidden")
+
+    assert told(await examined(server)) == [
+        ("error", "autoscaler", "Deployment/kube-system/ca"),
+        ("info", "autoscaler", "Cluster"),
     ]
 
 

@@ -72,7 +72,12 @@ def test_flags_that_hinder_nothing_or_are_not_known(arguments: tuple[str, ...]) 
     ("more", "nodes", "severity", "words"),
     [
         pytest.param(
-            (), ElasticFacts(kept={"n1": "kube-system/coredns-1"}), "warning", "coredns-1 on n1", id="system-pods"
+            (),
+            ElasticFacts(kept={"n1": "kube-system/coredns-1"}),
+            "warning",
+            "that may keep them, unless a PodDisruptionBudget covers them or they carry safe-to-evict: "
+            "kube-system/coredns-1 on n1",
+            id="system-pods",
         ),
         pytest.param(
             ("--expendable-pods-priority-cutoff=-5",),
