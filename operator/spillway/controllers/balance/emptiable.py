@@ -53,7 +53,7 @@ class NodesSeen:
     tainted: set[NodeName] = field(default_factory=set)
     """Elastic nodes that carry the taint of nodes that are being emptied."""
     requested: Usage = NOTHING
-    """What is requested of all of these nodes, without the additional replicas of surges."""
+    """What is requested of all of these nodes by pods that stay: not by those that are deleted, or are to be."""
     sizes: set[Usage] = field(default_factory=set)
     """What one of these nodes can allocate."""
 
@@ -77,10 +77,24 @@ async def observe(world: World, policy: str) -> NodesSeen:
         found.elastic[node.name] = node
         if any(one.key == EMPTYING_TAINT for one in node.taints):
             found.tainted.add(node.name)
+    physical = {node.name for node in found.nodes}
     async for replicaset in in_slices(list(world.state.replicasets.values())):
-        for pod in surplus(world, replicaset):
-            found.requested -= pod.requests
+        # A move ends with two pods in the place of one, for as long as the one that was replaced takes to end.
+        for pod in _not_staying(world, replicaset):
+            if pod.node in physical:
+                found.requested -= pod.requests
     return found
+
+
+def _not_staying(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
+    """The pods that are being deleted, and those beyond the replicas without a surge, the newest ones."""
+    pods = world.state.pods_of(owner.uid)
+    surge = proven_surge(world, owner)
+    staying = owner.replicas if surge is None else surge.replicas
+    if len(pods) <= staying:
+        return []
+    on_nodes = sorted((pod for pod in pods if pod.node and pod.active), key=lambda one: (one.created, one.uid))
+    return [*(pod for pod in pods if pod.terminating), *on_nodes[staying:]]
 
 
 def surplus(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:

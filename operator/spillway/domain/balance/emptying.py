@@ -21,6 +21,9 @@ GIVEN_UP_SECONDS: Final = 600.0
 """A node that was given up rests for so long, unless a policy says otherwise."""
 WAITING_SECONDS: Final = 1800.0
 """A node of which no pod can be moved is given up after so long, unless a policy says otherwise."""
+MISSING_SECONDS: Final = 10.0
+"""A node that plans no longer have is given up after so long: at the end of a move, the records of the pods and of
+their ReplicaSets arrive one after the other, and a plan in between finds no place for a pod that is about to go."""
 
 
 def emptying_taint(policy: str) -> Taint:
@@ -49,6 +52,8 @@ class NodeMemory:
     """Until when a node that was given up is left alone."""
     _waiting: dict[NodeName, float] = field(default_factory=dict)
     """Since when no pod of a node could be moved."""
+    _missing: dict[NodeName, float] = field(default_factory=dict)
+    """Since when plans no longer have a node that is being emptied."""
 
     def rests(self, node: NodeName, now: float) -> bool:
         """Whether a node was given up a short time ago."""
@@ -64,24 +69,30 @@ class NodeMemory:
         waiting: Collection[NodeName] = frozenset(),
         longest_wait: float = WAITING_SECONDS,
         rest: float = GIVEN_UP_SECONDS,
+        patience: float = MISSING_SECONDS,
     ) -> Emptied:
         """Take a plan.
 
         `tainted` are the nodes with the taint, and `waiting` those of which no pod can be moved now. `is_empty` says
         whether a node is without pods now, later than what the plan was made from: a pod that was deleted in between
-        makes its node an emptied one, not one that was given up. `longest_wait` and `rest`, how long a node that is
-        given up is left alone, are in seconds.
+        makes its node an emptied one, not one that was given up. `longest_wait`, `rest`, how long a node that is
+        given up is left alone, and `patience`, how long it may be in no plan before, are in seconds.
         """
         self._waiting = {name: self._waiting.get(name, now) for name in waiting}
-        planned = frozenset(name for name in planned if now - self._waiting.get(name, now) < longest_wait)
+        stuck = frozenset(name for name, since in self._waiting.items() if now - since >= longest_wait)
+        planned = frozenset(planned) - stuck
         begun = self._emptying | frozenset(tainted)
         now_empty = set(filter(is_empty, begun))
         emptied = tuple(sorted((self._emptying & now_empty) - self._empty.keys()))
         self._empty = {name: self._empty.get(name, now) for name in now_empty if name in tainted or name in emptied}
-        given_up = tuple(sorted((self._emptying & frozenset(tainted)) - planned - now_empty))
+        missing = (self._emptying & frozenset(tainted)) - planned - now_empty
+        self._missing = {name: self._missing.get(name, now) for name in missing}
+        given_up = tuple(
+            sorted(name for name, since in self._missing.items() if name in stuck or now - since >= patience)
+        )
         self._resting = {name: until for name, until in self._resting.items() if until > now}
         self._resting.update(dict.fromkeys(given_up, now + rest))
-        self._emptying = planned - now_empty
+        self._emptying = (planned | missing.difference(given_up)) - now_empty
         return Emptied(emptied, given_up)
 
     def goes(self, node: NodeName) -> bool:

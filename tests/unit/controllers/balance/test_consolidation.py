@@ -10,12 +10,19 @@ from spillway.api.elasticpolicy import ElasticPolicyStatus
 from spillway.controllers.balance.consolidation import ORPHANS, ConsolidationController
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
 from spillway.controllers.balance.descheduling import Deschedulers
+from spillway.controllers.balance.emptiable import observe
 from spillway.controllers.balance.node_pools import NodePools
 from spillway.controllers.balance.workload_looks import LOOKS
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
-from spillway.domain.balance.emptying import EMPTY_SECONDS, GIVEN_UP_SECONDS, WAITING_SECONDS, emptying_taint
+from spillway.domain.balance.emptying import (
+    EMPTY_SECONDS,
+    GIVEN_UP_SECONDS,
+    MISSING_SECONDS,
+    WAITING_SECONDS,
+    emptying_taint,
+)
 from spillway.domain.fit.room import LONGEST_WAIT_SECONDS
 from spillway.domain.model.names import (
     CANDIDATE_TAINT,
@@ -422,6 +429,7 @@ async def test_a_move_that_was_given_back_gives_up_its_node_for_a_while(why: Lef
     scene.end(why)
     assert scene.events.said[-1].what == "Normal MoveLeft"
     await scene.reconcile()
+    await scene.reconcile(seconds=MISSING_SECONDS)
     assert "e1" not in scene.tainted
     assert scene.status.left == (f"Deployment/shop/api: {why.value}",)
     scene.surges._asked.clear()
@@ -465,6 +473,7 @@ async def test_a_surge_is_no_rise_and_its_pod_needs_no_second_place(*, proven: b
     waits = msgspec.structs.replace(pod, uid=PodUid("new"), name="new", node=NodeName(""), phase=Phase.PENDING)
     scene.world.state.apply(msgspec.structs.replace(waits, created=scene.clock.now(), cpu_millis=7500))
     await scene.reconcile(seconds=PERIOD_SECONDS)
+    await scene.reconcile(seconds=MISSING_SECONDS)
     assert scene.tainted == ({"e1": "online"} if proven else {}), "it waits for no more room than there is"
     # Only one more pod fits on the other nodes.
     for name in ("e2", "f1"):
@@ -473,6 +482,26 @@ async def test_a_surge_is_no_rise_and_its_pod_needs_no_second_place(*, proven: b
     scene.world.state.apply(msgspec.structs.replace(pod, uid=PodUid("new"), name="new", node=node.name, created=START))
     await scene.reconcile(seconds=PERIOD_SECONDS)
     assert (scene.tainted, scene.status.emptying) == (({"e1": "online"}, ("e1",)) if proven else ({}, ()))
+
+
+@pytest.mark.parametrize("terminating", [True, False], ids=["it is being deleted", "it is about to be deleted"])
+async def test_the_pod_that_a_move_has_replaced_is_no_rise(*, terminating: bool) -> None:
+    scene = Scene()
+    before = (await observe(scene.world, "online")).requested
+    pod = scene.world.state.pods[PodUid("uid-web-0")]
+    replaced = msgspec.structs.replace(pod, uid=PodUid("old"), name="old", terminating=terminating)
+    scene.world.state.apply(replaced)
+    assert (await observe(scene.world, "online")).requested == before
+
+
+async def test_a_pod_that_is_being_deleted_elsewhere_lowers_nothing() -> None:
+    scene = Scene()
+    before = (await observe(scene.world, "online")).requested
+    pod = scene.world.state.pods[PodUid("uid-web-0")]
+    scene.world.state.apply(
+        msgspec.structs.replace(pod, uid=PodUid("old"), name="old", node=NodeName("virtual"), terminating=True)
+    )
+    assert (await observe(scene.world, "online")).requested == before
 
 
 async def test_moves_in_a_minute_are_bounded() -> None:

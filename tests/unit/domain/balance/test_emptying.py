@@ -3,6 +3,7 @@
 from spillway.domain.balance.emptying import (
     EMPTY_SECONDS,
     GIVEN_UP_SECONDS,
+    MISSING_SECONDS,
     WAITING_SECONDS,
     NodeMemory,
     emptying_taint,
@@ -53,11 +54,24 @@ def test_a_planned_node_whose_last_pod_has_just_gone_counts_once() -> None:
 def test_a_node_that_is_left_with_pods_is_given_up_and_rests() -> None:
     memory = NodeMemory()
     follow(memory, "ab")
-    assert follow(memory, "b", tainted="ab") == ("", "a")
-    assert memory.tainted(NOW) == {B}
-    assert memory.rests(A, NOW + GIVEN_UP_SECONDS - 1)
-    assert not memory.rests(A, NOW + GIVEN_UP_SECONDS)
-    assert not memory.rests(B, NOW)
+    assert follow(memory, "b", tainted="ab") == ("", "")
+    late = NOW + MISSING_SECONDS
+    assert follow(memory, "b", tainted="ab", now=late) == ("", "a")
+    assert memory.tainted(late) == {B}
+    assert memory.rests(A, late + GIVEN_UP_SECONDS - 1)
+    assert not memory.rests(A, late + GIVEN_UP_SECONDS)
+    assert not memory.rests(B, late)
+
+
+def test_a_node_that_one_plan_does_not_have_is_not_given_up() -> None:
+    memory = NodeMemory()
+    follow(memory, "ab")
+    assert follow(memory, "", tainted="ab") == ("", "")
+    assert memory.tainted(NOW) == {A, B}
+    assert follow(memory, "a", tainted="ab", empty="b", now=NOW + 1) == ("b", "")
+    late = NOW + MISSING_SECONDS
+    assert follow(memory, "", tainted="ab", empty="b", now=late) == ("", ""), "its time begins again"
+    assert memory.tainted(late) == {A, B}
 
 
 def test_a_node_of_which_no_pod_can_be_moved_for_long_is_given_up_and_rests() -> None:
