@@ -21,11 +21,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from harness.chart import IMAGE, PROJECT
+from harness.closing import Closing
 from harness.reach import listen_flags, webhook_host
 from localcluster import ClusterApi
 from localcluster.certificates import Authority
@@ -58,7 +58,7 @@ class _Running:
     """The status that was written last."""
 
 
-class Kubelet:
+class Kubelet(Closing):
     """The node, its thread and its processes, from construction to `close`."""
 
     def __init__(self, cluster: ClusterApi) -> None:
@@ -73,14 +73,6 @@ class Kubelet:
         self._register()
         self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Kill what runs."""

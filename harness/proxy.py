@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
+
+from harness.closing import Closing
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class Flow(Enum):
     """What is open is closed, and what is opened is closed at once."""
 
 
-class Proxy:
+class Proxy(Closing):
     """Forwards a loopback port, one of its own or `listen`, to `host`:`port`."""
 
     def __init__(self, host: str, port: int, *, listen: int = 0) -> None:
@@ -56,14 +57,6 @@ class Proxy:
         """In front of the API server of a kubeconfig's first cluster."""
         address = urlsplit(yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
         return cls(address.hostname or "localhost", address.port or 443)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def set(self, flow: Flow) -> None:
         """Treat all traffic so from now on; after `STALL`, `PASS` delivers what was held back."""

@@ -9,9 +9,9 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from harness.closing import Closing
 from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
 from localcluster.nodes import PROVIDER_TAINT, ZONES
 from localcluster.rest import Object
@@ -58,7 +58,7 @@ class PodView:
         return {key for key in self.annotations if key.startswith(PREFIX) or key == COST}
 
 
-class Scene:
+class Scene(Closing):
     """One node of each tier in each zone (or `nodes_per_zone`), and a namespace that the scene's policy selects."""
 
     def __init__(self, cluster: ClusterApi, *, nodes_per_zone: int = 1, virtual_nodes: int = len(ZONES)) -> None:
@@ -77,14 +77,6 @@ class Scene:
         self.nodes["virtual"] = cluster.add_virtual_nodes(
             self.pool("virtual"), virtual_nodes, provider=self.provider, labels=labels
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Delete everything of the scene's, policies first; the namespace's end is not awaited."""

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from spillway.api import ElasticPolicy
-from spillway.domain.doctor.autoscaler import check_node_annotations, check_node_pool
+from spillway.domain.doctor.autoscaler import DO_NOT_DISRUPT, check_node_annotations, check_node_pool
 from spillway.domain.doctor.cluster_autoscaler import (
     NAMESPACE,
+    SCALE_DOWN_DISABLED,
     SELECTORS,
     STATUS,
     ElasticFacts,
     check_cluster_autoscaler,
-    check_nodes_of_cluster_autoscaler,
     hidden,
     is_cluster_autoscaler,
 )
@@ -44,10 +44,8 @@ async def of_karpenter(client: KubeClient, world: World) -> AsyncIterator[Findin
     for pool in pools:
         for one in check_node_pool(pool, policies):
             yield one
-    elastic = frozenset(node.name for node in _elastic(world))
-    if pools and elastic:
-        nodes = [one async for one in client.list_all(paths.NODES.everywhere)]
-        for one in check_node_annotations(nodes, elastic):
+    if pools:
+        async for one in _annotated_nodes(client, world, DO_NOT_DISRUPT):
             yield one
 
 
@@ -77,12 +75,18 @@ async def of_cluster_autoscaler(client: KubeClient, world: World) -> AsyncIterat
         for finding in check_cluster_autoscaler(deployment, elastic):
             known = deployment["metadata"]["namespace"] in trusted
             yield finding if known else msgspec.structs.replace(finding, severity=Severity.INFO)
-    if not trusted:
-        return
-    names = frozenset(node.name for node in _elastic(world))
-    nodes = [one async for one in client.list_all(paths.NODES.everywhere)] if names else []
-    for finding in check_nodes_of_cluster_autoscaler(nodes, names):
-        yield finding
+    if trusted:
+        async for finding in _annotated_nodes(client, world, SCALE_DOWN_DISABLED):
+            yield finding
+
+
+async def _annotated_nodes(client: KubeClient, world: World, annotation: str) -> AsyncIterator[Finding]:
+    """Findings about elastic nodes that a node autoscaler leaves for an annotation."""
+    elastic = frozenset(node.name for node in _elastic(world))
+    if elastic:
+        nodes = [one async for one in client.list_all(paths.NODES.everywhere)]
+        for one in check_node_annotations(nodes, elastic, annotation):
+            yield one
 
 
 async def _tells_its_status(client: KubeClient, namespace: str) -> bool:

@@ -93,17 +93,19 @@ def _not_staying(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
     staying = owner.replicas if surge is None else surge.replicas
     if len(pods) <= staying:
         return []
-    on_nodes = sorted((pod for pod in pods if pod.node and pod.active), key=lambda one: (one.created, one.uid))
-    return [*(pod for pod in pods if pod.terminating), *on_nodes[staying:]]
+    return [*(pod for pod in pods if pod.terminating), *_newest(pods, staying)]
 
 
 def surplus(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
     """The additional replica of a surge that is on a node: the newest; none without a surge."""
     surge = proven_surge(world, owner)
-    if surge is None:
-        return []
-    pods = [pod for pod in world.state.active_pods_of(owner.uid) if pod.node]
-    return sorted(pods, key=lambda one: (one.created, one.uid))[surge.replicas :]
+    return [] if surge is None else _newest(world.state.pods_of(owner.uid), surge.replicas)
+
+
+def _newest(pods: Iterable[PodRecord], kept: int) -> list[PodRecord]:
+    """The active pods on nodes beyond the first ones, of which so many are kept."""
+    on_nodes = (pod for pod in pods if pod.node and pod.active)
+    return sorted(on_nodes, key=lambda one: (one.created, one.uid))[kept:]
 
 
 def leaving(world: World, node: NodeName) -> list[PodRecord]:

@@ -186,9 +186,9 @@ class RebalanceController(Controller):
         for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]:
             if await self._begin(balance, rule, move, memory, now):
                 begun = True
-        if begun and isinstance(plan, MovePlan):
-            memory.effects[plan.reason].before = plan.before
         if begun:
+            if isinstance(plan, MovePlan):
+                memory.effects[plan.reason].before = plan.before
             self.changed.emit()
 
     def _waits(self, balance: str, plan: MovePlan, memory: _Memory, now: float) -> bool:

@@ -12,9 +12,10 @@ classes and zones.
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from spillway.domain.balance.classes import LoadClass
-from spillway.domain.balance.move_board import LEAST_GAIN, LoadedNode, MovablePod, MoveBoard, MoveLimits
+from spillway.domain.balance.move_board import LoadedNode, MovablePod, MoveBoard, MoveLimits
 from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.model.names import NodeName, Zone
 
@@ -107,18 +108,10 @@ def _next(
     for source in group.crowded:
         if source in group.spent:
             continue
-        best: tuple[float, str, MovablePod, NodeName] | None = None
-        for pod in on_node.get((group.load_class, source), ()) if board.gives(source) else ():
-            if pod.workload in board.moved:
-                continue
-            fitting = (name for name in fewest_first if _suits(board, pod, name))
-            if (target := next(fitting, None)) is None:
-                continue
-            gain = _gain(board, group, pod, target)
-            if gain >= LEAST_GAIN and (best is None or (-gain, pod.key) < (-best[0], best[1])):
-                best = gain, pod.key, pod, target
+        pods = on_node.get((group.load_class, source), ()) if board.gives(source) else ()
+        best = board.best(pods, fewest_first, partial(_suits, board), partial(_gain, board, group))
         if best is not None:
-            return _moved(board, group, best[2], best[3])
+            return _moved(board, group, *best)
         group.spent.add(source)
     return None
 

@@ -70,10 +70,7 @@ class ConsolidationNode(PlannedNode):
     @property
     def used(self) -> float:
         """The larger share of what is requested of it, from 0 to 1."""
-        free, all_of_it = self.free, self.allocatable
-        cpu = 1 - free.cpu_millis / all_of_it.cpu_millis if all_of_it.cpu_millis else 1.0
-        memory = 1 - free.memory_bytes / all_of_it.memory_bytes if all_of_it.memory_bytes else 1.0
-        return max(cpu, memory)
+        return self.requested(self.free)
 
     @property
     def can_empty(self) -> bool:

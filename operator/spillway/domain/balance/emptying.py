@@ -69,14 +69,13 @@ class NodeMemory:
         waiting: Collection[NodeName] = frozenset(),
         longest_wait: float = WAITING_SECONDS,
         rest: float = GIVEN_UP_SECONDS,
-        patience: float = MISSING_SECONDS,
     ) -> Emptied:
         """Take a plan.
 
         `tainted` are the nodes with the taint, and `waiting` those of which no pod can be moved now. `is_empty` says
         whether a node is without pods now, later than what the plan was made from: a pod that was deleted in between
-        makes its node an emptied one, not one that was given up. `longest_wait`, `rest`, how long a node that is
-        given up is left alone, and `patience`, how long it may be in no plan before, are in seconds.
+        makes its node an emptied one, not one that was given up. `longest_wait` and `rest`, how long a node that is
+        given up is left alone, are in seconds.
         """
         self._waiting = {name: self._waiting.get(name, now) for name in waiting}
         stuck = frozenset(name for name, since in self._waiting.items() if now - since >= longest_wait)
@@ -88,7 +87,7 @@ class NodeMemory:
         missing = (self._emptying & frozenset(tainted)) - planned - now_empty
         self._missing = {name: self._missing.get(name, now) for name in missing}
         given_up = tuple(
-            sorted(name for name, since in self._missing.items() if name in stuck or now - since >= patience)
+            sorted(name for name, since in self._missing.items() if name in stuck or now - since >= MISSING_SECONDS)
         )
         self._resting = {name: until for name, until in self._resting.items() if until > now}
         self._resting.update(dict.fromkeys(given_up, now + rest))

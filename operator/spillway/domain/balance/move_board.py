@@ -103,10 +103,7 @@ class MoveBoard:
 
     def requested(self, name: NodeName, more: Usage = NOTHING) -> float:
         """The percentage of a node that is requested, with so much more: of CPU or memory, the larger one."""
-        there, free = self.nodes[name].allocatable, self._free[name] - more
-        cpu = 1 - free.cpu_millis / there.cpu_millis if there.cpu_millis else 1.0
-        memory = 1 - free.memory_bytes / there.memory_bytes if there.memory_bytes else 1.0
-        return 100 * max(cpu, memory)
+        return 100 * self.nodes[name].requested(self._free[name] - more)
 
     def gives(self, source: NodeName) -> bool:
         """Whether another pod may leave the node: not too many have, and none has come."""
@@ -129,6 +126,26 @@ class MoveBoard:
     def gain(self, pod: MovablePod, target: NodeName) -> float:
         """By how much the busier of the two nodes would be less loaded, in percentage points."""
         return max(self.percent[pod.node], self.percent[target]) - max(self.loads_after(pod, target))
+
+    def best(
+        self,
+        pods: Iterable[MovablePod],
+        order: Sequence[NodeName],
+        suits: Admits,
+        gain: Callable[[MovablePod, NodeName], float],
+    ) -> tuple[MovablePod, NodeName] | None:
+        """The pod with the greatest gain, and the first node in this order that suits it; None if none gains enough."""
+        best: tuple[float, str, MovablePod, NodeName] | None = None
+        for pod in pods:
+            if pod.workload in self.moved:
+                continue
+            target = next((name for name in order if suits(pod, name)), None)
+            if target is None:
+                continue
+            gained = gain(pod, target)
+            if gained >= LEAST_GAIN and (best is None or (-gained, pod.key) < (-best[0], best[1])):
+                best = gained, pod.key, pod, target
+        return None if best is None else (best[2], best[3])
 
     def leaves_room(self, pod: MovablePod, target: NodeName) -> bool:
         """Whether at most `MOST_REQUESTED` percent of the target is requested after the move."""

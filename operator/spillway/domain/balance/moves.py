@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spillway.domain.balance.move_board import LEAST_GAIN, LoadedNode, MovablePod, MoveBoard, MoveLimits
+from spillway.domain.balance.move_board import LoadedNode, MovablePod, MoveBoard, MoveLimits
 from spillway.domain.model.names import NodeName, PodUid
 
 
@@ -84,16 +84,7 @@ def _best(board: MoveBoard, on_node: Mapping[NodeName, Sequence[MovablePod]]) ->
     for source in board.by_load(hottest_first=True):
         if not board.gives(source):
             continue
-        best: tuple[float, str, MovablePod, NodeName] | None = None
-        for pod in on_node.get(source, ()):
-            if pod.workload in board.moved:
-                continue
-            target = next((name for name in coldest_first if board.takes(pod, name)), None)
-            if target is None:
-                continue
-            gain = board.gain(pod, target)
-            if gain >= LEAST_GAIN and (best is None or (-gain, pod.key) < (-best[0], best[1])):
-                best = gain, pod.key, pod, target
+        best = board.best(on_node.get(source, ()), coldest_first, board.takes, board.gain)
         if best is not None:
-            return best[2], best[3]
+            return best
     return None

@@ -42,6 +42,13 @@ class PlannedNode:
             **more,
         )
 
+    def requested(self, free: Usage) -> float:
+        """The larger share of the node, from 0 to 1, that is requested while so much is free."""
+        there = self.allocatable
+        cpu = 1 - free.cpu_millis / there.cpu_millis if there.cpu_millis else 1.0
+        memory = 1 - free.memory_bytes / there.memory_bytes if there.memory_bytes else 1.0
+        return max(cpu, memory)
+
     def tolerated_from(self, source: "PlannedNode") -> bool:
         """Whether pods of another node tolerate the hard taints of this one, as far as those of the other show it."""
         return self.taints <= source.taints

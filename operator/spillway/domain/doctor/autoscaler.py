@@ -27,7 +27,7 @@ def check_node_pool(pool: Json, policies: Iterable[ElasticPolicy]) -> Iterator[F
     spec: Mapping[str, Any] = pool.get("spec") or {}
     disruption = spec.get("disruption") or {}
     if disruption.get("consolidationPolicy", "WhenEmptyOrUnderutilized") != "WhenEmpty":
-        yield _warning(
+        yield warning(
             about,
             "it consolidates nodes that are not empty, which evicts pods (the moves of spec.consolidation go on beside "
             "it, within its disruption budgets)",
@@ -46,7 +46,7 @@ def check_node_pool(pool: Json, policies: Iterable[ElasticPolicy]) -> Iterator[F
         if str(budget.get("nodes")) in {"0", "0%"} and not budget.get("schedule"):
             reasons = budget.get("reasons") or ["Empty"]
             if "Empty" in reasons:
-                yield _warning(
+                yield warning(
                     about,
                     "a disruption budget without a schedule allows no node to be removed",
                     "Allow at least one node in disruption.budgets, or give the budget a schedule.",
@@ -54,7 +54,7 @@ def check_node_pool(pool: Json, policies: Iterable[ElasticPolicy]) -> Iterator[F
     template = spec.get("template") or {}
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     if annotations.get(DO_NOT_DISRUPT) == "true":
-        yield _warning(
+        yield warning(
             about,
             f"its nodes are annotated with {DO_NOT_DISRUPT}, so empty ones are not removed",
             "Remove the annotation from the NodePool's template.",
@@ -63,7 +63,7 @@ def check_node_pool(pool: Json, policies: Iterable[ElasticPolicy]) -> Iterator[F
     elastic = policy.spec.tiers.elastic
     softly = elastic is not None and elastic.soft_taint and policy.spec.enforced
     if softly and not any(one.get("key") == ELASTIC_TAINT for one in taints):
-        yield _warning(
+        yield warning(
             about,
             f"it does not declare the taint {ELASTIC_TAINT}, so Karpenter treats it as a hard taint and adds nodes "
             "that are not needed",
@@ -72,19 +72,18 @@ def check_node_pool(pool: Json, policies: Iterable[ElasticPolicy]) -> Iterator[F
         )
 
 
-def check_node_annotations(nodes: Iterable[Json], elastic: frozenset[str]) -> Iterator[Finding]:
-    """Findings about elastic nodes that Karpenter may not remove; `elastic` are their names."""
+def check_node_annotations(nodes: Iterable[Json], elastic: frozenset[str], annotation: str) -> Iterator[Finding]:
+    """Findings about elastic nodes that a node autoscaler leaves for this annotation; `elastic` are their names."""
     held = sorted(
         one["metadata"]["name"]
         for one in nodes
-        if one["metadata"]["name"] in elastic
-        and (one["metadata"].get("annotations") or {}).get(DO_NOT_DISRUPT) == "true"
+        if one["metadata"]["name"] in elastic and (one["metadata"].get("annotations") or {}).get(annotation) == "true"
     )
     for name in held:
-        yield _warning(
+        yield warning(
             f"Node/{name}",
-            f"it is annotated with {DO_NOT_DISRUPT}, so it is not removed once it is empty",
-            f"kubectl annotate node {name} {DO_NOT_DISRUPT}-",
+            f"it is annotated with {annotation}, so it is not removed once it is empty",
+            f"kubectl annotate node {name} {annotation}-",
         )
 
 
@@ -100,5 +99,6 @@ def _policy_of(pool: Json, policies: Iterable[ElasticPolicy]) -> ElasticPolicy |
     return None
 
 
-def _warning(about: str, message: str, remedy: str) -> Finding:
+def warning(about: str, message: str, remedy: str) -> Finding:
+    """A warning about the settings of a node autoscaler."""
     return Finding(Severity.WARNING, Check.AUTOSCALER, about, message, remedy)

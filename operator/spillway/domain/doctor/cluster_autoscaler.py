@@ -7,10 +7,11 @@ Options that a provider or a node group sets for itself are in no Deployment and
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from spillway.domain.doctor.autoscaler import warning
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.model.documents import Json
 from spillway.domain.overview.attention import Severity
@@ -75,14 +76,14 @@ def check_cluster_autoscaler(deployment: Json, nodes: ElasticFacts) -> Iterator[
     yield from _threshold(about, flags)
     unneeded = _value(flags, "scale-down-unneeded-time", _duration, default=_UNNEEDED_SECONDS)
     if unneeded is not None and unneeded > _UNNEEDED_SECONDS:
-        yield _warning(
+        yield warning(
             about,
             f"scale-down-unneeded-time is {flags['scale-down-unneeded-time']}, so an empty node is paid for that long",
             "Set --scale-down-unneeded-time to 10m, which is its default, or less.",
         )
     if nodes.kept and _value(flags, "skip-nodes-with-system-pods", _truth, default=True):
         named = ", ".join(f"{pod} on {node}" for node, pod in sorted(nodes.kept.items())[:_NAMED])
-        yield _warning(
+        yield warning(
             about,
             f"skip-nodes-with-system-pods is true, and {len(nodes.kept)} elastic nodes have pods of {NAMESPACE} that "
             f"may keep them, unless a PodDisruptionBudget covers them or they carry safe-to-evict: {named}",
@@ -90,7 +91,7 @@ def check_cluster_autoscaler(deployment: Json, nodes: ElasticFacts) -> Iterator[
         )
     cutoff = _value(flags, "expendable-pods-priority-cutoff", int, default=PLACEHOLDER_PRIORITY)
     if nodes.headroom and cutoff is not None and cutoff > PLACEHOLDER_PRIORITY:
-        yield _warning(
+        yield warning(
             about,
             f"expendable-pods-priority-cutoff is {cutoff}, so placeholder pods, whose priority is "
             f"{PLACEHOLDER_PRIORITY}, add no nodes, and headroom cannot grow",
@@ -124,31 +125,19 @@ def _threshold(about: str, flags: Mapping[str, str]) -> Iterator[Finding]:
     elif threshold > _EMPTY_ONLY:
         storage = _value(flags, "skip-nodes-with-local-storage", _truth, default=True)
         keeps = "; nodes that have pods with an emptyDir or hostPath volume stay (skip-nodes-with-local-storage)"
-        yield _warning(
+        yield warning(
             about,
             f"{name} is {threshold:g}, so it drains nodes that have fewer requests than that, which evicts pods"
             + (keeps if storage else ""),
             f"{remedy} Scale-downs, and spec.consolidation of the ElasticPolicy, empty nodes without evictions.",
         )
     elif not _value(flags, "ignore-daemonsets-utilization", _truth, default=False):
-        yield _warning(
+        yield warning(
             about,
             f"{name} is {threshold:g}, and the pods of DaemonSets count: where they request more, no empty node is "
             "removed",
             "Set --ignore-daemonsets-utilization=true.",
         )
-
-
-def check_nodes_of_cluster_autoscaler(nodes: Iterable[Json], elastic: frozenset[str]) -> Iterator[Finding]:
-    """Findings about elastic nodes that it may not remove; `elastic` are their names."""
-    for one in sorted(nodes, key=lambda node: str(node["metadata"]["name"])):
-        name, annotations = one["metadata"]["name"], one["metadata"].get("annotations") or {}
-        if name in elastic and annotations.get(SCALE_DOWN_DISABLED) == "true":
-            yield _warning(
-                f"Node/{name}",
-                f"it is annotated with {SCALE_DOWN_DISABLED}, so it is not removed once it is empty",
-                f"kubectl annotate node {name} {SCALE_DOWN_DISABLED}-",
-            )
 
 
 def hidden() -> Finding:
@@ -225,7 +214,3 @@ def _duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text} is not a duration")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-
-
-def _warning(about: str, message: str, remedy: str) -> Finding:
-    return Finding(Severity.WARNING, Check.AUTOSCALER, about, message, remedy)

@@ -79,6 +79,6 @@ def test_nodes_that_may_not_be_removed() -> None:
         {"metadata": {"name": "fixed", "annotations": {DO_NOT_DISRUPT: "true"}}},
     ]
 
-    [found] = check_node_annotations(nodes, frozenset({"e1", "e2"}))
+    [found] = check_node_annotations(nodes, frozenset({"e1", "e2"}), DO_NOT_DISRUPT)
 
     assert found.object == "Node/e1"

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from spillway.domain.doctor.autoscaler import check_node_annotations
 from spillway.domain.doctor.cluster_autoscaler import (
     SCALE_DOWN_DISABLED,
     ElasticFacts,
     check_cluster_autoscaler,
-    check_nodes_of_cluster_autoscaler,
     is_cluster_autoscaler,
 )
 
@@ -138,7 +138,7 @@ def test_elastic_nodes_that_it_may_not_remove() -> None:
     held = {SCALE_DOWN_DISABLED: "true"}
     nodes = [node("n2", **held), node("n1", **held), node("n3"), node("fixed", **held)]
 
-    found = list(check_nodes_of_cluster_autoscaler(nodes, frozenset({"n1", "n2", "n3"})))
+    found = list(check_node_annotations(nodes, frozenset({"n1", "n2", "n3"}), SCALE_DOWN_DISABLED))
 
     assert [one.object for one in found] == ["Node/n1", "Node/n2"]
     assert found[0].remedy == f"kubectl annotate node n1 {SCALE_DOWN_DISABLED}-"
