@@ -2,7 +2,10 @@
 
 import base64
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from harness import Installation
 from localcluster import Cluster, ClusterFactory, Options
 from localcluster.rest import Object
+from spillway.domain.balance.node_scores import MEASURED_SECONDS
 from tests.support.e2e import two_replicas
 from tests.support.installed import applied, deployment, eventually, status
 
@@ -92,12 +96,14 @@ def test_pods_go_to_the_less_loaded_node_and_are_scheduled_without_the_operator(
     cluster: Cluster, installed: Installation, nodes: tuple[str, str], tmp_path: Path
 ) -> None:
     busy, idle = nodes
-    with cluster.namespace() as namespace, applied(cluster, BALANCE):
+    with cluster.namespace() as namespace, ExitStack() as stack:
         cluster.apply(pinned(namespace, "hot", busy, "100m"))
         cluster.apply(pinned(namespace, "full", idle, "5"))
         for pod in cluster.wait_pods_ready(namespace, 2):
             use = "5" if pod["metadata"]["labels"]["app"] == "hot" else "100m"
             cluster.set_usage(namespace, [pod["metadata"]["name"]], cpu=use)
+        _wait_measured(cluster, nodes, since=time.time() + MEASURED_SECONDS + 2)
+        stack.enter_context(applied(cluster, BALANCE))
         eventually(
             lambda: (status(cluster, "zonalbalances", "scored").get("imbalancePercent") or 0) > 50,
             "the load to be read",
@@ -139,6 +145,20 @@ def test_pods_go_to_the_less_loaded_node_and_are_scheduled_without_the_operator(
 
         installed.stop()
         assert placed(cluster, namespace, "without") == {busy}
+
+
+def _wait_measured(cluster: Cluster, nodes: Collection[str], *, since: float) -> None:
+    """Wait until the newest measurement of each of these nodes is from after this Unix time.
+
+    The first measurement that the operator reads shows only pods that came `MEASURED_SECONDS` before it.
+    """
+
+    def newest() -> bool:
+        found = cluster.rest.get("/apis/metrics.k8s.io/v1beta1/nodes")["items"]
+        times = {one["metadata"]["name"]: datetime.fromisoformat(one["timestamp"]).timestamp() for one in found}
+        return all(times.get(node, 0.0) > since for node in nodes)
+
+    eventually(newest, "a measurement that shows the pods wholly", seconds=120)
 
 
 def _scored_by(
