@@ -8,6 +8,7 @@ a node autoscaler is removing is left to it, and the nodes of a Karpenter NodePo
 its disruption budgets (`NodePools`).
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -179,7 +180,9 @@ class ConsolidationController(Controller):
         while True:
             # As long as workloads are read, the plan shows which ones have to be; those that were not keep their nodes.
             nodes = await found.nodes(optimistic=reads > 0)
-            plan = plan_consolidation(
+            # In a thread, because admission requests are answered in the event loop.
+            plan = await asyncio.to_thread(
+                plan_consolidation,
                 nodes,
                 below=rule.below / 100,
                 most=rule.max_moves_per_minute,

@@ -7,6 +7,7 @@ a node autoscaler would have to keep it, and relieve none. No pod is moved to a 
 While a zone is down, or has come back less than `settle` ago, there is none.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, TypeVar
@@ -180,6 +181,8 @@ class MovePlanner:
     async def _admitted(self, planned: Callable[[Admits], P]) -> P:
         """The plan of moves to nodes that pods may use; a workload that was not read yet is left to the next pass.
 
+        It is computed in a thread, because admission requests are answered in the event loop.
+
         Raises:
             RequestError: a workload of the plan could not be read.
         """
@@ -193,7 +196,7 @@ class MovePlanner:
 
         while True:
             # As long as workloads are read, the plan shows which ones have to be.
-            plan = planned(admits)
+            plan = await asyncio.to_thread(planned, admits)
             moved = {pod.owner_uid: pod for move in plan.moves if (pod := state.pods.get(move.pod)) is not None}
             unread = [(uid, pod) for uid, pod in moved.items() if self._looks.get(uid) is None]
             if not unread:

@@ -1,5 +1,7 @@
 """Consolidation, with the real state, catalog and surges, and an API server that has the workloads."""
 
+import asyncio
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +9,7 @@ import msgspec
 import pytest
 
 from spillway.api.elasticpolicy import ElasticPolicyStatus
+from spillway.controllers.balance import consolidation
 from spillway.controllers.balance.consolidation import ORPHANS, ConsolidationController
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
 from spillway.controllers.balance.descheduling import Deschedulers
@@ -16,6 +19,7 @@ from spillway.controllers.balance.workload_looks import LOOKS
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
+from spillway.domain.balance.consolidation import ConsolidationPlan, plan_consolidation
 from spillway.domain.balance.emptying import (
     EMPTY_SECONDS,
     GIVEN_UP_SECONDS,
@@ -50,6 +54,8 @@ from tests.support.fake_writer import FakeWriter
 from tests.support.world import ELASTIC, Record, make_world, policy_resource, resource
 
 START = 100_000.0
+DEADLOCK_SECONDS = 5.0
+"""How long a plan waits in vain for an event loop that it blocks itself."""
 LABELS = {"pool": "elastic", ZONE_LABEL: "a"}
 THEIRS = Taint("theirs", "PreferNoSchedule")
 
@@ -169,6 +175,21 @@ class Scene:
 
     def replace(self, *resources: dict[str, Any]) -> None:
         self.world.catalog.replace(Kind.ELASTIC_POLICY, resources, 60)
+
+
+async def test_the_event_loop_runs_while_a_plan_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop_ran, waited = threading.Event(), []
+
+    def slowly(*arguments: Any, **more: Any) -> ConsolidationPlan:
+        waited.append(loop_ran.wait(DEADLOCK_SECONDS))
+        return plan_consolidation(*arguments, **more)
+
+    monkeypatch.setattr(consolidation, "plan_consolidation", slowly)
+    scene = Scene()
+    asyncio.get_running_loop().call_later(0.01, loop_ran.set)
+    await scene.reconcile()
+    assert waited
+    assert all(waited), "a request for admission is not answered meanwhile"
 
 
 async def test_a_node_gets_the_taint_its_pods_move_and_it_keeps_the_taint_while_it_is_empty() -> None:

@@ -1,10 +1,13 @@
 """The rebalancer, with the real state and catalog, and answers of metrics.k8s.io."""
 
+import asyncio
+import threading
 from typing import Any
 
 import msgspec
 import pytest
 
+from spillway.controllers.balance import move_planner
 from spillway.controllers.balance.move_planner import ZonePlan
 from spillway.controllers.balance.readings import SHARED_SECONDS
 from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
@@ -12,6 +15,7 @@ from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
 from spillway.domain.balance.move_effect import EFFECT_SECONDS
+from spillway.domain.balance.moves import MovePlan, plan_moves
 from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.domain.model.records import Taint
@@ -23,6 +27,9 @@ from spillway.telemetry import balance as metrics
 from tests.builders import make_pod, make_replicaset
 from tests.support.rebalancing import NODES, SETTLE_SECONDS, START, Scene
 from tests.support.world import Record, policy_resource, resource
+
+DEADLOCK_SECONDS = 5.0
+"""How long a plan waits in vain for an event loop that it blocks itself."""
 
 
 async def test_a_dry_run_plans_and_moves_nothing() -> None:
@@ -38,6 +45,22 @@ async def test_a_dry_run_plans_and_moves_nothing() -> None:
     assert moves.next == ("shop/api-1: busy (95 % to 70 %) to idle",)
     await scene.later()
     assert len(scene.events.said) == 1
+
+
+async def test_the_event_loop_runs_while_moves_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop_ran, waited = threading.Event(), []
+
+    def slowly(*arguments: Any) -> MovePlan:
+        waited.append(loop_ran.wait(DEADLOCK_SECONDS))
+        return plan_moves(*arguments)
+
+    monkeypatch.setattr(move_planner, "plan_moves", slowly)
+    scene = Scene()
+    asyncio.get_running_loop().call_later(0.01, loop_ran.set)
+    await scene.later()
+    assert waited
+    assert all(waited), "a request for admission is not answered meanwhile"
+    assert scene.planned == ["shop/api-1"]
 
 
 async def test_active_evicts_and_waits_until_the_load_shows_it() -> None:
