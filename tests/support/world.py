@@ -47,6 +47,17 @@ def team_policy(mode: str = "Enforce") -> dict[str, Any]:
 ELASTIC = {"nodeSelector": {"matchLabels": {"pool": "elastic"}}}
 
 
+EVENING = {"name": "evening", "start": "0 18 * * *", "duration": "5h", "replicas": 4}
+EXACT = {"scheduleOnly": True, "minReplicas": 2, "schedules": [EVENING]}
+"""`scaling` of a class whose workloads have exactly the replicas of their schedules."""
+
+
+def exact(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy, with `scheduleOnly` in its first class."""
+    first, *others = policy["spec"]["workloads"]
+    return {**policy, "spec": {**policy["spec"], "workloads": [{**first, "scaling": EXACT}, *others]}}
+
+
 def make_world(
     records: Iterable[Record],
     resources: Iterable[Mapping[str, Any]],

@@ -272,7 +272,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         "The class of some workloads has `scheduleOnly`, and something else scales them as well.",
         (
             _true("OtherMetrics", "Their HorizontalPodAutoscalers also use other metrics."),
-            _false("SchedulesOnly", "Nothing but the schedules scales them."),
+            _false("SchedulesOnly", "Nothing but the schedules scales them, and none of their pods is moved."),
         ),
     ),
     ConditionMeaning(

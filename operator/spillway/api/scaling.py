@@ -115,7 +115,8 @@ class Scaling(Model):
     """The maximum of the recommended number; the HorizontalPodAutoscaler's own maximum applies as well."""
     schedule_only: bool = False
     """For services that need an exact number of replicas: the recommended number is exactly that of the schedules, and
-    `minReplicas` outside of them. No forecast counts, and with `hpa: Managed` nothing else scales the workload."""
+    `minReplicas` outside of them. No forecast counts, with `hpa: Managed` nothing else scales the workload, and its
+    running pods are not moved: not brought back, and not moved by `consolidation` or a ZonalBalance's `rebalance`."""
     max_scalings_per_hour: Annotated[int, Field(ge=1, le=60, json_schema_extra={"format": "int32"})] | None = None
     """For services that each scaling disturbs, such as consumers of Kafka: how often the recommended number may change
     within any hour, 1 to 60. Each step up then covers the highest number that is expected until the next step is

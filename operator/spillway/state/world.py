@@ -53,6 +53,10 @@ class World:
         claim = self.claim_of(owner)
         return claim is not None and not claim.enforced
 
+    def is_exact(self, owner: OwnerRecord) -> bool:
+        """Whether nothing but schedules may change this owner's number of replicas, not even a move for a while."""
+        return self.governance.is_exact(self.claim_of(owner))
+
     def owner_of(self, pod: PodRecord) -> Owner:
         """The workload of this pod: its Deployment if it has one."""
         return owner_of(pod, self.state.owner(pod.owner_uid))

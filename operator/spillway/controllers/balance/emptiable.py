@@ -289,6 +289,8 @@ class Emptiable:
         key, claim = workload_of(owner).key, world.claim_of(owner)
         if claim is None or claim.policy != self._policy:
             return _Workload(key, {}, Left.NOT_GOVERNED)
+        if world.governance.is_exact(claim):
+            return _Workload(key, {}, Left.EXACT_REPLICAS)
         pods = world.state.active_pods_of(owner.uid)
         zones = pods_by_zone(pods, world.state.nodes, claim.zone_key)
         look = self._looks.get(owner.uid)

@@ -2,7 +2,7 @@
 
 Contract: it reads the state, and what the pods use from metrics.k8s.io. Only pods of settled workloads may be moved:
 every replica ready, no rollout, no surge, no change for as long as `settle` says, and none that a policy in Recommend
-governs. A pod that came by a move is left for `AGAIN_SECONDS`.
+or a class with `scheduleOnly` governs. A pod that came by a move is left for `AGAIN_SECONDS`.
 """
 
 from collections import Counter
@@ -60,7 +60,7 @@ async def movable_pods(
         key = workload_of(owner).key
         if not there or resting.get(key, 0.0) > now or world.only_recommends(owner):
             continue
-        reason = unsettled(world, owner, pods, since) or _cannot(owner, rule)
+        reason = unsettled(world, owner, pods, since) or _cannot(world, owner, rule)
         settled = [pod for pod in there if pod.ready_since <= since]
         chosen = [pod for pod in settled if not arrivals.moved(key, pod.created, now, within=AGAIN_SECONDS)]
         if reason is not None or not chosen:
@@ -100,8 +100,10 @@ def pods_by_zone(pods: Iterable[PodRecord], nodes: Mapping[NodeName, NodeRecord]
     return Counter(nodes[pod.node].zone_by(zone_key) for pod in pods if pod.node in nodes)
 
 
-def _cannot(owner: ReplicaSetRecord, rule: Rebalance) -> Left | None:
+def _cannot(world: World, owner: ReplicaSetRecord, rule: Rebalance) -> Left | None:
     """Why no pod of such a workload can be moved in the way that the rule says."""
+    if world.is_exact(owner):
+        return Left.EXACT_REPLICAS
     if rule.by == "Evict":
         return Left.SINGLE_REPLICA if owner.replicas < LEAST_TO_EVICT else None
     return None if workload_of(owner).kind in CAN_SURGE else Left.CANNOT_SURGE

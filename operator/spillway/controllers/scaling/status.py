@@ -124,5 +124,8 @@ def _conditions(policy: str, found: Mapping[str, ScalingNow], report: ScalingRep
         )
         yield ObservedCondition(NOT_EXACT, holds=True, reason="OtherMetrics", message=message)
     else:
-        message = "Nothing but the schedules scales the workloads of classes with scheduleOnly."
+        message = (
+            "Nothing but the schedules scales the workloads of classes with scheduleOnly, and none of their pods is "
+            "moved."
+        )
         yield ObservedCondition(NOT_EXACT, holds=False, reason="SchedulesOnly", message=message)

@@ -225,6 +225,8 @@ class BringBackController(SurgeController):
         """The reason against a surge that has nothing to do with its pods."""
         if target_of(one.replicaset) is None:
             return Left.CANNOT_SURGE
+        if self.world.governance.is_exact(one.claim):
+            return Left.EXACT_REPLICAS
         return Left.ROLLOUT if self.world.is_outgoing(one.replicaset) else None
 
     def _refusal_by_pods(self, one: SpilledWorkload) -> Left | None:

@@ -3,10 +3,10 @@
 Contract: one key per ReplicaSet, its uid. Whoever wants a pod moved asks for it and learns by `ended` what came of it:
 the outcome of the surge, or why there was none. A workload is left as it is during a rollout, while it is paused, not
 whole, at the maximum of its HorizontalPodAutoscaler, at its ResourceQuota, or without room on another node, while one
-of its replicas is on a held pool, and if another client writes its deletion costs. A surge that another leader left is
-continued for the resource that its mark names, and withdrawn if that no longer asks for moves. The additional replica
-prefers the planned node if that still has room for it and the zones stay within `maxSkew`; the preference ends with the
-surge.
+of its replicas is on a held pool, if its class has `scheduleOnly`, and if another client writes its deletion costs. A
+surge that another leader left is continued for the resource that its mark names, and withdrawn if that no longer asks
+for moves. The additional replica prefers the planned node if that still has room for it and the zones stay within
+`maxSkew`; the preference ends with the surge.
 """
 
 from collections import Counter
@@ -187,6 +187,7 @@ class SurgeMovesController(SurgeController):
         pods = self.world.state.active_pods_of(replicaset.uid)
         rescaled = present["spec"].get("replicas", 1) != replicaset.replicas
         reasons = {
+            Left.EXACT_REPLICAS: self.world.is_exact(replicaset),
             Left.ROLLOUT: rescaled or self.world.is_outgoing(replicaset),
             Left.NOT_READY: not all_ready(replicaset, pods),
             Left.FOREIGN_WRITER: bool(foreign_pods(pods)),

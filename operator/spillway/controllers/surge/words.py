@@ -22,6 +22,7 @@ _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
     Left.POOL_HELD: "one of the replicas is on a pool of virtual nodes that is held",
     Left.SINGLE_REPLICA: "it is the only replica",
     Left.FOREIGN_WRITER: "another client writes deletion costs, so it is not known which replica would be deleted",
+    Left.EXACT_REPLICAS: "the class of its workload has scheduleOnly, so only its schedules change how many there are",
     Left.NOT_GOVERNED: "the policy does not govern its workload",
     Left.DO_NOT_DISRUPT: "an annotation asks node autoscalers to leave it where it is",
     Left.DISRUPTION_BUDGET: "the disruption budgets of its NodePool allow no further node now",

@@ -182,6 +182,11 @@ class Governance:
         classes = () if policy is None else policy.spec.workloads
         return next((one for one in classes if one.name == claim.workload_class), None)
 
+    def is_exact(self, claim: Claim | None) -> bool:
+        """Whether the claim's class lets nothing but its schedules change the number of replicas."""
+        found = None if claim is None else self.class_of(claim)
+        return found is not None and found.scaling is not None and found.scaling.schedule_only
+
     @cached_property
     def places_pods(self) -> bool:
         """Whether some class places pods."""

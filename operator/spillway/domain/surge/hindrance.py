@@ -50,6 +50,8 @@ class Left(StrEnum):
     """It has one replica, and an eviction would leave it without any for a while."""
     FOREIGN_WRITER = "ForeignWriter"
     """Another client writes its deletion costs, so it is not known which replica would be deleted."""
+    EXACT_REPLICAS = "ExactReplicas"
+    """Its class has `scheduleOnly`, so nothing but its schedules changes how many replicas it has."""
     NOT_GOVERNED = "NotGoverned"
     """The policy that empties its node does not govern it."""
     DO_NOT_DISRUPT = "DoNotDisrupt"

@@ -51,7 +51,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_rights import FakeRights
 from tests.support.fake_writer import FakeWriter
-from tests.support.world import ELASTIC, Record, make_world, policy_resource, resource
+from tests.support.world import ELASTIC, Record, exact, make_world, policy_resource, resource
 
 START = 100_000.0
 DEADLOCK_SECONDS = 5.0
@@ -390,6 +390,13 @@ async def test_what_only_the_workload_itself_says(template: dict[str, Any], spec
     read = list(scene.read)
     await scene.reconcile()
     assert scene.read == read, "it is read once for some minutes"
+
+
+async def test_workloads_that_only_their_schedules_scale_keep_their_nodes() -> None:
+    scene = Scene(exact(policy()))
+    await scene.reconcile()
+    assert (scene.tainted, scene.status.emptying, scene.read) == ({}, (), [])
+    assert "Deployment/shop/web: ExactReplicas" in scene.status.left
 
 
 async def test_a_pod_that_may_run_on_no_other_node_keeps_its_node() -> None:

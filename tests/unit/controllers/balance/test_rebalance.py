@@ -26,7 +26,7 @@ from spillway.state.catalog import Kind
 from spillway.telemetry import balance as metrics
 from tests.builders import make_pod, make_replicaset
 from tests.support.rebalancing import NODES, SETTLE_SECONDS, START, Scene
-from tests.support.world import Record, policy_resource, resource
+from tests.support.world import Record, exact, policy_resource, resource
 
 DEADLOCK_SECONDS = 5.0
 """How long a plan waits in vain for an event loop that it blocks itself."""
@@ -192,6 +192,16 @@ async def test_a_workload_with_one_replica_is_moved_by_surge_and_left_by_evict()
     moves = scene.controller.moves("even")
     assert moves is not None
     assert "Deployment/shop/api: SingleReplica" in moves.left
+
+
+@pytest.mark.parametrize("by", ["Surge", "Evict"])
+async def test_a_workload_that_only_its_schedules_scale_is_neither_moved_by_surge_nor_evicted(by: str) -> None:
+    scene = Scene(exact(policy_resource()), mode="Active", by=by)
+    await scene.later()
+    assert (scene.planned, scene.evicted, scene.in_progress) == ([], [], 0)
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert "Deployment/shop/api: ExactReplicas" in moves.left
 
 
 @pytest.mark.parametrize("by", ["Surge", "Evict"])

@@ -23,7 +23,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_reader import FakeReader
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter
-from tests.support.world import make_world, resource
+from tests.support.world import exact, make_world, resource
 
 HOLD = 600.0
 UID = OwnerUid("rs-web")
@@ -60,11 +60,11 @@ class Cluster(FakeWriter):
         self.autoscalers: list[dict[str, Any]] = []
         self.written: list[str] = []
         self.refuse = ""
-        self.reader = FakeReader(self._object)
+        self.reader, self.events = FakeReader(self._object), FakeRecorder()
         self.controller = BringBackController(
             self.world,
             SurgeScaler(self.world, self, self.reader),
-            FakeRecorder(),
+            self.events,
             hold_seconds=HOLD,
             at_once=5,
             ready_seconds=300.0,
@@ -280,6 +280,19 @@ async def test_who_is_left_alone(resources: Any, replicaset: dict[str, Any]) -> 
     await found.look(HOLD)
     assert await found.step() is None
     assert found.written == []
+
+
+async def test_a_workload_that_only_its_schedules_scale_is_left_and_told_so_once() -> None:
+    online, eci = policy()
+    found = cluster(resources=[exact(online), eci])
+    await found.settled()
+    assert await found.step() is None
+    await found.look(HOLD)
+    assert found.written == []
+    assert found.controller._left[UID] is Left.EXACT_REPLICAS
+    (event,) = found.events.said
+    assert event.what == "Normal BringBackLeft"
+    assert "scheduleOnly" in event.message
 
 
 async def test_without_room_it_waits_and_begins_to_wait_when_it_comes() -> None:

@@ -19,7 +19,7 @@ from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_writer import FakeWriter
-from tests.support.world import Record, make_world, policy_resource, resource
+from tests.support.world import Record, exact, make_world, policy_resource, resource
 
 UID = OwnerUid("rs-web")
 READY_SECONDS = 300.0
@@ -319,6 +319,13 @@ async def test_a_workload_with_a_replica_on_a_held_pool_is_left() -> None:
     cluster.ask()
     await cluster.step()
     assert cluster.results == [Left.POOL_HELD]
+
+
+async def test_a_workload_that_only_its_schedules_scale_is_left() -> None:
+    cluster = Cluster(exact(policy_resource()))
+    cluster.ask()
+    await cluster.step()
+    assert (cluster.results, cluster.written) == ([Left.EXACT_REPLICAS], [])
 
 
 async def test_a_workload_whose_costs_another_client_writes_is_left() -> None:
