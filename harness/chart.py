@@ -77,14 +77,14 @@ def names(objects: Iterable[Object]) -> list[str]:
     return [f"{item['kind']}/{item['metadata']['name']}" for item in objects]
 
 
-def run_helm(*args: str) -> str:
+def run_helm(*args: str, timeout_seconds: float = 60.0) -> str:
     """What Helm prints; its home is an empty one, so that the user's plugins stay out. Raises `ChartError`."""
     with tempfile.TemporaryDirectory(prefix="helm-") as home:
         done = subprocess.run(
             [str(binaries.find(HELM)), *args],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout_seconds,
             check=False,
             env={"HOME": home, "PATH": "/usr/bin:/bin"},
         )

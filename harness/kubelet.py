@@ -1,9 +1,10 @@
 """A kubelet for Spillway's own pods: they run as processes of this machine, so that Helm can install the operator here.
 
 Contract: it runs the pods of one node, to which only pods with its `values` are bound, and which kwok leaves alone. A
-process has the arguments, the variables and the rights of its pod's container, and a metrics port of its own. Start,
-readiness, restarts, the grace period, the exit code and the log are as with a kubelet; volumes, limits and
-port-forwards are not there. The processes end with their owner, even if it is killed.
+process has the arguments, the variables and the rights of its pod's container, and ports of its own. Start, readiness,
+restarts, the grace period, the exit code and the log are as with a kubelet; volumes, limits and port-forwards are not
+there. Webhooks are called through a Service that learns late which pods are ready, as with kube-proxy. The tag of an
+image says which version of the operator runs. The processes end with their owner, even if it is killed.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from harness.chart import IMAGE, PROJECT
 from harness.closing import Closing
+from harness.proxy import ServiceProxy
 from harness.reach import listen_flags, webhook_host
 from localcluster import ClusterApi
 from localcluster.certificates import Authority
@@ -35,6 +37,8 @@ from localcluster.processes import Process, Processes
 from localcluster.rest import Object, RestError
 
 NODE: Final = "this-machine"
+SERVICE_SECONDS: Final = 0.5
+"""Until the Service knows which pods are ready: what EndpointSlices and kube-proxy take."""
 _SYNC_SECONDS: Final = 0.25
 _RESTART_SECONDS: Final = 2.0
 _LOOPBACK: Final = "127.0.0.1"
@@ -48,7 +52,11 @@ class _Running:
     name: str
     container: str
     metrics_port: int
+    """0 for a pod that is no replica of the operator, as is `webhook_port`."""
+    webhook_port: int
     started: str
+    ready: bool = False
+    """Whether the Service leads to it."""
     restarts: int = 0
     ended: float = 0.0
     """When its end was seen, by the monotonic clock; 0 while it runs."""
@@ -61,8 +69,10 @@ class _Running:
 class Kubelet(Closing):
     """The node, its thread and its processes, from construction to `close`."""
 
-    def __init__(self, cluster: ClusterApi) -> None:
+    def __init__(self, cluster: ClusterApi, sources: Mapping[str, Path] | None = None) -> None:
+        """`sources` are checkouts, by the tag of the image that stands for each; of any other tag, this one."""
         self._cluster = cluster
+        self._sources = dict(sources or {})
         self._webhook_port, self._logs_port = free_ports(2)
         self._host = webhook_host(cluster)
         self.folder: Final = Path(tempfile.mkdtemp(prefix="spillway-kubelet-"))
@@ -70,6 +80,7 @@ class Kubelet(Closing):
         self._pods: dict[str, _Running] = {}
         self._ending = threading.Event()
         self._logs = self._serve_logs()
+        self._service = ServiceProxy(self._webhook_port, self._ready_ports, delay_seconds=SERVICE_SECONDS)
         self._register()
         self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
         self._thread.start()
@@ -78,6 +89,7 @@ class Kubelet(Closing):
         """Kill what runs."""
         self._ending.set()
         self._thread.join()
+        self._service.close()
         self._logs.shutdown()
         self._logs.server_close()
         self._processes.close()
@@ -91,8 +103,11 @@ class Kubelet(Closing):
             "image": dict(IMAGE),
             "nodeSelector": {KUBELET: "real"},
             "tolerations": [{"key": KUBELET, "operator": "Exists"}],
-            "webhook": {"containerPort": self._webhook_port, "service": service},
+            "webhook": {"service": service},
         }
+
+    def _ready_ports(self) -> frozenset[int]:
+        return frozenset(one.webhook_port for one in tuple(self._pods.values()) if one.ready)
 
     # The node
 
@@ -154,7 +169,9 @@ class Kubelet(Closing):
                 self._processes.restart(running.name)
                 running.ended, running.started, running.restarts = 0.0, _now(), running.restarts + 1
                 code = None
-        status = _status(pod, running, code, ready=code is None and self._ready(running))
+        ready = code is None and self._ready(running)
+        running.ready = ready and bool(running.webhook_port)
+        status = _status(pod, running, code, ready=ready)
         if status != running.told:
             self._cluster.rest.merge(f"{_path(pod)}/status", {"status": status})
             running.told = status
@@ -168,18 +185,20 @@ class Kubelet(Closing):
         env = dict(_variables(pod, container))
         args = [_VARIABLE.sub(lambda found: env.get(found[1], found[0]), arg) for arg in container["args"]]
         argv = [sys.executable, "-m", "spillway", *args, f"--kubeconfig={kubeconfig}"]
-        port = 0
+        metrics_port = webhook_port = 0
         if args[0] == "run":
-            [port] = free_ports(1)
-            argv += [f"--metrics-port={port}", "--peer-port=0", *listen_flags()]
+            metrics_port, webhook_port = free_ports(2)
+            ports = (f"--metrics-port={metrics_port}", f"--webhook-port={webhook_port}", "--peer-port=0")
+            argv += [*ports, *listen_flags()]
+        tag = container["image"].rpartition(":")[2]
         process_env = {
             **env,
-            "PYTHONPATH": str(PROJECT / "operator"),
+            "PYTHONPATH": str(self._sources.get(tag, PROJECT) / "operator"),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.folder),
         }
         self._processes.start(Process(name, argv, process_env))
-        return _Running(name, container["name"], port, _now())
+        return _Running(name, container["name"], metrics_port, webhook_port, _now())
 
     def _ready(self, running: _Running) -> bool:
         if not running.metrics_port:
@@ -195,7 +214,7 @@ class Kubelet(Closing):
         if running is not None and self._processes.return_code(running.name) is None:
             now = time.monotonic()
             if not running.asked_to_end:
-                running.asked_to_end = now
+                running.asked_to_end, running.ready = now, False
                 self._processes.send(running.name, signal.SIGTERM)
             grace = float(pod["metadata"].get("deletionGracePeriodSeconds", 30))
             if now - running.asked_to_end < grace:

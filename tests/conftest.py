@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import Cluster, ClusterApi, ClusterFactory, FeatureMissing, Options, binaries, build, external
+from tests.support.before import NoHistoryError, checked_out_before
 
 _TESTS = Path(__file__).parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_factory", "namespace"}
@@ -190,3 +191,14 @@ def namespace(cluster: ClusterApi) -> Iterator[str]:
     """A namespace of this test's own, ready for pods."""
     with cluster.namespace() as name:
         yield name
+
+
+@pytest.fixture
+def version_before(tmp_path: Path) -> Path:
+    """The folder with the chart and the operator of the version before; skips where git does not have it."""
+    folder = tmp_path / "before"
+    folder.mkdir()
+    try:
+        return checked_out_before(folder)
+    except NoHistoryError as error:
+        pytest.skip(str(error))

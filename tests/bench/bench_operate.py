@@ -5,9 +5,9 @@
 of 200 workloads, and at the end `restore`, as an uninstall does; `leftovers` counts the pods that still carry a mark.
 On a whole control plane the chart's objects are applied and two replicas are started (`install_seconds`: until they are
 ready and one leads; no image is pulled), and `explain` is asked for the ranks of all pods of a workload, which is then
-scaled down step by step: `agreement_percent` is the share of the deleted pods that were the first in rank. Then both
-replicas are replaced while a workload is scaled up and down: `upgrade` has the API server's own counts of the calls of
-the webhooks, and of those that it gave up.
+scaled down step by step: `agreement_percent` is the share of the deleted pods that were the first in rank. On another
+one Helm upgrades the operator from the version before, and rolls back, while a workload is scaled up and down:
+`upgrade` has the API server's own counts of the calls of the webhooks, and of those that it gave up, in both rollouts.
 """
 
 import asyncio
@@ -43,8 +43,9 @@ from tests.bench.bench_informer import seed, wait_until_cached
 from tests.bench.bench_restore import left_with_marks, restored
 from tests.bench.informer_objects import Shape
 from tests.bench.ran_on import ran_on
+from tests.support.before import checked_out_before
 from tests.support.prometheus import replicas_series
-from tests.support.rolling import roll_under_load
+from tests.support.versions import upgraded_and_back
 
 ROOT: Final = Path(__file__).parents[2]
 OUTPUT: Final = Path("build/bench/operate.json")
@@ -229,11 +230,15 @@ def _on_a_cluster(rounds: int, explain: dict[str, Any]) -> dict[str, Any]:
             installed = round(time.perf_counter() - began, 1)
             agreed = [_agreement(cluster) for _ in range(rounds)]
             operator.uninstall()
-        with install(cluster, replicas=0) as operator, Scene(cluster) as scene:
-            rolled = roll_under_load(cluster, operator, scene)
+    with Cluster() as cluster, tempfile.TemporaryDirectory() as folder:
+        rollouts = upgraded_and_back(cluster, checked_out_before(Path(folder)))
     asked, right = (sum(one) for one in zip(*agreed, strict=True))
     explain |= {"agreement_percent": round(100 * right / asked, 2), "victims": asked}
-    upgrade = {"lost_admissions": rolled.lost, "admissions": rolled.calls, "scalings": rolled.scalings}
+    upgrade = {
+        "lost_admissions": sum(one.calls.lost for one in rollouts),
+        "admissions": sum(one.calls.made for one in rollouts),
+        "scalings": sum(one.scalings for one in rollouts),
+    }
     return {"install_seconds": installed, "explain": explain, "upgrade": upgrade}
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from harness import Installation, Samples, ServiceProxy
 from harness.scene import Scene
@@ -30,20 +30,28 @@ _CALLS: Final = "apiserver_admission_webhook_admission_duration_seconds_count"
 
 
 @dataclass(frozen=True, slots=True)
-class Rolled:
-    """What an upgrade did to the webhooks' calls; the counts are the API server's."""
+class WebhookCalls:
+    """The calls of Spillway's webhooks, as the API server has counted them."""
 
-    scalings: int
-    """How often the load scaled during the upgrade."""
-    calls: int
+    made: int
     lost: int
     """Calls that the API server gave up."""
-    answered_by_new: tuple[int, ...]
-    """The answers of each new replica."""
+
+    def __sub__(self, before: Self) -> "WebhookCalls":
+        return WebhookCalls(self.made - before.made, self.lost - before.lost)
 
 
-def roll_under_load(cluster: ClusterApi, installation: Installation, scene: Scene) -> Rolled:
-    """Replace both replicas, one after the other, while the load goes on."""
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What a rollout of the operator did to the webhooks' calls."""
+
+    scalings: int
+    """How often the load scaled meanwhile."""
+    calls: WebhookCalls
+
+
+def roll_under_load(cluster: ClusterApi, installation: Installation, scene: Scene) -> tuple[Rollout, tuple[int, ...]]:
+    """Replace both replicas, one after the other, while the load goes on; also how many calls each new one answered."""
     ports = dict(enumerate(free_ports(4)))
     begun: list[int] = []
 
@@ -63,24 +71,29 @@ def roll_under_load(cluster: ClusterApi, installation: Installation, scene: Scen
         scene.wait_enforced()
         scene.deploy("web", FEW)
         scene.wait_ready("web", FEW)
-        lost, calls = _total(cluster, *_LOST), _total(cluster, _CALLS)
-        with _load(scene) as rounds:
+        before = webhook_calls(cluster)
+        with load(scene) as rounds:
             for old, new in ((0, 2), (1, 3)):
                 begin(new)
                 installation.wait_ready(new)
                 time.sleep(DELAY_SECONDS)  # the next replica goes when this one is known, as with `minReadySeconds`
                 installation.kill(old, signal.SIGTERM)
         scene.wait_ready("web", MANY)
-        lost, calls = _total(cluster, *_LOST) - lost, _total(cluster, _CALLS) - calls
+        calls = webhook_calls(cluster) - before
         answered = tuple(
             int(installation.metrics(index).total("spillway_admission_outcomes_total")) for index in (2, 3)
         )
-    return Rolled(rounds[0], calls, lost, answered)
+    return Rollout(rounds[0], calls), answered
+
+
+def webhook_calls(cluster: ClusterApi) -> WebhookCalls:
+    """The calls since the API server started."""
+    return WebhookCalls(_total(cluster, _CALLS), _total(cluster, *_LOST))
 
 
 @contextmanager
-def _load(scene: Scene) -> Iterator[list[int]]:
-    """Scale up and down until the block ends; the rounds so far."""
+def load(scene: Scene) -> Iterator[list[int]]:
+    """Scale `web` up and down until the block ends, and up at the end; the rounds so far."""
     rounds, ended = [0], threading.Event()
 
     def scale() -> None:
