@@ -8,11 +8,12 @@ or without a ZonalBalance.
 """
 
 from collections.abc import Mapping
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.balance.classes import anti_affinity_term, class_of_pod, label_additions
 from spillway.domain.balance.zones import NO_WEIGHTS, WhenUnsatisfiable, affinity_additions, spread_additions
+from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_LABEL, ZONE_SPREAD, NodeName
@@ -53,7 +54,7 @@ class Zones:
         owner = workload.owner
         weights = self._board.zone_weights(balance.metadata.name, owner.namespace, owner.name)
         labels = {key: value for key, value in _labels(pod).items() if key not in _OWN_LABELS}
-        when = _when(balance, labels)
+        when = _when(balance, pod, labels)
         spread: tuple[Addition, ...] = ()
         if when is not None and has_zones(self._places.state, self._places.governance, spec.zone_key):
             spread = spread_additions(pod, spec.zone_key, labels, max_skew=spec.max_skew, when=when)
@@ -68,13 +69,19 @@ class Zones:
         )
 
 
-def _when(balance: ZonalBalance, labels: Mapping[str, str]) -> WhenUnsatisfiable | None:
-    """How pods are spread over zones: as the pod's label says, else as the ZonalBalance does; None for not at all."""
+def _when(balance: ZonalBalance, pod: Json, labels: Mapping[str, str]) -> WhenUnsatisfiable | None:
+    """How pods are spread over zones: as the pod's label says, else as the ZonalBalance does; None for not at all.
+
+    A pod with a claim may have a volume that is bound to one zone, where a spread that is required could keep it
+    waiting for ever, so it only prefers to be spread.
+    """
     spread = balance.spec.zone_spread
     asked = labels.get(ZONE_SPREAD, "")
     if spread is None or asked == "None":
         return None
-    return next((one for one in get_args(WhenUnsatisfiable) if one == asked), spread.when_unsatisfiable)
+    if asked in get_args(WhenUnsatisfiable):
+        return cast(WhenUnsatisfiable, asked)
+    return "ScheduleAnyway" if claims_of(pod) else spread.when_unsatisfiable
 
 
 def _labels(pod: Json) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.zones import ZoneReading
 from spillway.domain.model.documents import PREFERRED
-from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, NodeName, OwnerUid, PodUid
+from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, ZONE_SPREAD, NodeName, OwnerUid, PodUid
 from spillway.domain.policies.governance import Governance
 from spillway.domain.surge.steps import Purpose, Surge
 from tests.builders import make_node, make_replicaset
@@ -94,6 +94,17 @@ async def test_a_policy_in_recommend_changes_nothing() -> None:
 )
 async def test_a_workload_may_say_how_it_is_spread(asked: str, found: list[str]) -> None:
     assert zones_of(await created(scene(SPREAD), **{"spillway.dev/zone-spread": asked})) == found
+
+
+@pytest.mark.parametrize(("asked", "found"), [("", ["ScheduleAnyway"]), ("DoNotSchedule", ["DoNotSchedule"])])
+async def test_a_pod_whose_volume_may_be_bound_to_a_zone_only_prefers_to_be_spread(
+    asked: str, found: list[str]
+) -> None:
+    pod = incoming()
+    pod["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}}]
+    pod["metadata"]["labels"] |= {ZONE_SPREAD: asked} if asked else {}
+    answer = await scene(SPREAD).ask(pod)
+    assert zones_of(applied(pod, answer.additions)["spec"]) == found
 
 
 async def test_the_spread_counts_the_pods_with_the_same_labels() -> None:

@@ -2,7 +2,8 @@
 
 Contract: a change only marks the owners that it concerns, and `refresh` counts these again, so it costs as much as the
 owners' pods and not as all pods. The pods of a policy are those of the ReplicaSets and StatefulSets that it claims and,
-of other owners (a Job, for example, whose template is not watched), those that carry the mark of the policy.
+of other owners (a Job, for example, whose template is not watched), those that carry the mark of the policy. Of
+ReplicaSets that only a ZonalBalance covers, the zones are counted.
 """
 
 from collections import Counter, defaultdict
@@ -25,7 +26,7 @@ from spillway.domain.model.records import (
 from spillway.domain.model.usage import NOTHING, Usage, add_count
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.kube.slices import TimeSlice
-from spillway.state.claims import losers_of
+from spillway.state.claims import balance_of, losers_of
 from spillway.state.signal import Signal
 
 NAMED_PODS: Final = 5
@@ -37,6 +38,7 @@ class OwnerCount(NamedTuple):
     """One owner's active pods on nodes."""
 
     policy: str
+    """Empty for a workload that only a ZonalBalance covers: its zones alone are counted."""
     workload: str
     """Kind/namespace/name of what a user calls the workload."""
     tiers: Mapping[Tier, int]
@@ -101,7 +103,7 @@ class WorkloadCounts:
         return sums
 
     def zones_by_workload(self, replicasets: Iterable[ReplicaSetRecord]) -> Mapping[str, Counter[str]]:
-        """Pods by zone of these ReplicaSets' workloads; only those that some policy governs are counted."""
+        """Pods by zone of these ReplicaSets' workloads, of those that a policy governs or a ZonalBalance covers."""
         zones: dict[str, Counter[str]] = defaultdict(Counter)
         for replicaset in replicasets:
             if (count := self._owners.get(replicaset.uid)) is not None:
@@ -135,9 +137,11 @@ class WorkloadCounts:
         losers: tuple[str, ...] = ()
         if record is not None:
             claim: Claim | None = world.claim_of(record)
+            workload = workload_of(record).key
             if claim is None:
-                return None
-            policy, workload = claim.policy, workload_of(record).key
+                zones = self._zones_of_ungoverned(record, pods)
+                return None if zones is None else OwnerCount("", workload, {}, zones, {}, 0)
+            policy = claim.policy
             # A StatefulSet's scale-down goes by ordinals, whatever a pod's deletion cost says.
             enforced = claim.enforced and isinstance(record, ReplicaSetRecord)
             zone_key = claim.zone_key
@@ -148,7 +152,7 @@ class WorkloadCounts:
                 return None
             policy, workload = marked.policy, owner_of(marked, None).key
         tiers: Counter[Tier] = Counter()
-        zones: Counter[str] = Counter()
+        zones = Counter[str]()
         pools: dict[str, Usage] = {}
         for pod in pods:
             node = world.state.nodes.get(pod.node)
@@ -163,8 +167,17 @@ class WorkloadCounts:
         named = tuple(sorted(pod.key for pod in foreign)[:NAMED_PODS])
         return OwnerCount(policy, workload, tiers, zones, pools, len(foreign), named, losers)
 
+    def _zones_of_ungoverned(self, record: OwnerRecord, pods: Iterable[PodRecord]) -> Counter[str] | None:
+        """The pods by zone of a workload that no policy governs; None where no ZonalBalance covers it either."""
+        state, governance = self._world.state, self._world.governance
+        name = balance_of(state, governance, record) if isinstance(record, ReplicaSetRecord) else None
+        if name is None:
+            return None
+        zone_key = governance.balances[name].spec.zone_key
+        return Counter(node.zone_by(zone_key) for pod in pods if (node := state.nodes.get(pod.node)) is not None)
+
     def _add(self, count: OwnerCount | None, sign: int) -> None:
-        if count is None:
+        if count is None or not count.policy:
             return
         total = self._policies.setdefault(count.policy, PolicyCount())
         add_count(total.workloads, count.workload, sign)

@@ -88,7 +88,10 @@ def test_a_status_lists_a_bounded_number_of_zones() -> None:
     assert [zone.name for zone in zones] == [f"z{index:03}" for index in range(ZONES_MAX)]
 
 
-async def test_a_balance_counts_the_workloads_that_it_selects_on_the_nodes_that_it_selects() -> None:
+@pytest.mark.parametrize("policies", [[policy_resource()], []], ids=["with a policy", "without any policy"])
+async def test_a_balance_counts_the_workloads_that_it_selects_on_the_nodes_that_it_selects(
+    policies: list[dict[str, Any]],
+) -> None:
     spec: dict[str, Any] = {
         "maxSkew": 1,
         "nodeSelector": {"matchLabels": {"pool": "p"}},
@@ -103,8 +106,7 @@ async def test_a_balance_counts_the_workloads_that_it_selects_on_the_nodes_that_
         *(make_pod(f"web-{index}", node=NodeName("a")) for index in range(3)),
         make_pod("other-1", owner_uid=make_replicaset("other").uid, node=NodeName("b")),
     ]
-    resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "zb", **spec)]
-    world = make_world(records, resources, FakeClock())
+    world = make_world(records, [*policies, resource(Kind.ZONAL_BALANCE, "zb", **spec)], FakeClock())
     counts = WorkloadCounts(world)
     await counts.refresh()
     part = BalanceContributor(world, counts, {}, Moving(), classes_of).part(
