@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Final
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -10,13 +11,15 @@ from spillway.cli.live import MESSAGE, cell, coloured, literal, table
 from spillway.domain.overview.attention import Attention
 from spillway.domain.overview.status import BalanceRow, Overview, PolicyRow, PoolRow, SavingRow, ZoneRow
 
-
-def overview_view(found: Overview, /, *, wide: bool) -> Sequence[RenderableType]:
-    """The parts of the screen; a part without rows is left out."""
-    return list(_parts(found, wide=wide))
+WITHOUT_HISTORY: Final = "saved today and this month: - (needs --prometheus-url)"
 
 
-def _parts(found: Overview, *, wide: bool) -> Iterator[RenderableType]:
+def overview_view(found: Overview, /, *, wide: bool, history: bool = True) -> Sequence[RenderableType]:
+    """The parts of the screen; a part without rows is left out. `history`: whether there is a Prometheus."""
+    return list(_parts(found, wide=wide, history=history))
+
+
+def _parts(found: Overview, *, wide: bool, history: bool) -> Iterator[RenderableType]:
     yield _head(found)
     if not (found.policies or found.pools or found.balances):
         yield "There are no Spillway resources in this cluster."
@@ -30,6 +33,8 @@ def _parts(found: Overview, *, wide: bool) -> Iterator[RenderableType]:
         yield _zones(found.zones)
     if found.savings:
         yield _savings(found.savings)
+    if found.policies and not history:
+        yield WITHOUT_HISTORY
     if found.attention:
         yield _attention(found.attention, wide=wide)
     else:

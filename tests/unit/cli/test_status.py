@@ -2,15 +2,16 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from spillway.api import ElasticPolicy
 from spillway.cli import live
 from spillway.cli.commands import application
-from spillway.cli.status_view import overview_view
+from spillway.cli.status_view import WITHOUT_HISTORY, overview_view
 from spillway.domain.overview.status import OperatorState, Overview, PoolRow, overview
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -52,13 +53,19 @@ def test_the_formats() -> None:
     assert yaml.safe_load(live.text_of(found, live.Format.YAML, overview_view)) == as_json
 
 
-@pytest.mark.parametrize("command", [["status"], ["status", "-o", "json"]])
-def test_a_cluster_that_cannot_be_read(command: list[str], tmp_path: Path) -> None:
-    result = CliRunner().invoke(application(), [*command, f"--kubeconfig={tmp_path / 'absent'}"])
+def test_without_prometheus_it_says_what_shows_the_savings_of_today() -> None:
+    spec = {"tiers": {"virtual": {"budgets": ["eci-a"]}}, "workloads": [{"name": "default"}]}
+    metadata = {"name": "online"}
+    online = ElasticPolicy.model_validate({"metadata": metadata, "spec": spec})
+    found = overview([online], [], [], operator=EMPTY.operator, cluster=EMPTY.cluster, now=NOW)
 
-    assert result.exit_code == live.UNREADABLE
-    assert result.stdout == ""
-    assert "not found" in result.stderr
+    def shown(found: Overview, *, history: bool) -> str:
+        return live.text_of(found, live.Format.TABLE, partial(overview_view, history=history))
+
+    assert f"\n{WITHOUT_HISTORY}\n" in shown(found, history=False)
+    assert "--prometheus-url" in WITHOUT_HISTORY
+    assert WITHOUT_HISTORY not in shown(found, history=True)
+    assert WITHOUT_HISTORY not in shown(EMPTY, history=False), "nothing can be saved yet"
 
 
 def test_wrong_usage() -> None:
