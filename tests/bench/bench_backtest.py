@@ -59,7 +59,7 @@ def main(
         "days": days,
         "replicas_max": int(np.ceil(case.demand).sum(axis=0).max()),
         "nodes": {"owned": case.setup.nodes, "elastic_max": case.setup.elastic_nodes},
-        "contenders": {one.name: msgspec.to_builtins(one.figures) for one in result.outcomes},
+        "contenders": {one.name: msgspec.structs.asdict(one.figures) for one in result.outcomes},
         "scalings": [bounded(first_services(case, BOUNDED), per_hour) for per_hour in PER_HOUR],
         "ran_on": ran,
     }

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from harness.prometheus import PushedPrometheus, prometheus_running
+from spillway.cli import live
 from spillway.cli.commands import application
 from tests.support.prometheus import replicas_series
 
@@ -48,5 +49,5 @@ def test_all_workloads_that_it_knows_are_replayed(server: PushedPrometheus) -> N
 
 def test_one_that_does_not_answer_is_named() -> None:
     found = backtest("--prometheus-url=http://127.0.0.1:9", *SETUP)
-    assert found.exit_code == 1
+    assert found.exit_code == live.UNREADABLE
     assert "127.0.0.1:9" in found.stderr

@@ -294,7 +294,7 @@ def test_the_command_line_plans_the_same_from_the_cluster(planned: Shop) -> None
 
     unknown = planned.plan("--policy=absent", planned.in_cluster[1])
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert unknown.stderr.startswith("there is no ElasticPolicy absent; there are: ")
+    assert unknown.stderr.startswith("error: there is no ElasticPolicy absent; there are: ")
 
 
 def test_the_command_line_plans_from_prometheus_alone(planned: Shop) -> None:

@@ -165,6 +165,18 @@ def aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def moment_of(text: str) -> datetime:
+    """The moment that a text names; without a time zone it is in UTC.
+
+    Raises:
+        ValueError: it is none; the message has an example.
+    """
+    try:
+        return aware(datetime.fromisoformat(text))
+    except ValueError:
+        raise ValueError(f"must be RFC 3339, for example 2026-11-11T06:00:00+08:00, not {text[:64]!r}") from None
+
+
 Timestamp = Annotated[
     datetime, AfterValidator(aware), PlainSerializer(rfc3339, return_type=str, when_used="json-unless-none")
 ]

@@ -9,8 +9,10 @@ from spillway.sources.prometheus import PrometheusError
 
 
 @contextmanager
-def read_from_history(what: str) -> Iterator[None]:
+def read_from_history(what: str = "") -> Iterator[None]:
     """Turn the errors of Prometheus and of files into one that says what cannot be read.
+
+    `what` is left out where the history is all that the command reads: the error names its source.
 
     Raises:
         UnreadableError: the block ended with such an error.
@@ -18,4 +20,4 @@ def read_from_history(what: str) -> Iterator[None]:
     try:
         yield
     except (CsvError, PrometheusError) as error:
-        raise UnreadableError(f"{what} cannot be read: {error}") from error
+        raise UnreadableError(f"{what} cannot be read: {error}" if what else str(error)) from error

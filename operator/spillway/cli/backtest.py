@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spillway.app.errors import SettingsError
+from spillway.cli import live
 from spillway.cli.flags import parsed
-from spillway.cli.plan import Output
 from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
 from spillway.domain.model.units import GIB
 
@@ -116,21 +116,21 @@ def backtest(  # each branch is a flag that is missing
     report: Annotated[
         Path | None, typer.Option(help="HTML file to write: the table with charts; needs no network to be shown.")
     ] = None,
-    output: Annotated[Output, typer.Option("-o", "--output", help="Output format: table or json.")] = Output.TABLE,
+    output: live.FormatFlag = live.Format.TABLE,
 ) -> None:
     """Replay a history of demand with Spillway and with plain Kubernetes, and show what would have been saved.
 
     The source of the history is --example, --folder or --prometheus-url. The planners learn from the first two days,
-    which do not count for the result.
+    which do not count for the result. Exit codes: 0 there is a result, 1 the demand is too short or a request is
+    missing, or the report cannot be written, 2 wrong usage, 3 the demand could not be read.
     """
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
-    from spillway.cli.backtest_output import as_json, as_table  # noqa: PLC0415
+    from spillway.app.history import read_from_history  # noqa: PLC0415
+    from spillway.cli.backtest_output import backtest_view, described  # noqa: PLC0415
     from spillway.cli.backtest_progress import run_with_progress  # noqa: PLC0415
     from spillway.cli.backtesting import Sizes, case_of_folder, case_of_prometheus, requests_from  # noqa: PLC0415
     from spillway.simulate.backtest.case import CaseError, HourlyPrices, Setup  # noqa: PLC0415
     from spillway.simulate.backtest.examples import EXAMPLES  # noqa: PLC0415
-    from spillway.sources.csv_rules import CsvError  # noqa: PLC0415
-    from spillway.sources.prometheus import PrometheusError  # noqa: PLC0415
 
     if example is not None or folder is not None:
         # They win over an environment variable that is set for the operator.
@@ -138,14 +138,14 @@ def backtest(  # each branch is a flag that is missing
     if sum((example is not None, folder is not None, prometheus.given)) != 1:
         raise SettingsError("give one of --example, --folder and --prometheus-url, the source of the demand")
     writer = None if report is None else _writer(report)
-    try:
-        if example is not None:
-            case = EXAMPLES[example.value]()
-        else:
-            if node_cores is None or node_hour is None or virtual_cpu_hour is None:
-                raise SettingsError("give --node-cores, --node-hour and --virtual-cpu-hour (and --nodes)")
-            if elastic_nodes and elastic_node_hour is None:
-                raise SettingsError("--elastic-nodes: give --elastic-node-hour, their price, as well")
+    if example is not None:
+        case = EXAMPLES[example.value]()
+    else:
+        if node_cores is None or node_hour is None or virtual_cpu_hour is None:
+            raise SettingsError("give --node-cores, --node-hour and --virtual-cpu-hour (and --nodes)")
+        if elastic_nodes and elastic_node_hour is None:
+            raise SettingsError("--elastic-nodes: give --elastic-node-hour, their price, as well")
+        try:
             setup = Setup(
                 nodes=nodes,
                 node_cores=node_cores,
@@ -159,30 +159,29 @@ def backtest(  # each branch is a flag that is missing
                 pod_startup_seconds=float(parsed("--pod-startup", duration_seconds, pod_startup)),
                 window_seconds=float(parsed("--window", duration_seconds, window)),
             )
-            sizes = Sizes(
-                requests_from(requests),
-                None if cpu is None else parsed("--cpu", cpu_millis, cpu) / 1000,
-                parsed("--memory", memory_bytes, memory) / GIB,
-            )
-            unlimited = elastic_nodes is None and elastic_node_hour is not None
-            if folder is not None:
-                case = case_of_folder(folder, setup, sizes, per_replica=per_replica, unlimited=unlimited)
-            else:
-                seconds = float(parsed("--history", duration_seconds, history))
-                import asyncio  # noqa: PLC0415
+        except CaseError as error:
+            raise SettingsError(f"--window: {error}") from error
+        cores = None if cpu is None else parsed("--cpu", cpu_millis, cpu) / 1000
+        gib = parsed("--memory", memory_bytes, memory) / GIB
+        seconds = float(parsed("--history", duration_seconds, history))
+        unlimited = elastic_nodes is None and elastic_node_hour is not None
+        try:
+            with live.reported(), read_from_history():
+                sizes = Sizes(requests_from(requests), cores, gib)
+                if folder is not None:
+                    case = case_of_folder(folder, setup, sizes, per_replica=per_replica, unlimited=unlimited)
+                else:
+                    import asyncio  # noqa: PLC0415
 
-                case = asyncio.run(
-                    case_of_prometheus(prometheus.connection, setup, sizes, seconds=seconds, unlimited=unlimited)
-                )
-    except (CsvError, CaseError, PrometheusError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
+                    case = asyncio.run(
+                        case_of_prometheus(prometheus.connection, setup, sizes, seconds=seconds, unlimited=unlimited)
+                    )
+        except CaseError as error:
+            live.fail(str(error), live.NEGATIVE)
     result = run_with_progress(case)
     if writer is not None:
         writer(result)
-    typer.echo(as_json(result) if output is Output.JSON else as_table(result), nl=False)
+    live.show(described(result), output, lambda _, *, wide: backtest_view(result))  # noqa: ARG005 - one width
 
 
 def _writer(path: Path) -> "Callable[[Result], None]":
@@ -193,10 +192,8 @@ def _writer(path: Path) -> "Callable[[Result], None]":
         raise SettingsError(f"--report: needs {error.name}; install it with: pip install plotly") from error
 
     def write(result: "Result") -> None:
-        try:
-            path.write_text(page(result), encoding="utf-8")
-        except OSError as error:
-            typer.echo(f"{path} cannot be written: {error.strerror or error}", err=True)
-            raise typer.Exit(1) from error
+        text = page(result)
+        with live.written(path):
+            path.write_text(text, encoding="utf-8")
 
     return write

@@ -1,20 +1,20 @@
-"""The output of a backtest: JSON for programs, a table for people."""
+"""The output of a backtest: a document for programs, a table for people."""
 
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from rich.console import Console
+import msgspec
+from rich.console import RenderableType
 from rich.table import Table
 
-from spillway.cli.json_output import json_text
+from spillway.cli.live import literal
 from spillway.domain.forecast.spec import STEP_SECONDS
 from spillway.simulate.backtest.bounds import OWNED
+from spillway.simulate.backtest.case import Setup
 from spillway.simulate.backtest.figures import Figures
 from spillway.simulate.backtest.run import PLAIN, SPILLWAY, Result
 
-_WIDTH: Final = 110
 _SMALL_COST: Final = 100.0
 
 ROWS: Final[tuple[tuple[str, Callable[[Figures], float], str], ...]] = (
@@ -37,43 +37,59 @@ ROWS: Final[tuple[tuple[str, Callable[[Figures], float], str], ...]] = (
 """The rows of the table: words, value and form."""
 
 
-def as_json(result: Result) -> str:
+class DayThresholds(msgspec.Struct, frozen=True, rename={"since": "from"}):
+    """The thresholds from a time on."""
+
+    since: float
+    """Unix seconds."""
+    replicas: dict[str, int | None]
+    """By workload; null while it has too little history: all replicas stay on physical nodes."""
+
+
+class Backtest(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "saved_percent": "savedPercent"}):
+    """The output for programs, with camelCase keys that docs/how-to/backtest.md documents: a key keeps its meaning."""
+
+    title: str
+    workloads: int
+    since: float
+    """When counting begins, after the first two days; Unix seconds."""
+    hours: float
+    """The hours that are counted."""
+    setup: Setup
+    saved_percent: dict[str, float]
+    """What Spillway saves against each other contender, in percent of its cost."""
+    contenders: dict[str, Figures]
+    thresholds: tuple[DayThresholds, ...]
+
+
+def described(result: Result) -> Backtest:
     """The figures of all contenders, the thresholds and the case."""
     case = result.case
-    found: dict[str, Any] = {
-        "title": case.title,
-        "workloads": len(case.services),
-        "from": case.counted_from,
-        "hours": case.hours,
-        "setup": case.setup,
-        "savedPercent": {one.name: result.saved_percent(one.name) for one in result.outcomes if one.name != SPILLWAY},
-        "contenders": {one.name: one.figures for one in result.outcomes},
-        "thresholds": [
-            {
-                "from": case.start + one.step * STEP_SECONDS,
-                "replicas": dict(zip((service.workload for service in case.services), one.replicas, strict=True)),
-            }
+    names = [service.workload for service in case.services]
+    return Backtest(
+        title=case.title,
+        workloads=len(names),
+        since=case.counted_from,
+        hours=case.hours,
+        setup=case.setup,
+        saved_percent={one.name: result.saved_percent(one.name) for one in result.outcomes if one.name != SPILLWAY},
+        contenders={one.name: one.figures for one in result.outcomes},
+        thresholds=tuple(
+            DayThresholds(case.start + one.step * STEP_SECONDS, dict(zip(names, one.replicas, strict=True)))
             for one in result.thresholds
-        ],
-    }
-    return json_text(found)
+        ),
+    )
 
 
-def as_table(result: Result) -> str:
+def backtest_view(result: Result) -> Sequence[RenderableType]:
     """What was replayed, the saving, and the figures of all contenders side by side."""
-    out = io.StringIO()
-    console = Console(file=out, width=_WIDTH, highlight=False, soft_wrap=True)
-    console.print(about(result))
-    console.print(headline(result))
-    console.print()
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for one in result.outcomes:
         table.add_column(one.name, justify="right")
     for words, value, form in ROWS:
         table.add_row(words, *(formatted(value(one.figures), form) for one in result.outcomes))
-    console.print(table)
-    return out.getvalue()
+    return [f"{literal(about(result))}\n{headline(result)}", table]
 
 
 def about(result: Result) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from msgspec import structs
 
 from spillway.domain.forecast.grid import on_grid
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, STEP_SECONDS, Floats
@@ -105,7 +106,7 @@ def _case(title: str, found: Sequence[History], setup: Setup, sizes: Sizes, *, u
     if not unlimited:
         return case
     beyond = max(0, nodes_for_the_peak(case) - setup.nodes)
-    return replace(case, setup=replace(setup, elastic_nodes=math.ceil(beyond * _ROOM_FOR_ELASTIC)))
+    return replace(case, setup=structs.replace(setup, elastic_nodes=math.ceil(beyond * _ROOM_FOR_ELASTIC)))
 
 
 def _joined(ordered: Sequence[History]) -> tuple[float, Floats]:

@@ -147,7 +147,7 @@ def main() -> None:
     try:
         (listing() if called is None else application(called))(prog_name=NAME)
     except SettingsError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(f"error: {error}", err=True)
         sys.exit(2)
 
 

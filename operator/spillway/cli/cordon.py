@@ -64,7 +64,7 @@ def uncordon(
 def _end(for_: str | None, until: str | None, now: datetime) -> str | None:
     """When the pool opens again, RFC 3339; None for no end."""
     from spillway.api.quantity import duration_seconds  # noqa: PLC0415  # `--help` need not wait for it
-    from spillway.api.scalars import aware, rfc3339  # noqa: PLC0415
+    from spillway.api.scalars import moment_of, rfc3339  # noqa: PLC0415
 
     if for_ is not None and until is not None:
         raise SettingsError("give --for or --until, not both")
@@ -72,7 +72,7 @@ def _end(for_: str | None, until: str | None, now: datetime) -> str | None:
         return rfc3339(now + timedelta(seconds=parsed("--for", duration_seconds, for_)))
     if until is None:
         return None
-    moment = aware(parsed("--until", datetime.fromisoformat, until))
+    moment = parsed("--until", moment_of, until)
     if moment <= now:
         raise SettingsError(f"--until: {until} is in the past, so the pool would stay open")
     return rfc3339(moment)
@@ -82,7 +82,7 @@ def _set(pool: str, wanted: Wanted, *, dry_run: bool, kubeconfig: Path | None, c
     async def work(client: "KubeClient") -> str:
         return await _patch(client, pool, wanted, dry_run=dry_run)
 
-    typer.echo(live.read(kubeconfig, context, work))
+    typer.echo(live.change(kubeconfig, context, work))
 
 
 async def _patch(client: "KubeClient", pool: str, wanted: Wanted, *, dry_run: bool) -> str:

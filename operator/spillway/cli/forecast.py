@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from spillway.app.errors import SettingsError
+from spillway.cli import live
 from spillway.cli.flags import parsed
 
 
@@ -36,10 +37,12 @@ def forecast(
 
     ts is in Unix seconds or RFC 3339. The forecast of each step of five minutes uses only what was known before that
     step. It is the demand to provide for between --startup and --window later; predictable is false where no forecast
-    was better than the present demand with headroom.
+    was better than the present demand with headroom. Exit codes: 0 there is a forecast, 1 it cannot be written, 2 wrong
+    usage, 3 the file could not be read.
     """
     from spillway.api.quantity import duration_seconds  # noqa: PLC0415  # not for `--help`
-    from spillway.cli.forecasting import ForecastError, forecast_file, summary, write  # noqa: PLC0415
+    from spillway.app.history import read_from_history  # noqa: PLC0415
+    from spillway.cli.forecasting import forecast_file, summary, write  # noqa: PLC0415
     from spillway.domain.forecast.spec import ForecastSpec  # noqa: PLC0415
 
     first, end = (
@@ -49,11 +52,9 @@ def forecast(
         spec = ForecastSpec(first, end, price)
     except ValueError as error:
         raise SettingsError(f"--startup, --window, --price: {error}") from error
-    try:
+    with live.reported(), read_from_history():
         found = forecast_file(file, column, spec, now=time.time())
-        if emit is not None:
+    if emit is not None:
+        with live.written(emit):
             write(found, emit)
-    except ForecastError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
     typer.echo(summary(found, emit), nl=False)

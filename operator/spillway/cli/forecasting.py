@@ -16,16 +16,11 @@ from spillway.domain.forecast.grid import filled, on_grid
 from spillway.domain.forecast.outcome import CapacityOutcome, in_force, outcome_of, scale_for
 from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, Floats, ForecastSpec
 from spillway.domain.model.units import DAY_SECONDS
-from spillway.sources.csv_rules import CsvError
 from spillway.sources.csv_series import CsvSeries, csv_series
 
 _WIDTH: Final = 110
 _LEARNING_STEPS: Final = 2 * DAY_STEPS
 """The summary leaves these out, unless there are no others: no forecast has learned a day's shape before."""
-
-
-class ForecastError(Exception):
-    """The forecast cannot be made or written; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +51,9 @@ def forecast_file(path: Path, column: str, spec: ForecastSpec, *, now: float) ->
     """The forecasts of the series in a column of a file.
 
     Raises:
-        ForecastError: the file cannot be read, or is not valid.
+        CsvError: the file cannot be read, or is not valid.
     """
-    try:
-        series = csv_series(path, column, now=now)
-    except CsvError as error:
-        raise ForecastError(str(error)) from error
+    series = csv_series(path, column, now=now)
     start, grid = on_grid(series.grid_times, series.grid_values)
     present = np.concatenate([[np.nan], filled(grid[None])[0][0]])
     return FileForecast(series, spec, start, present, replay(grid[None], spec))
@@ -71,17 +63,14 @@ def write(found: FileForecast, path: Path) -> None:
     """Write one line for each step since the first value.
 
     Raises:
-        ForecastError: the file cannot be written.
+        OSError: the file cannot be written.
     """
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(("ts", "forecast", "predictable"))
-            for at, served, predictable in zip(found.times, found.served, found.replay.predictable[0], strict=True):
-                if np.isfinite(served):
-                    lines.writerow((f"{at:.0f}", f"{served:.10g}", "true" if predictable else "false"))
-    except OSError as error:
-        raise ForecastError(f"{path} cannot be written: {error.strerror or error}") from error
+    with path.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(("ts", "forecast", "predictable"))
+        for at, served, predictable in zip(found.times, found.served, found.replay.predictable[0], strict=True):
+            if np.isfinite(served):
+                lines.writerow((f"{at:.0f}", f"{served:.10g}", "true" if predictable else "false"))
 
 
 def summary(found: FileForecast, emitted: Path | None) -> str:

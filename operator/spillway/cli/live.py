@@ -1,14 +1,16 @@
-"""The flags, the output and the exit codes of the commands that read a live cluster.
+"""The flags, the output and the exit codes of the commands that read a live cluster or a history of demand.
 
 Contract: such a command reads through the API server with the user's own kubeconfig. It prints what it found on stdout
 and errors on stderr. Its exit code is 0 for an answer, 1 where the command's own help says so, 2 for wrong usage and 3
-if the cluster could not be read. Colours and the terminal's width are used only where stdout is a terminal.
+if the cluster, Prometheus or a file could not be read, or the cluster refused a change. Colours and the terminal's
+width are used only where stdout is a terminal.
 """
 
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Protocol, TypeVar
@@ -28,7 +30,7 @@ Found = TypeVar("Found")
 NEGATIVE: Final = 1
 """The exit code of a command that found an error, or did not find what was asked for."""
 UNREADABLE: Final = 3
-"""The exit code where the cluster could not be read."""
+"""The exit code where the cluster or the history could not be read."""
 WATCH_SECONDS: Final = 2.0
 MESSAGE: Final = "message"
 """The heading of a column with sentences."""
@@ -84,10 +86,25 @@ def read(kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClie
     Meanwhile no garbage is collected: modules and records are hardly ever in cycles, and looking for them takes a tenth
     of the time.
     """
-    import asyncio  # noqa: PLC0415  # `--help` need not wait for it
-    import gc  # noqa: PLC0415
+    import gc  # noqa: PLC0415  # `--help` need not wait for it
 
     gc.disable()
+    try:
+        return _connected(kubeconfig, context, work, "read")
+    finally:
+        gc.enable()
+
+
+def change(kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClient], Awaitable[Found]]") -> Found:
+    """What `work` returns, which changes the cluster; the process ends if the cluster cannot be read or changed."""
+    return _connected(kubeconfig, context, work, "read or changed")
+
+
+def _connected(
+    kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClient], Awaitable[Found]]", does: str
+) -> Found:
+    import asyncio  # noqa: PLC0415  # `--help` need not wait for it
+
     from spillway.kube.client import KubeClient  # noqa: PLC0415
     from spillway.kube.errors import RequestError  # noqa: PLC0415
 
@@ -95,16 +112,31 @@ def read(kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClie
         async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None, context, patient=True) as client:
             return await work(client)
 
+    with reported():
+        try:
+            return asyncio.run(connected())
+        except (RequestError, OSError) as error:
+            raise UnreadableError(f"the cluster cannot be {does}: {error or 'timed out'}") from error
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """End the process with an error on stderr if something does not exist or cannot be read."""
     try:
-        return asyncio.run(connected())
+        yield
     except NotFoundError as error:
         fail(str(error), NEGATIVE)
     except UnreadableError as error:
         fail(str(error), UNREADABLE)
-    except (RequestError, OSError) as error:
-        fail(f"the cluster cannot be read: {error or 'timed out'}", UNREADABLE)
-    finally:
-        gc.enable()
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """End the process with an error on stderr if the file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror or error}", NEGATIVE)
 
 
 def fail(message: str, code: int) -> NoReturn:

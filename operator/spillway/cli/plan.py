@@ -1,8 +1,6 @@
 """`spillway plan`: shows what the operator would plan, without writing anything."""
 
-import sys
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -38,13 +36,6 @@ _ALONE = frozenset(
     }
 )
 """Parameters that replace what the command would read from a cluster."""
-
-
-class Output(StrEnum):
-    """The format of the output."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 @plan.callback()
@@ -117,16 +108,18 @@ def thresholds(
     history: Annotated[
         str, typer.Option(help="How much history to read from Prometheus; at least 2d.", rich_help_panel=ALONE)
     ] = "14d",
-    output: Annotated[Output, typer.Option("-o", "--output", help="Output format: table or json.")] = Output.TABLE,
+    output: live.FormatFlag = live.Format.TABLE,
 ) -> None:
     """Plan the thresholds: how many replicas of each workload to keep on owned nodes, and how many nodes to own.
 
     With --policy, nodes and workloads are read from the cluster, and the history of demand from --prometheus-url or
-    --csv. Without it, the plan uses --csv or --prometheus-url alone, with --nodes, --node-cores and --cpu.
+    --csv. Without it, the plan uses --csv or --prometheus-url alone, with --nodes, --node-cores and --cpu. Exit codes:
+    0 there is a plan, 1 there is no such policy, or no workload to plan, 2 wrong usage, 3 the cluster or the history
+    could not be read.
     """
     from spillway.api.quantity import cpu_millis, duration_seconds, memory_bytes  # noqa: PLC0415  # not for `--help`
     from spillway.cli.planning import Alone, Source, plan_alone, plan_of_cluster  # noqa: PLC0415
-    from spillway.cli.planning_output import as_json, as_tables  # noqa: PLC0415
+    from spillway.cli.thresholds_view import thresholds_view  # noqa: PLC0415
     from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS  # noqa: PLC0415
 
     given = _given(invocation)
@@ -144,7 +137,9 @@ def thresholds(
         raise SettingsError(f'--history: must be at least two days, for example 2d, 72h or 14d, not "{history}"')
     source = Source(connection, csv)
     if policy is not None:
-        work = plan_of_cluster(kubeconfig, context, operator_namespace, policy, source)
+        found = live.read(
+            kubeconfig, context, lambda client: plan_of_cluster(client, operator_namespace, policy, source)
+        )
     else:
         if node_cores is None or cpu is None:
             raise SettingsError("without --policy, give --node-cores and --cpu (and --nodes): they size the plan")
@@ -162,14 +157,11 @@ def thresholds(
             currency=currency,
             history_seconds=seconds,
         )
-        work = plan_alone(alone, source)
-    import asyncio  # noqa: PLC0415  # `--help` need not wait for it
+        import asyncio  # noqa: PLC0415  # `--help` need not wait for it
 
-    found = asyncio.run(work)
-    if isinstance(found, str):
-        typer.echo(found, err=True)
-        sys.exit(1)
-    typer.echo(as_json(found) if output is Output.JSON else as_tables(found), nl=False)
+        with live.reported():
+            found = asyncio.run(plan_alone(alone, source))
+    live.show(found, output, thresholds_view)
 
 
 @plan.command()
@@ -182,7 +174,8 @@ def scaling(
 ) -> None:
     """Show the recommended replicas of workloads and where each number comes from.
 
-    Read from the statuses of the ElasticPolicies, which have the 64 workloads with the most replicas.
+    Read from the statuses of the ElasticPolicies, which have the 64 workloads with the most replicas. Exit codes: 0 the
+    cluster was read, 1 Spillway is not installed in it, 2 wrong usage, 3 the cluster could not be read.
     """
     _show("scaling", kubeconfig, context, output, watch=watch)
 
@@ -197,7 +190,8 @@ def headroom(
 ) -> None:
     """Show the capacity that is kept free on elastic nodes, and why it is that much.
 
-    Read from the statuses of the ElasticPolicies.
+    Read from the statuses of the ElasticPolicies. Exit codes: 0 the cluster was read, 1 Spillway is not installed in
+    it, 2 wrong usage, 3 the cluster could not be read.
     """
     _show("headroom", kubeconfig, context, output, watch=watch)
 
@@ -212,7 +206,8 @@ def moves(
 ) -> None:
     """Show which pods would move next, to even out load and to empty elastic nodes, and which stay, and why.
 
-    Read from the statuses of the ZonalBalances and ElasticPolicies, which have the next 10 moves of each.
+    Read from the statuses of the ZonalBalances and ElasticPolicies, which have the next 10 moves of each. Exit codes: 0
+    the cluster was read, 1 Spillway is not installed in it, 2 wrong usage, 3 the cluster could not be read.
     """
     _show("moves", kubeconfig, context, output, watch=watch)
 

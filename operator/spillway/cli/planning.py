@@ -1,7 +1,7 @@
 """The work behind `spillway plan thresholds`: builds a request, reads the history and plans as the operator does.
 
-Contract: the functions return the outcome, or a text that says what is missing; they write nothing. The plan has no
-previous plan, so it may differ from the operator's, which holds on to parts of its last one.
+Contract: the functions write nothing. The plan has no previous plan, so it may differ from the operator's, which holds
+on to parts of its last one.
 """
 
 import asyncio
@@ -11,25 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from spillway.app.errors import NotFoundError
+from spillway.app.history import read_from_history
 from spillway.cli.live import no_such
 from spillway.cli.reading import read_world
 from spillway.controllers.base import World
 from spillway.controllers.threshold.controller import fingerprint_of
 from spillway.controllers.threshold.observe import elastic_now, observe, request_of
 from spillway.controllers.threshold.planner import pasts_of
+from spillway.domain.overview.thresholds import ThresholdsPlan, thresholds_plan
 from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.past import Past, past_of
 from spillway.domain.threshold.request import Plan, PlanRequest, PolicyNeed, Stance, WorkloadNeed
 from spillway.domain.threshold.solve import solve
 from spillway.kube.client import KubeClient
-from spillway.kube.errors import RequestError
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection, prometheus_url
 from spillway.sources.csv_history import csv_file
-from spillway.sources.csv_rules import CsvError
-from spillway.sources.prometheus import Prometheus, PrometheusError
+from spillway.sources.prometheus import Prometheus
 from spillway.sources.prometheus_workloads import known_workloads
 
 _NAME: Final = "-"
@@ -65,44 +64,41 @@ class Alone:
     history_seconds: float
 
 
-class ShownPlan(msgspec.Struct, frozen=True):
-    """The plan, and the policy whose part of it is shown."""
+async def plan_of_cluster(client: KubeClient, namespace: str, policy: str, source: Source) -> ThresholdsPlan:
+    """The plan of all policies of a cluster, of which one is shown.
 
-    policy: str
-    plan: Plan
-
-
-async def plan_of_cluster(
-    kubeconfig: Path | None, context: str | None, namespace: str, policy: str, source: Source
-) -> ShownPlan | str:
-    """The plan of all policies of a cluster, of which one is shown."""
-    try:
-        async with await KubeClient.connect(str(kubeconfig) if kubeconfig else None, context, patient=True) as client:
-            world = await read_world(client, own_namespace=namespace)
-    except (RequestError, OSError) as error:
-        return f"the cluster cannot be read: {error or 'timed out'}"
+    Raises:
+        RequestError: the API server refuses a list, or cannot be reached.
+        NotFoundError: there is no such policy, or it governs no workload that is planned.
+        UnreadableError: the history cannot be read.
+    """
+    world = await read_world(client, own_namespace=namespace)
     known = world.governance.policies
     if policy not in known:
-        return str(no_such(f"ElasticPolicy {policy}", known))
+        raise no_such(f"ElasticPolicy {policy}", known)
     request = await present_request(world)
     if not any(one.policy == policy for one in request.workloads):
-        return f"the ElasticPolicy {policy} governs no workload with ReplicaSets"
-    return await _outcome(policy, request, source)
+        raise NotFoundError(f"the ElasticPolicy {policy} governs no workload with ReplicaSets")
+    with read_from_history("the history"):
+        return thresholds_plan(policy, await planned(request, source))
 
 
-async def plan_alone(alone: Alone, source: Source) -> ShownPlan | str:
-    """The plan of all workloads in the source, for nodes and replicas as the flags describe them."""
+async def plan_alone(alone: Alone, source: Source) -> ThresholdsPlan:
+    """The plan of all workloads in the source, for nodes and replicas as the flags describe them.
+
+    Raises:
+        NotFoundError: there is no workload in the source.
+        UnreadableError: the source cannot be read.
+    """
     now = time.time()
-    try:
+    with read_from_history():
         if source.prometheus is not None:
             async with ApiClient(source.prometheus) as prometheus:
                 names = await known_workloads(prometheus, now)
         else:
             names = sorted(_from_csv(source.csv))
-    except (CsvError, PrometheusError) as error:
-        return str(error)
     if not names:
-        return f"no workload found in {source}"
+        raise NotFoundError(f"no workload found in {source}")
     policy = PolicyNeed(
         name=_NAME,
         target=alone.target,
@@ -133,22 +129,14 @@ async def plan_alone(alone: Alone, source: Source) -> ShownPlan | str:
             for name in names
         ),
     )
-    return await _outcome(_NAME, request, source)
+    with read_from_history():
+        return thresholds_plan(_NAME, await planned(request, source))
 
 
 async def present_request(world: World) -> PlanRequest:
     """What the operator would plan now."""
     observed = await observe(world)
     return await request_of(world, observed, elastic_cores=elastic_now(world), fingerprint=fingerprint_of(world))
-
-
-async def _outcome(policy: str, request: PlanRequest, source: Source) -> ShownPlan | str:
-    begun = time.perf_counter()
-    try:
-        plan = await planned(request, source)
-    except (CsvError, PrometheusError) as error:
-        return str(error)
-    return ShownPlan(policy, msgspec.structs.replace(plan, seconds=time.perf_counter() - begun))
 
 
 async def planned(request: PlanRequest, source: Source) -> Plan:

@@ -54,10 +54,9 @@ def report(
             client, namespace=operator_namespace, lease=lease_name, prometheus=connection, seconds=seconds
         ),
     )
-    try:
-        file.write_text(page(found), encoding="utf-8")
-    except OSError as error:
-        live.fail(f"{file} cannot be written: {error.strerror or error}", live.NEGATIVE)
+    text = page(found)
+    with live.written(file):
+        file.write_text(text, encoding="utf-8")
     typer.echo(f"{file} written")
 
 

@@ -10,6 +10,7 @@ from spillway.cli import live
 
 if TYPE_CHECKING:
     from spillway.app.restore import Restored
+    from spillway.kube.client import KubeClient
 
 
 NAMED: Final = 5
@@ -58,15 +59,14 @@ def restore(
 
     The command shows the cluster and asks first. Pods that wait for virtual nodes and never started are deleted, so
     that their owners replace them by pods without Spillway's affinity. What other clients wrote stays. The command is
-    safe to run again. A running operator writes everything back as long as policies exist.
+    safe to run again. A running operator writes everything back as long as policies exist. Exit codes: 0 nothing of
+    Spillway is left, 1 something is left or comes back, or you did not confirm, 2 wrong usage, 3 the cluster could not
+    be read or refused a change.
     """
     target, lease = _target("--stop-deployment", stop_deployment), _target("--forget", forget)
-    file = str(kubeconfig) if kubeconfig else None
     own = namespace or next((one[0] for one in (target, lease) if one is not None), "spillway-system")
     options = _Options(namespace=own, yes=yes, dry_run=dry_run, quiet=quiet, keep_costs=keep_deletion_costs, rate=rate)
-    import asyncio  # noqa: PLC0415  # `--help` need not wait for it
-
-    sys.exit(asyncio.run(_restore(file, context, target, lease, options)))
+    sys.exit(live.change(kubeconfig, context, lambda client: _restore(client, target, lease, options)))
 
 
 class _Options(NamedTuple):
@@ -103,40 +103,29 @@ def _is_wanted(cluster: str, *, stops: bool) -> bool:
 
 
 async def _restore(
-    kubeconfig: str | None,
-    context: str | None,
-    target: tuple[str, str] | None,
-    lease: tuple[str, str] | None,
-    options: _Options,
+    client: "KubeClient", target: tuple[str, str] | None, lease: tuple[str, str] | None, options: _Options
 ) -> int:
-    from spillway.app.restore import Restore, forget, stop_deployment  # noqa: PLC0415  # `--help` need not wait for aiohttp
-    from spillway.kube.client import KubeClient  # noqa: PLC0415
-    from spillway.kube.errors import RequestError  # noqa: PLC0415
+    from spillway.app.restore import Restore, forget, stop_deployment  # noqa: PLC0415  # `--help` need not wait for it
 
     def say(line: str) -> None:
         if not options.quiet:
             typer.echo(f"{line} (dry run)" if options.dry_run else line)
 
-    try:
-        async with await KubeClient.connect(kubeconfig, context, patient=True) as client:
-            if not (options.dry_run or options.yes or _is_wanted(client.credentials.target, stops=target is not None)):
-                return 1
-            if target is not None and not options.dry_run:
-                await stop_deployment(client, *target, say=say)
-            run = Restore(
-                client,
-                say=say,
-                namespace=options.namespace,
-                dry_run=options.dry_run,
-                rate=options.rate,
-                keep_costs=options.keep_costs,
-            )
-            result = await run.run()
-            if lease is not None and _is_done(result, stopped=target is not None):
-                await forget(client, *lease, say=say)
-    except (RequestError, OSError) as error:
-        typer.echo(f"error: {error or 'timed out'}", err=True)
-        return 1
+    if not (options.dry_run or options.yes or _is_wanted(client.credentials.target, stops=target is not None)):
+        return live.NEGATIVE
+    if target is not None and not options.dry_run:
+        await stop_deployment(client, *target, say=say)
+    run = Restore(
+        client,
+        say=say,
+        namespace=options.namespace,
+        dry_run=options.dry_run,
+        rate=options.rate,
+        keep_costs=options.keep_costs,
+    )
+    result = await run.run()
+    if lease is not None and _is_done(result, stopped=target is not None):
+        await forget(client, *lease, say=say)
     _summarise(result, dry_run=options.dry_run)
     return 0 if options.dry_run else _exit_code(result, stopped=target is not None)
 
@@ -160,7 +149,7 @@ def _exit_code(result: "Restored", *, stopped: bool) -> int:
         return 0
     typer.echo("error: some of Spillway's objects and annotations could not be changed, or come back:", err=True)
     typer.echo("\n".join([*result.failed, *result.changed]) or "Is an operator still running?", err=True)
-    return 1
+    return live.NEGATIVE
 
 
 def _summarise(result: "Restored", *, dry_run: bool) -> None:

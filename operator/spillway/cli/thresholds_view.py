@@ -1,114 +1,91 @@
-"""The output of a plan of thresholds: JSON for programs, tables for people."""
+"""The tables of `spillway plan thresholds`."""
 
-import io
-from typing import Final
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
 
-from spillway.cli.json_output import json_text
-from spillway.cli.planning import ShownPlan
+from spillway.cli.live import cell, literal, table
 from spillway.controllers.status.wording import first_names
 from spillway.domain.model.units import DAY_SECONDS
-from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy, PlannedWorkload
-
-_WIDTH: Final = 110
-
-
-def as_json(outcome: ShownPlan) -> str:
-    """The whole outcome as JSON."""
-    return json_text(outcome)
+from spillway.domain.overview.thresholds import JointPlan, PolicyThresholds, ThresholdRow, ThresholdsPlan
+from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS
 
 
-def as_tables(outcome: ShownPlan) -> str:
-    """The outcome as tables: the workloads of the policy, the totals, and the number of nodes."""
-    plan = outcome.plan
-    policy = next(one for one in plan.policies if one.name == outcome.policy)
-    mine = [one for one in plan.workloads if one.policy == outcome.policy]
-    out = io.StringIO()
-    console = Console(file=out, width=_WIDTH, highlight=False)
-    console.print(_workloads(mine, policy.currency))
-    for line in _summary(plan, policy):
-        console.print(line)
+def thresholds_view(found: ThresholdsPlan, /, *, wide: bool) -> Sequence[RenderableType]:
+    """The workloads of the policy, the sums, and the numbers of nodes that could be owned."""
+    policy = next(one for one in found.plan.policies if one.name == found.policy)
+    mine = [one for one in found.plan.workloads if one.policy == found.policy]
+    mine.sort(key=lambda one: (-one.peak, one.workload))
+    parts: list[RenderableType] = [_workloads(mine, policy.currency, wide=wide)]
+    if problems := [f"{literal(one.workload)}: {literal(one.problem)}" for one in mine if one.problem]:
+        parts.append("\n".join(problems))
+    parts.append("\n".join(_sums(found.plan, policy)))
     if policy.nodes:
-        console.print(_nodes(policy))
-    return out.getvalue()
+        parts.append(_nodes(policy))
+    return parts
 
 
-def _workloads(workloads: list[PlannedWorkload], currency: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("workload", overflow="fold")
-    for name in ("threshold", "peak", "history", "confidence", f"saving/h {currency}".strip()):
-        table.add_column(name, justify="right")
-    for one in sorted(workloads, key=lambda one: (-one.peak, one.workload)):
-        table.add_row(
-            one.workload,
-            "all" if one.threshold is None else str(one.threshold),
-            str(one.peak),
+def _workloads(rows: Sequence[ThresholdRow], currency: str | None, *, wide: bool) -> Table:
+    more = ("on owned", "saving/h against virtual") if wide else ()
+    made = table("workload", "threshold", "peak", "history", "confidence", "saving/h", *more)
+    for one in rows:
+        extra = (cell(one.owned), _money(one.saving_per_hour_against_virtual, currency)) if wide else ()
+        made.add_row(
+            cell(one.workload),
+            "all" if one.threshold is None else cell(one.threshold),
+            cell(one.peak),
             f"{one.history_seconds / DAY_SECONDS:.1f} d",
-            "" if one.confidence is None else f"{one.confidence} %",
-            _amount(one.saving_per_hour),
+            "-" if one.confidence is None else f"{one.confidence} %",
+            _money(one.saving_per_hour, currency),
+            *extra,
         )
-        if one.problem:
-            table.add_row(f"  {one.problem}")
-    return table
+    return made
 
 
-def _summary(plan: Plan, policy: PlannedPolicy) -> list[str]:
-    lines = [
-        "",
-        (
-            f"owned nodes: at most {plan.peak_cores:.4g} of {plan.allowed_cores:.4g} cores in use "
-            f"({plan.capacity_cores:.4g} allocatable)"
-        ),
-    ]
-    if not policy.acting and any(one.acting for one in plan.policies):
-        lines.append(
-            f"(this is the plan of the enforced policies; {policy.name} is in Recommend: its thresholds and "
+def _sums(plan: JointPlan, policy: PolicyThresholds) -> Iterator[str]:
+    yield (
+        f"owned nodes: at most {plan.peak_cores:.4g} of {plan.allowed_cores:.4g} cores in use "
+        f"({plan.capacity_cores:.4g} allocatable)"
+    )
+    if plan.enforced and not policy.enforced:
+        yield (
+            f"(this is the plan of the enforced policies; {literal(policy.name)} is in Recommend: its thresholds and "
             "amounts are those of a plan in which it is enforced too)"
         )
     if plan.excess_cores > 0:
-        lines.append(
+        yield (
             f"replicas that must stay there (min, manual or no threshold) need {plan.excess_cores:.4g} cores more "
             "than the target allows"
         )
     if plan.unplaced_cores > 0:
-        lines.append(
+        yield (
             f"no single owned node has room for {plan.unplaced_cores:.4g} cores of the replicas of "
-            f"{first_names(plan.unplaced)} that must stay there"
+            f"{literal(first_names(plan.unplaced))} that must stay there"
         )
     if policy.learning:
-        lines.append(
+        yield (
             f"{policy.learning} of {policy.auto} workloads have less than {PAST_ENOUGH_SECONDS / DAY_SECONDS:g} days "
             "of history and therefore stay on physical nodes"
         )
     if policy.saved_vs_owned is not None and policy.saved_vs_virtual is not None:
         against = {"the peak": policy.saved_vs_owned, "the lowest demand only": policy.saved_vs_virtual}
-        lines += [
-            f"saving per hour: {_money(saved, policy)} compared with owning nodes for {demand}"
-            for demand, saved in against.items()
-        ]
+        for demand, saved in against.items():
+            yield f"saving per hour: {_money(saved, policy.currency)} compared with owning nodes for {demand}"
     else:
-        lines.append("no saving is shown: it needs prices of fixed and of virtual nodes in one currency")
+        yield "no saving is shown: it needs prices of fixed and of virtual nodes in one currency"
     if policy.owned_nodes_advised is not None:
-        number = policy.owned_nodes_advised
-        lines.append(f"cheapest number of owned nodes: {number}")
-    return [*lines, ""]
+        yield f"cheapest number of owned nodes: {policy.owned_nodes_advised}"
 
 
-def _nodes(policy: PlannedPolicy) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("nodes owned", f"cost/h {policy.currency}".strip(), "used on average"):
-        table.add_column(name, justify="right")
+def _nodes(policy: PolicyThresholds) -> Table:
+    made = table("nodes owned", "cost/h", "used on average")
     for point in policy.nodes:
-        advised = " *" if point.nodes == policy.owned_nodes_advised else "  "
-        table.add_row(f"{point.nodes}{advised}", _amount(point.cost_per_hour), f"{point.used_percent:.0f} %")
-    return table
+        advised = " *" if point.nodes == policy.owned_nodes_advised else ""
+        cost = _money(point.cost_per_hour, policy.currency)
+        made.add_row(f"{point.nodes}{advised}", cost, f"{point.used_percent:.0f} %")
+    return made
 
 
-def _money(amount: float, policy: PlannedPolicy) -> str:
-    return f"{_amount(amount)} {policy.currency}".rstrip()
-
-
-def _amount(amount: float | None) -> str:
-    return "" if amount is None else f"{amount:.2f}"
+def _money(amount: float | None, currency: str | None) -> str:
+    return "-" if amount is None else f"{amount:.2f} {literal(currency or '')}".rstrip()

@@ -1,7 +1,8 @@
 """The rules that every CSV file of demand is read by: its text, its header, its times, and how long a value holds.
 
 Contract: a file is UTF-8 with or without a byte-order mark, plain or gzipped; a Parquet file is read as the CSV file
-with the same columns and rows, and its first row is line 2. A time is RFC 3339 or Unix seconds, and
+with the same columns and rows, and its first row is line 2. A file whose name ends with .gz or .parquet must be of that
+type. A time is RFC 3339 or Unix seconds, and
 not in the future. Of the values within a step of five minutes the highest counts. Where values are further apart, each
 one holds until the next, but never for longer than their usual distance (and a half of it, because times vary), so a
 gap remains a gap. An error names its line, its column and the expected form.
@@ -30,6 +31,8 @@ _SHOWN: Final = 64
 """Characters of a bad value that an error repeats."""
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
+_SIGNS: Final = {".gz": (_GZIP, "gzip"), ".parquet": (_PARQUET, "Parquet")}
+"""How a file begins whose name has this ending, and what it is; every other name may have each form."""
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 Found = TypeVar("Found")
@@ -78,6 +81,7 @@ def read_file(path: Path, read: Callable[[Iterable[str]], Found]) -> Found:
     try:
         with path.open("rb") as raw:
             begin = raw.peek(len(_PARQUET))
+            _check_ending(path.name, begin)
             if begin.startswith(_PARQUET):
                 return read(_decoded(_lines_of_parquet(raw)))
             return read(_decoded(gzip.open(raw) if begin.startswith(_GZIP) else raw))
@@ -87,6 +91,12 @@ def read_file(path: Path, read: Callable[[Iterable[str]], Found]) -> Found:
         raise CsvError(f"{path} cannot be read: {error.strerror or error}") from error
     except CsvError as error:
         raise CsvError(f"{path}: {error}") from error
+
+
+def _check_ending(name: str, begin: bytes) -> None:
+    for ending, (sign, what) in _SIGNS.items():
+        if name.endswith(ending) and not begin.startswith(sign):
+            raise CsvError(f"not a {what} file, although its name ends with {ending}")
 
 
 def _lines_of_parquet(raw: IO[bytes]) -> Iterator[bytes]:

@@ -115,7 +115,7 @@ def test_when_it_opens_again() -> None:
     ("for_", "until", "words"),
     [
         ("soon", None, "--for: "),
-        (None, "soon", "--until: "),
+        (None, "soon", "^--until: must be RFC 3339, for example 2026-11-11T06:00:00.08:00, not 'soon'$"),
         (None, "2026-01-05T11:00:00Z", "in the past"),
         ("1h", "2026-01-06T00:00:00Z", "not both"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from spillway.app.errors import SettingsError
+from spillway.cli import live
 from spillway.cli.commands import application
 
 START = 1_770_000_000 // 86_400 * 86_400
@@ -124,16 +125,30 @@ def test_a_bad_file_is_refused_with_its_place(tmp_path: Path, content: str, mess
 
     result = forecast(path)
 
-    assert result.exit_code == 1
+    assert result.exit_code == live.UNREADABLE
+    assert result.stderr.startswith("error: ")
     assert message in result.output
     assert str(path) in result.output
+
+
+@pytest.mark.parametrize(("ending", "kind"), [("csv.gz", "gzip"), ("parquet", "Parquet")])
+@pytest.mark.parametrize("content", [b"not such a file", b"\xff\x00\x01", b"ts,value\n1770000000,1\n", b""])
+def test_a_file_that_is_not_what_its_name_says(tmp_path: Path, ending: str, kind: str, content: bytes) -> None:
+    path = tmp_path / f"load.{ending}"
+    path.write_bytes(content)
+
+    result = forecast(path)
+
+    assert result.exit_code == live.UNREADABLE
+    ending = ending.rpartition(".")[2]
+    assert result.stderr == f"error: {path}: not a {kind} file, although its name ends with .{ending}\n"
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     missing = forecast(tmp_path / "gone.csv")
     unwritable = forecast(write(tmp_path / "load.csv", 1), "--emit", tmp_path / "no" / "out.csv")
 
-    assert (missing.exit_code, unwritable.exit_code) == (1, 1)
+    assert (missing.exit_code, unwritable.exit_code) == (live.UNREADABLE, live.NEGATIVE)
     assert "cannot be read: No such file" in missing.output
     assert "cannot be written: No such file" in unwritable.output
 

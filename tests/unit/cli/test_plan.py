@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from spillway.app.errors import SettingsError
+from spillway.cli import live
 from spillway.cli.commands import application
-from spillway.cli.planning import ShownPlan
-from spillway.cli.planning_output import as_tables
+from spillway.cli.thresholds_view import thresholds_view
+from spillway.domain.overview.thresholds import thresholds_plan
 from spillway.domain.threshold.request import Plan, PlannedPolicy
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -54,7 +56,9 @@ def test_the_saving_of_the_textbook_day(past: Path) -> None:
 
     [cart] = found["workloads"]
     assert (cart["threshold"], cart["peak"], cart["confidence"]) == (30, 40, 100)
+    assert cart["problem"] is None
     [policy] = found["policies"]
+    assert policy["enforced"]
     # 4 nodes at 10 an hour; planned: 3 nodes, and 10 replicas for 4 of 24 hours at 1.5.
     assert policy["savedVsOwned"] == pytest.approx(40 - (30 + 10 * 1.5 * 4 / 24))
     assert cart["savingPerHour"] == pytest.approx(policy["savedVsOwned"])
@@ -85,6 +89,16 @@ def test_the_table_says_the_same(past: Path) -> None:
     assert "30 of 30 cores" in text
     assert "saving per hour: 7.50 CNY compared with owning nodes for the peak" in text
     assert "no saving is shown" in plan(f"--csv={past}", *SIZED).stdout
+
+
+def test_the_formats_are_those_of_the_other_plans(past: Path) -> None:
+    flags = (f"--csv={past}", "--nodes=3", *SIZED[1:], *PRICED, "-o")
+
+    assert plan(*flags, "table").stdout.startswith("WORKLOAD ")
+    assert "SAVING/H AGAINST VIRTUAL" not in plan(*flags, "table").stdout
+    assert "SAVING/H AGAINST VIRTUAL" in plan(*flags, "wide").stdout
+    of_yaml, of_json = yaml.safe_load(plan(*flags, "yaml").stdout), json.loads(plan(*flags, "json").stdout)
+    assert {**of_yaml["plan"], "made": 0} == {**of_json["plan"], "made": 0}
 
 
 @pytest.mark.parametrize("minutes", [15, 60])
@@ -141,9 +155,9 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | bytes | None,
 
     result = plan(f"--csv={path}", *SIZED)
 
-    assert result.exit_code == 1
+    assert result.exit_code == (live.NEGATIVE if message == "no workload found" else live.UNREADABLE)
     assert result.stdout == ""
-    assert re.search(message, result.stderr), result.stderr
+    assert re.search(f"^error: .*{message}", result.stderr), result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -196,13 +210,13 @@ def test_a_cluster_that_is_away(tmp_path: Path) -> None:
 
     result = plan("--policy=online", f"--kubeconfig={kubeconfig}", "--prometheus-url=http://127.0.0.1:9")
 
-    assert result.exit_code == 1
+    assert result.exit_code == live.UNREADABLE
     assert "the cluster cannot be read" in result.stderr
 
     result = plan(
         "--policy=online", f"--kubeconfig={kubeconfig}", "--context=prod", "--prometheus-url=http://127.0.0.1:9"
     )
-    assert result.exit_code == 1
+    assert result.exit_code == live.UNREADABLE
     assert "prod" in result.stderr
 
 
@@ -222,15 +236,15 @@ def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path, content: str | None, m
 
     result = plan("--policy=online", f"--kubeconfig={kubeconfig}", "--prometheus-url=http://127.0.0.1:9")
 
-    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
-    assert re.search(f"the cluster cannot be read: .*{message}", result.stderr), result.stderr
+    assert (result.exit_code, len(result.stderr.splitlines())) == (live.UNREADABLE, 1)
+    assert re.search(f"^error: the cluster cannot be read: .*{message}", result.stderr), result.stderr
 
 
 def test_a_prometheus_that_is_away() -> None:
     result = plan("--prometheus-url=http://127.0.0.1:9", *SIZED)
 
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert re.fullmatch(r"http://127\.0\.0\.1:9 cannot be reached: .*\n", result.stderr), result.stderr
+    assert (result.exit_code, result.stdout) == (live.UNREADABLE, "")
+    assert re.fullmatch(r"error: http://127\.0\.0\.1:9 cannot be reached: .*\n", result.stderr), result.stderr
 
 
 def test_what_must_stay_and_does_not_fit_is_said(tmp_path: Path) -> None:
@@ -285,6 +299,6 @@ def test_the_sums_of_a_plan_beside_a_policy_that_only_recommends(
         policies=(watched, *others),
     )
 
-    text = as_tables(ShownPlan("watched", made))
+    text = live.text_of(thresholds_plan("watched", made), live.Format.TABLE, thresholds_view)
 
     assert ("this is the plan of the enforced policies; watched is in Recommend" in text) == said

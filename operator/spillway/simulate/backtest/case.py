@@ -7,6 +7,8 @@ first `LEARNING_STEPS` are replayed and are not counted: nothing can be planned 
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from spillway.api.scaling import Scaling
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, LONGEST_WINDOW_SECONDS, STEP_SECONDS, Floats
 
@@ -18,9 +20,8 @@ class CaseError(ValueError):
     """The case cannot be replayed; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class HourlyPrices:
-    """The prices of an hour, in one currency."""
+class HourlyPrices(msgspec.Struct, frozen=True, rename="camel"):
+    """The prices of an hour, in one currency; a part of the output of `spillway backtest`."""
 
     owned_node: float
     elastic_node: float
@@ -29,9 +30,8 @@ class HourlyPrices:
     currency: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """The nodes, their prices, and how pods and nodes start.
+class Setup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The nodes, their prices, and how pods and nodes start; a part of the output of `spillway backtest`.
 
     Raises:
         CaseError: a forecast would look less far ahead than pods and nodes take to start.

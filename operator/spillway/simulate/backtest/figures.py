@@ -15,8 +15,8 @@ from spillway.simulate.backtest.scalings import scalings
 from spillway.simulate.course import Course
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """One contender's figures."""
+class Figures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One contender's figures; a part of the output of `spillway backtest`."""
 
     cost: float
     owned_cost: float

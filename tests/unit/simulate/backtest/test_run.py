@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from spillway.domain.forecast.spec import DAY_STEPS
 from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
@@ -80,8 +81,8 @@ def test_with_forecasts_fewer_scale_downs_are_needless() -> None:
 def test_headroom_has_nodes_up_before_pods_wait_for_them_and_keeps_none_in_the_valley() -> None:
     made = case()
     # Virtual nodes are dear, so the thresholds leave elastic nodes to the daily wave.
-    prices = replace(made.setup.prices, virtual_core=0.2)
-    setup = replace(made.setup, prices=prices, node_startup_seconds=600.0, elastic_nodes=14)
+    prices = structs.replace(made.setup.prices, virtual_core=0.2)
+    setup = structs.replace(made.setup, prices=prices, node_startup_seconds=600.0, elastic_nodes=14)
     found = run(replace(made, setup=setup))
     without, headroom = found.of(SPILLWAY).figures, found.of(HEADROOM).figures
     assert without.headroom_core_hours == 0 < headroom.headroom_core_hours
@@ -95,7 +96,7 @@ def test_headroom_has_nodes_up_before_pods_wait_for_them_and_keeps_none_in_the_v
 
 def test_headroom_is_replayed_only_where_there_are_elastic_nodes_to_keep_it_on() -> None:
     made = case(3, services=1)
-    found = run(replace(made, setup=replace(made.setup, elastic_nodes=0)))
+    found = run(replace(made, setup=structs.replace(made.setup, elastic_nodes=0)))
     assert HEADROOM not in [one.name for one in found.outcomes]
 
 
