@@ -55,7 +55,7 @@ from tests.support.world import ELASTIC, Record, exact, make_world, policy_resou
 
 START = 100_000.0
 DEADLOCK_SECONDS = 5.0
-"""How long a plan waits in vain for an event loop that it blocks itself."""
+"""How long a plan waits for the event loop, which never answers if the plan blocks it."""
 LABELS = {"pool": "elastic", ZONE_LABEL: "a"}
 THEIRS = Taint("theirs", "PreferNoSchedule")
 

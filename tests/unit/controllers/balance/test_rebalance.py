@@ -29,7 +29,7 @@ from tests.support.rebalancing import NODES, SETTLE_SECONDS, START, Scene
 from tests.support.world import Record, exact, policy_resource, resource
 
 DEADLOCK_SECONDS = 5.0
-"""How long a plan waits in vain for an event loop that it blocks itself."""
+"""How long a plan waits for the event loop, which never answers if the plan blocks it."""
 
 
 async def test_a_dry_run_plans_and_moves_nothing() -> None:
