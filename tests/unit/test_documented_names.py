@@ -87,6 +87,7 @@ OTHER_TOOLS: Final = frozenset(
 """Flags of kubectl, helm, docker, the API server, the scheduler and cluster-autoscaler."""
 OTHER_OBJECTS: Final = frozenset(
     {
+        "spec.behavior",
         "spec.nodeName",
         "spec.podOverlay.sidecars[].volumeMounts[].name",
         "spec.ordinals.start",

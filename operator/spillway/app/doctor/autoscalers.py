@@ -1,9 +1,10 @@
-"""The checks of node autoscalers: what is read of Karpenter and of cluster-autoscaler.
+"""The checks of autoscalers: what is read of Karpenter, of cluster-autoscaler and of HorizontalPodAutoscalers.
 
-Contract: reads nothing where no policy has an elastic tier, and nothing that only a cluster administrator may read.
+Contract: reads nothing where no policy has an elastic tier and no pods are moved by surge, and nothing that only a
+cluster administrator may read.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import msgspec
 
@@ -20,13 +21,15 @@ from spillway.domain.doctor.cluster_autoscaler import (
     is_cluster_autoscaler,
 )
 from spillway.domain.doctor.findings import Finding
+from spillway.domain.doctor.pod_autoscaler import check_stabilization
 from spillway.domain.model.names import ZONE_LABEL
-from spillway.domain.model.owners import PER_NODE
+from spillway.domain.model.owners import PER_NODE, workload_of
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.overview.attention import Severity
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
+from spillway.state.claims import balance_of
 from spillway.state.world import World
 
 
@@ -78,6 +81,31 @@ async def of_cluster_autoscaler(client: KubeClient, world: World) -> AsyncIterat
     if trusted:
         async for finding in _annotated_nodes(client, world, SCALE_DOWN_DISABLED):
             yield finding
+
+
+async def of_pod_autoscalers(client: KubeClient, world: World) -> AsyncIterator[Finding]:
+    """Findings about the HorizontalPodAutoscalers of workloads whose pods are moved by surge."""
+    moved = _moved_by_surge(world)
+    if moved:
+        autoscalers = [one async for one in client.list_all(paths.AUTOSCALERS.everywhere)]
+        for one in check_stabilization(autoscalers, moved):
+            yield one
+
+
+def _moved_by_surge(world: World) -> Collection[str]:
+    """The workloads whose pods consolidation or a rebalancer moves by surge, as Kind/namespace/name."""
+    state, governance = world.state, world.governance
+    consolidating = {name for name, one in governance.policies.items() if one.spec.consolidates}
+    balancing = {name for name, one in governance.balances.items() if one.spec.moves_by_surge}
+    if not consolidating and not balancing:
+        return ()
+    found = set()
+    for owner in state.replicasets.values():
+        claim = world.claim_of(owner)
+        consolidated = claim is not None and claim.policy in consolidating
+        if consolidated or balance_of(state, governance, owner) in balancing:
+            found.add(workload_of(owner).key)
+    return found
 
 
 async def _annotated_nodes(client: KubeClient, world: World, annotation: str) -> AsyncIterator[Finding]:

@@ -17,7 +17,7 @@ import msgspec
 from cryptography import x509
 
 from spillway.admission.authority import SERVING_CERTIFICATE, trusts
-from spillway.app.doctor.autoscalers import of_cluster_autoscaler, of_karpenter
+from spillway.app.doctor.autoscalers import of_cluster_autoscaler, of_karpenter, of_pod_autoscalers
 from spillway.domain.doctor.clocks import check_leader_clock, check_own_clock
 from spillway.domain.doctor.conditions import condition_findings
 from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
@@ -89,6 +89,7 @@ async def examine(
         (Check.DELETION_COSTS, _deletion_costs(client, world)),
         (Check.AUTOSCALER, of_karpenter(client, world)),
         (Check.AUTOSCALER, of_cluster_autoscaler(client, world)),
+        (Check.AUTOSCALER, of_pod_autoscalers(client, world)),
         (Check.PROMETHEUS, _series(prometheus, world)),
     )
     for check, findings in read:

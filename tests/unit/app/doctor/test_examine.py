@@ -262,6 +262,45 @@ async def test_another_writer_of_deletion_costs() -> None:
     assert "karpenter wrote the deletion cost of 2 of its pods" in found.findings[0].message
 
 
+CONSOLIDATING = {**policy_resource(elastic=ELASTIC)}
+CONSOLIDATING["spec"] |= {"mode": "Enforce", "consolidation": {"mode": "Active"}}
+
+
+@pytest.mark.parametrize(
+    ("moving", "behavior", "named"),
+    [
+        pytest.param(CONSOLIDATING, None, ["HorizontalPodAutoscaler/shop/web"], id="consolidation"),
+        pytest.param(
+            resource(Kind.ZONAL_BALANCE, "even", rebalance={"mode": "Active", "by": "Surge"}),
+            None,
+            ["HorizontalPodAutoscaler/shop/web"],
+            id="moves",
+        ),
+        pytest.param(CONSOLIDATING, {}, [], id="with its defaults"),
+        pytest.param(
+            resource(Kind.ZONAL_BALANCE, "even", rebalance={"mode": "Active", "by": "Evict"}), None, [], id="evicts"
+        ),
+        pytest.param(
+            resource(Kind.ZONAL_BALANCE, "even", rebalance={"mode": "DryRun", "by": "Surge"}), None, [], id="shows"
+        ),
+    ],
+)
+async def test_an_autoscaler_that_keeps_the_additional_replica_of_a_move(
+    moving: dict[str, Any], behavior: dict[str, Any] | None, named: list[str]
+) -> None:
+    server = Server()
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "behavior": behavior}
+    other = {"scaleTargetRef": {"kind": "Deployment", "name": "other"}}
+    server.answers["horizontalpodautoscalers"] = [
+        {"metadata": {"namespace": "shop", "name": "web"}, "spec": spec},
+        {"metadata": {"namespace": "shop", "name": "other"}, "spec": other},
+    ]
+    found = await examined(server, resources=[moving])
+    about = [one for one in found.findings if one.check is Check.AUTOSCALER]
+    assert [one.object for one in about] == named
+    assert all("for five minutes: shop/web" in one.message for one in about)
+
+
 async def test_a_node_pool_of_karpenter() -> None:
     server = Server()
     template = {"metadata": {"labels": {"pool": "elastic"}}, "spec": {"taints": [{"key": "spillway.dev/elastic"}]}}
