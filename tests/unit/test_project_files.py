@@ -139,6 +139,19 @@ def test_the_same_sources_give_the_same_wheel(tmp_path: Path) -> None:
     assert len(sums) == 1
 
 
+def test_the_ci_runs_what_make_test_runs() -> None:
+    workflow = yaml.safe_load((PROJECT / ".github/workflows/test.yml").read_text())
+    runs = [step["run"] for step in workflow["jobs"]["test"]["steps"] if "run" in step]
+    script = PROJECT / ".ci/run"
+
+    assert {"push", "pull_request"} <= set(workflow[True]), "YAML 1.1 reads the key `on` as true"
+    assert runs == [".ci/run"]
+    assert os.access(script, os.X_OK)
+    assert re.search(r"^exec make test\b", script.read_text(), re.MULTILINE)
+    [go] = re.findall(r"Go >= (\d+\.\d+)", MAKEFILE)
+    assert go in [step.get("with", {}).get("go-version") for step in workflow["jobs"]["test"]["steps"]]
+
+
 def test_the_templates_of_the_release_run_targets_that_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     workflow = yaml.safe_load((PROJECT / ".github/workflows/release.yml").read_text())
