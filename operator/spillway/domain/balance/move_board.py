@@ -6,9 +6,11 @@ has lost and got.
 """
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from heapq import nlargest, nsmallest
 from typing import Final
 
@@ -16,6 +18,7 @@ from spillway.domain.balance.load import Weights, percent_of
 from spillway.domain.balance.node import PlannedNode
 from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.model.names import NodeName, PodUid, Zone
+from spillway.domain.model.records import Taint
 from spillway.domain.model.usage import NOTHING, Usage
 
 LEAST_GAIN: Final = 2.0
@@ -52,6 +55,9 @@ class MovablePod:
     """The replicas of its workload by zone."""
 
 
+Alike = tuple[str, Usage, Zone, frozenset[Taint]]
+"""What pods have in common that the same nodes take: workload, requests, and the zone and hard taints of their node."""
+_EVERYTHING: Final = Usage(sys.maxsize, sys.maxsize, sys.maxsize)
 Admits = Callable[[MovablePod, NodeName], bool]
 """Whether the constraints of a pod allow it to run on a node."""
 
@@ -101,6 +107,17 @@ class MoveBoard:
         sign = -1 if hottest_first else 1
         return sorted(self.percent, key=lambda name: (sign * self.percent[name], name))
 
+    def targets(self) -> Sequence[NodeName]:
+        """The nodes that may take a pod, the least loaded first."""
+        open_ = (name for name, node in self.nodes.items() if node.accepts and not self.gone[name])
+        found = [name for name in open_ if self.come[name] < MOST_PER_NODE]
+        return sorted(found, key=lambda name: (self.percent[name], name))
+
+    def with_room(self, names: Iterable[NodeName], pods: Iterable[MovablePod]) -> Sequence[NodeName]:
+        """Those of the nodes, in their order, that have room for what the smallest of these pods requests."""
+        least = reduce(Usage.at_most, (pod.requests for pod in pods), _EVERYTHING)
+        return [name for name in names if self._free[name].covers(least)]
+
     def requested(self, name: NodeName, more: Usage = NOTHING) -> float:
         """The percentage of a node that is requested, with so much more: of CPU or memory, the larger one."""
         return 100 * self.nodes[name].requested(self._free[name] - more)
@@ -133,19 +150,32 @@ class MoveBoard:
         order: Sequence[NodeName],
         suits: Admits,
         gain: Callable[[MovablePod, NodeName], float],
+        nowhere: set[Alike] | None = None,
     ) -> tuple[MovablePod, NodeName] | None:
-        """The pod with the greatest gain, and the first node in this order that suits it; None if none gains enough."""
+        """The pod with the greatest gain, and the first node in this order that suits it; None if none gains enough.
+
+        Given `nowhere`, pods for which no node suits are noted there, and those that are like one of them are left out.
+        """
         best: tuple[float, str, MovablePod, NodeName] | None = None
         for pod in pods:
             if pod.workload in self.moved:
                 continue
+            alike = self._alike(pod)
+            if nowhere is not None and alike in nowhere:
+                continue
             target = next((name for name in order if suits(pod, name)), None)
             if target is None:
+                if nowhere is not None:
+                    nowhere.add(alike)
                 continue
             gained = gain(pod, target)
             if gained >= LEAST_GAIN and (best is None or (-gained, pod.key) < (-best[0], best[1])):
                 best = gained, pod.key, pod, target
         return None if best is None else (best[2], best[3])
+
+    def _alike(self, pod: MovablePod) -> Alike:
+        source = self.nodes[pod.node]
+        return pod.workload, pod.requests, source.zone, source.taints
 
     def leaves_room(self, pod: MovablePod, target: NodeName) -> bool:
         """Whether at most `MOST_REQUESTED` percent of the target is requested after the move."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spillway.domain.balance.move_board import LoadedNode, MovablePod, MoveBoard, MoveLimits
+from spillway.domain.balance.move_board import Alike, LoadedNode, MovablePod, MoveBoard, MoveLimits
 from spillway.domain.model.names import NodeName, PodUid
 
 
@@ -66,8 +66,10 @@ def plan_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], limits: 
         on_node.setdefault(pod.node, []).append(pod)
     before = board.imbalance
     moves: list[Move] = []
+    spent: set[NodeName] = set()
+    nowhere: set[Alike] = set()
     while len(moves) < limits.most and board.imbalance > limits.max_imbalance:
-        found = _best(board, on_node)
+        found = _best(board, on_node, spent, nowhere)
         if found is None:
             break
         pod, target = found
@@ -78,13 +80,21 @@ def plan_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], limits: 
     return MovePlan(tuple(moves), before, board.imbalance)
 
 
-def _best(board: MoveBoard, on_node: Mapping[NodeName, Sequence[MovablePod]]) -> tuple[MovablePod, NodeName] | None:
-    """The next move: from the most loaded node that has one, the pod with the greatest gain."""
-    coldest_first = board.by_load(hottest_first=False)
+def _best(
+    board: MoveBoard, on_node: Mapping[NodeName, Sequence[MovablePod]], spent: set[NodeName], nowhere: set[Alike]
+) -> tuple[MovablePod, NodeName] | None:
+    """The next move: from the most loaded node that has one, the pod with the greatest gain.
+
+    `spent` are the nodes on which no pod was found that helps, and `nowhere` the pods that no node takes. There is only
+    less room later in a plan, so both are looked at once, however many pods there are that fit nowhere.
+    """
+    coldest_first = board.targets()
     for source in board.by_load(hottest_first=True):
-        if not board.gives(source):
+        if source in spent or not board.gives(source):
             continue
-        best = board.best(on_node.get(source, ()), coldest_first, board.takes, board.gain)
+        pods = on_node.get(source, ())
+        best = board.best(pods, board.with_room(coldest_first, pods), board.takes, board.gain, nowhere)
         if best is not None:
             return best
+        spent.add(source)
     return None

@@ -11,12 +11,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spillway.domain.balance.move_board import MOST_PER_NODE, Admits, LoadedNode, MovablePod
+from spillway.domain.balance.move_board import MOST_PER_NODE, Admits, Alike, LoadedNode, MovablePod
 from spillway.domain.balance.moves import Reason
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName, PodUid, Zone
-from spillway.domain.model.records import Taint
-from spillway.domain.model.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +83,15 @@ class _Board:
         self._zones = open_zones(self.nodes.values())
         self._free = {name: node.free for name, node in self.nodes.items()}
         self._come: Counter[NodeName] = Counter()
-        self._nowhere: set[tuple[str, Usage, Zone, frozenset[Taint]]] = set()
-        """What pods have in common for which no node was found; there is only less room later in a plan."""
+        self._nowhere: set[Alike] = set()
+        """Pods for which no node was found; there is only less room later in a plan."""
 
     def move(self, pod: MovablePod) -> ZoneMove | None:
         """Move a pod; None if it is not in the fullest zone, or no node of a zone that lacks it takes it."""
         source = self.nodes[pod.node]
         if source.zone != fullest_zone(pod.zones, self._zones, self._max_skew):
             return None
-        alike = (pod.workload, pod.requests, source.zone, source.taints)
+        alike = pod.workload, pod.requests, source.zone, source.taints
         if alike in self._nowhere:
             return None
         here = pod.zones.get(source.zone, 0)

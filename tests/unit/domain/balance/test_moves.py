@@ -12,6 +12,7 @@ from spillway.domain.balance.move_board import LEAST_GAIN, MOST_PER_NODE, Loaded
 from spillway.domain.balance.moves import MovePlan, plan_moves
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.records import Taint
+from spillway.domain.model.usage import Usage
 from tests.support.moves import FREE, clusters, limits, node, pod
 
 TAINT = Taint("dedicated", "NoSchedule", "gpu")
@@ -81,6 +82,34 @@ def test_a_move_to_another_zone(zones: dict[Zone, int]) -> None:
 def test_a_taint_that_the_pod_tolerates_where_it_is_does_not_keep_it_away() -> None:
     nodes = [node("hot", 90.0, taints=frozenset({TAINT})), node("cold", 30.0, taints=frozenset({TAINT}))]
     assert targets(plan(nodes, [pod("p", "hot", 20.0)])) == [("p", "cold")]
+
+
+def test_pods_that_fit_nowhere_are_not_tried_for_each_move() -> None:
+    """A tenant's large or pinned pods on the busiest nodes: what they cost does not grow with moves times pods."""
+    asked: list[str] = []
+
+    def admits(pod: MovablePod, _: NodeName) -> bool:
+        asked.append(pod.workload)
+        return not pod.workload.endswith("pinned")
+
+    busiest = [node(f"busiest-{index}", 95 - index / 10) for index in range(10)]
+    busy = [node(f"busy-{index}", 80) for index in range(10)]
+    idle = [node(f"idle-{index}", 10) for index in range(20)]
+    pods = [
+        pod(f"{kind}-{index}-{one.name}", one.name, 5, workload, requests=requests)
+        for one in busiest
+        for index in range(10)
+        for kind, workload, requests in (
+            ("pinned", "Deployment/shop/pinned", Usage(1, 100, 1 << 30)),
+            ("large", f"Deployment/shop/large-{one.name}-{index}", Usage(1, 9000, 1 << 30)),
+        )
+    ]
+    pods += [pod(f"small-{one.name}", one.name, 5) for one in busy]
+    plan = plan_moves([*busiest, *busy, *idle], pods, limits(admits=admits))
+    assert len(plan.moves) == 10
+    assert all(move.source.startswith("busy-") for move in plan.moves)
+    assert not any("large" in workload for workload in asked)
+    assert asked.count("Deployment/shop/pinned") <= len(busy) + len(idle) + len(busiest)
 
 
 def test_a_workload_and_a_node_move_a_bounded_number_of_pods() -> None:
