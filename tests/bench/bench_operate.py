@@ -67,7 +67,7 @@ _COMMAND_SECONDS: Final = 900.0
 def main(
     *,
     pods: Annotated[int, typer.Option(help="Governed pods.", min=200)] = 10_000,
-    rounds: Annotated[int, typer.Option(help="Workloads that are scaled down after a question.", min=1)] = 3,
+    rounds: Annotated[int, typer.Option(help="Workloads that are scaled down after a question.", min=1)] = 20,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = OUTPUT,
 ) -> None:
     """Measure all of it and write the figures."""

@@ -15,19 +15,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
+from harness.scene import COST, PREFIX
 from localcluster import core
 from localcluster.binaries import CORE, find
 from localcluster.build import ensure_built
 from localcluster.layout import LOOPBACK, Layout
 from localcluster.options import Options
 from localcluster.processes import Processes
-from localcluster.rest import Rest
+from localcluster.rest import Object, Rest
 from tests.bench.bench_informer import seed, wait_until_cached
 from tests.bench.informer_objects import Shape
 from tests.bench.ran_on import cpu_seconds, ran_on
@@ -107,17 +110,28 @@ def restored(kubeconfig: Path, stop_after: float) -> dict[str, Any]:
 
 
 def left_with_marks(kubeconfig: Path) -> int:
-    """The pods that still carry the mark of a policy."""
-    rest, left, more = Rest(kubeconfig), 0, ""
+    """The pods, nodes and ReplicaSets that still carry anything of Spillway's, or a deletion cost."""
+    rest = Rest(kubeconfig)
     try:
-        while True:
-            page = json.loads(rest.raw("GET", f"/api/v1/pods?limit=2000&continue={more}"))
-            left += sum("spillway.dev/policy" in (one["metadata"].get("annotations") or {}) for one in page["items"])
-            more = page["metadata"].get("continue", "")
-            if not more:
-                return left
+        paths = ("/api/v1/pods", "/api/v1/nodes", "/apis/apps/v1/replicasets")
+        return sum(map(_is_marked, chain.from_iterable(_pages(rest, path) for path in paths)))
     finally:
         rest.close()
+
+
+def _is_marked(item: Object) -> bool:
+    taints = (taint["key"] for taint in (item.get("spec") or {}).get("taints") or ())
+    return any(key.startswith(PREFIX) or key == COST for key in (*(item["metadata"].get("annotations") or ()), *taints))
+
+
+def _pages(rest: Rest, path: str) -> Iterator[Object]:
+    more = ""
+    while True:
+        page = json.loads(rest.raw("GET", f"{path}?limit=2000&continue={more}"))
+        yield from page["items"]
+        more = page["metadata"].get("continue", "")
+        if not more:
+            return
 
 
 if __name__ == "__main__":
