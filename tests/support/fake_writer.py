@@ -70,7 +70,9 @@ class FakeWriter:
         body = {"annotations": annotations, "taints": taints, "unschedulable": unschedulable}
         return await self._write("patch_node", node.name, body)
 
-    async def evict(self, pod: PodRecord) -> Eviction:
+    async def evict(self, pod: PodRecord, *, wanted: Callable[[], bool] = lambda: True) -> Eviction:
+        if not wanted():
+            return Eviction.WITHDRAWN
         await self._write("evict", pod.name, {}, pod)
         return self._evict(pod)
 

@@ -86,6 +86,10 @@ class Scene:
         self.events = FakeRecorder()
         self.template: dict[str, Any] = {}
         """The spec of the pods in the templates of all workloads."""
+        self.annotations: dict[str, str] = {}
+        """The annotations in these templates."""
+        self.spec: dict[str, Any] = {}
+        """Other fields of the specs of all workloads."""
         self.workloads = FakeReader(self._read)
         scaler = SurgeScaler(self.world, self.writer, self.workloads)
         self.surges = SurgeMovesController(self.world, scaler, ready_seconds=300.0)
@@ -106,13 +110,17 @@ class Scene:
         return self.answer
 
     def _read(self, path: str) -> dict[str, Any]:
-        _, _, name = path.partition("/deployments/")
-        if not name:
-            return {"items": []}
-        spec = {"replicas": 2, "template": {"spec": self.template}}
-        return {"metadata": {"name": name, "uid": f"deploy-{name}"}, "spec": spec}
+        for kind, prefix in (("/deployments/", "deploy"), ("/replicasets/", "rs")):
+            _, _, name = path.partition(kind)
+            if name:
+                template = {"metadata": {"annotations": self.annotations}, "spec": self.template}
+                spec = {"replicas": 2, "template": template, **self.spec}
+                return {"metadata": {"name": name, "uid": f"{prefix}-{name}"}, "spec": spec}
+        return {"items": []}
 
     def load(self, *percent: float) -> None:
+        """A reading of the loads of the nodes; the state is fresh as well."""
+        self.world.state.mark_synced()
         loads = dict(zip(map(NodeName, NODES), percent, strict=True))
         self.world.board.set_loads("even", Loads(loads, self.clock.now()))
 

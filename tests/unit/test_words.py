@@ -77,7 +77,7 @@ ELSEWHERE: Final = {
 }
 """Unit tests of no single module, with what they are about."""
 TOPICS: Final = {
-    "controllers/balance/test_rebalance.py": ("reasons",),
+    "controllers/balance/test_rebalance.py": ("bounds", "reasons"),
     "controllers/threshold/test_controller.py": ("status",),
     "webhooks/test_pods.py": ("owners",),
     "controllers/spill/test_bring_back.py": ("turns",),

@@ -4,7 +4,7 @@ Contract: each has an implementation for a cluster (`KubeClient`, `WantedWatch`,
 that all unit tests share. What each method promises stands with the implementation.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spillway.domain.model.additions import Addition
@@ -73,8 +73,8 @@ class ObjectWriter(Protocol):
     ) -> bool:
         """Annotations, taints as (seen, wanted) and cordon of a node, in one write."""
 
-    async def evict(self, pod: PodRecord) -> "Eviction":
-        """Evict a pod through the Eviction API."""
+    async def evict(self, pod: PodRecord, *, wanted: Callable[[], bool] = ...) -> "Eviction":
+        """Evict a pod through the Eviction API, if it is still `wanted` when its turn comes."""
 
     async def replace_unstarted(self, pod: PodRecord) -> bool:
         """Delete a pod of which nothing has started."""

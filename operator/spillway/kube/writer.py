@@ -65,6 +65,16 @@ class Eviction(StrEnum):
     """A PodDisruptionBudget allows none now."""
     GONE = "gone"
     """The pod no longer exists."""
+    WITHDRAWN = "withdrawn"
+    """It was not wanted any more when it was due."""
+
+
+class _Withdrawn(Exception):  # noqa: N818 - a state of affairs, not a fault
+    """A request that was not wanted any more when it was due."""
+
+
+def _always() -> bool:
+    return True
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -140,8 +150,11 @@ class Writer:
         )
         return await self._patch("nodes", path, bare, JSON_PATCH)
 
-    async def evict(self, pod: PodRecord) -> Eviction:
-        """Evict a pod through the Eviction API, so that PodDisruptionBudgets hold; never retried against a budget."""
+    async def evict(self, pod: PodRecord, *, wanted: Callable[[], bool] = _always) -> Eviction:
+        """Evict a pod through the Eviction API, so that PodDisruptionBudgets hold; never retried against a budget.
+
+        `wanted` is asked immediately before each request, because the writer may have waited.
+        """
         body = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
@@ -150,7 +163,9 @@ class Writer:
         }
         path = f"{_pod_path(pod)}/eviction"
         try:
-            await self._send("POST", "evictions", path, body, JSON)
+            await self._send("POST", "evictions", path, body, JSON, wanted=wanted)
+        except _Withdrawn:
+            return Eviction.WITHDRAWN
         except ApiError as error:
             if error.not_found or error.conflict:
                 return Eviction.GONE
@@ -241,7 +256,15 @@ class Writer:
         return True
 
     async def _send(  # noqa: PLR0917 - the request, as it is
-        self, method: str, resource: str, path: str, body: Body, content_type: str, verb: str = ""
+        self,
+        method: str,
+        resource: str,
+        path: str,
+        body: Body,
+        content_type: str,
+        verb: str = "",
+        *,
+        wanted: Callable[[], bool] = _always,
     ) -> bytes:
         verb = verb or method.lower()
         WRITE_WAIT_SECONDS.labels(self._name).observe(await self.bucket.take())
@@ -255,6 +278,8 @@ class Writer:
             if not self._may_write():
                 WRITES.labels(verb, resource, "fenced").inc()
                 raise Fenced(f"{verb} {path}")
+            if not wanted():
+                raise _Withdrawn
             try:
                 answer = await self._client.request(
                     method, path, params=params, body=body, content_type=content_type, timeout=self._timeout

@@ -39,8 +39,8 @@ MOVES_PLANNED: Final = PrerenderedGauge(
 MOVES: Final = counter(
     "spillway_balance_moves",
     "Attempts to move a pod, by reason (Zones, Load, Requests or Classes; a move that another leader began counts as "
-    "Load) and result. With by: Evict: evicted, blocked (by a disruption budget) or gone. With by: Surge: moved, or "
-    "why not.",
+    "Load) and result. With by: Evict: evicted, blocked (by a disruption budget), gone, or withdrawn (not wanted "
+    "any more when its turn came). With by: Surge: moved, or why not.",
     ("balance", "reason", "result"),
 )
 CLASSES: Final = PrerenderedGauge(

@@ -102,6 +102,15 @@ async def test_a_budget_that_blocks_is_not_waited_for_but_a_busy_server_is() -> 
     assert await writer_on(Server(BUSY))[0].evict(make_pod()) is Eviction.EVICTED
 
 
+async def test_an_eviction_that_is_not_wanted_any_more_when_its_turn_comes_is_not_sent() -> None:
+    unwanted = Server()
+    assert await writer_on(unwanted)[0].evict(make_pod(), wanted=lambda: False) is Eviction.WITHDRAWN
+    assert unwanted.sent == []
+    busy, wanted = Server(BUSY), iter((True, False))
+    assert await writer_on(busy)[0].evict(make_pod(), wanted=lambda: next(wanted)) is Eviction.WITHDRAWN
+    assert len(busy.sent) == 1, "it has changed before the next try"
+
+
 async def test_only_what_differs_is_sent() -> None:
     server = Server()
     writer, _ = writer_on(server)

@@ -251,7 +251,7 @@ class ConsolidationController(Controller):
         pod = self.world.state.pods.get(move.pod)
         if pod is None or pod.terminating:
             return
-        if self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.CONSOLIDATE, policy, move.target)):
+        if self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.CONSOLIDATE, policy, move.target, now)):
             memory.bounds.rest(move.workload, now)
             memory.bounds.began(now)
 

@@ -1,7 +1,7 @@
 """The nodes that one ElasticPolicy might empty, with their pods, and the nodes to which these could go.
 
-Contract: reads the state and never writes. A pod whose workload was not looked at (`WorkloadLooks`) counts as movable
-only if the caller asks for that, to learn which workloads have to be looked at.
+Contract: reads the state and never writes. A pod whose workload was not looked at (`WorkloadLooks`), or is due to be
+looked at again, counts as movable only if the caller asks for that, to learn which workloads have to be looked at.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -152,6 +152,7 @@ class Emptiable:
         self._arrivals = arrivals
         self._refused = bounds.refused(world.now())
         self._rests = rests
+        self._optimistic = False
         self._workloads: dict[OwnerUid, _Workload] = {}
         self._admitted: dict[tuple[OwnerUid, NodeName], bool] = {}
         self._left_by_others: dict[OwnerUid, frozenset[NodeName] | None] = {}
@@ -161,12 +162,13 @@ class Emptiable:
         """The workloads with pods on little used nodes that are left as they are, and why."""
 
     async def nodes(self, *, optimistic: bool) -> list[ConsolidationNode]:
-        """The nodes; if `optimistic`, workloads that were not looked at count as movable."""
+        """The nodes; if `optimistic`, workloads that have to be looked at, also again, count as movable."""
+        self._optimistic = optimistic
         self._workloads.clear()
         self._admitted.clear()
         self.left.clear()
         order = self._world.places.order(self._policy)
-        return [self._node(node, order, optimistic=optimistic) async for node in in_slices(self._observed.nodes)]
+        return [self._node(node, order) async for node in in_slices(self._observed.nodes)]
 
     def admits(self, pod: NodePod, node: NodeName) -> bool:
         """Whether a pod may run on a node; unknown counts as yes."""
@@ -210,7 +212,7 @@ class Emptiable:
             if uid in owners and not owners[uid].surge and self._looks.due(uid)
         ]
 
-    def _node(self, node: NodeRecord, order: Mapping[NodeName, int], *, optimistic: bool) -> ConsolidationNode:
+    def _node(self, node: NodeRecord, order: Mapping[NodeName, int]) -> ConsolidationNode:
         emptying = node.name in self._observed.tainted
         may_empty = node.name in self._observed.elastic and self._old_enough(node, emptying=emptying)
         found = ConsolidationNode.of(
@@ -231,7 +233,7 @@ class Emptiable:
             return found
         self._note_left(node.name, emptying=emptying)
         here = leaving(self._world, node.name)
-        return replace(found, pods=tuple(self._pod(pod, optimistic=optimistic, begun=emptying) for pod in here))
+        return replace(found, pods=tuple(self._pod(pod, begun=emptying) for pod in here))
 
     def _old_enough(self, node: NodeRecord, *, emptying: bool) -> bool:
         """Whether the node may be emptied as far as its age, its state and its last pod decide.
@@ -254,7 +256,7 @@ class Emptiable:
     def _moved_recently(self, pod: PodRecord, one: _Workload) -> bool:
         return self._arrivals.moved(one.key, pod.created, self._world.now(), within=self._rule.empty_for.seconds)
 
-    def _pod(self, pod: PodRecord, *, optimistic: bool, begun: bool) -> NodePod:
+    def _pod(self, pod: PodRecord, *, begun: bool) -> NodePod:
         now, one = self._world.now(), self._workload_of(pod)
         passing = one.reason in (PASSING if begun else {Left.SETTLING})
         settled = pod.ready_since <= now - self._rule.settle.seconds
@@ -264,7 +266,7 @@ class Emptiable:
             one.key,
             pod.requests,
             one.zones,
-            movable=(one.reason is None or passing) and (one.looked_at or optimistic) and (begun or not again),
+            movable=(one.reason is None or passing) and (one.looked_at or self._optimistic) and (begun or not again),
             ready_to_move=one.reason is None
             and settled
             and not again
@@ -296,7 +298,8 @@ class Emptiable:
         look = self._looks.get(owner.uid)
         reason = (
             self._refused.get(key)
-            or (None if look is None else look.reason)
+            # During a surge the workload is not read again.
+            or self._looks.reason(owner.uid, again=self._optimistic and not owner.surge)
             or unsettled(world, owner, pods, world.now() - self._rule.settle.seconds)
         )
         surge = proven_surge(world, owner)

@@ -114,13 +114,16 @@ def current_loads(world: World, balance: ZonalBalance) -> Mapping[NodeName, floa
     return known.current(world.now(), balance.spec.effective_load.stale_after.seconds)
 
 
+async def physical_nodes(world: World) -> list[NodeRecord]:
+    """The nodes that are not virtual, whether a ZonalBalance selects them or not."""
+    nodes, governance = list(world.state.nodes.values()), world.governance
+    return [node async for node in in_slices(nodes) if governance.budget_of(node) is None]
+
+
 async def nodes_of(world: World, balance: ZonalBalance) -> list[NodeRecord]:
     """The nodes that a ZonalBalance keeps even: those that it selects, without virtual nodes."""
-    selector, governance = Selector.of(balance.spec.node_selector), world.governance
-    nodes = list(world.state.nodes.values())
-    return [
-        node async for node in in_slices(nodes) if selector.matches(node.labels) and governance.budget_of(node) is None
-    ]
+    selector, nodes = Selector.of(balance.spec.node_selector), await physical_nodes(world)
+    return [node async for node in in_slices(nodes) if selector.matches(node.labels)]
 
 
 def _share(node: NodeRecord, used: NodeMetrics) -> NodeShare:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from spillway.api.zonalbalance import Rebalance, ZonalBalance
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import World
+from spillway.controllers.surge.moves import on_held_pool
 from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
 from spillway.domain.balance.move_board import MovablePod
 from spillway.domain.model.names import NodeName, Zone
@@ -43,9 +44,10 @@ async def movable_pods(
     resting: Mapping[str, float],
     arrivals: Arrivals,
 ) -> Movable:
-    """The pods on the `nodes` of a ZonalBalance that may be moved, of those that are chosen of each workload's.
+    """The pods of a ZonalBalance that may be moved, of those that are chosen of each workload's.
 
-    `resting` says until when a workload is left, and `arrivals` are the pods that came by a move.
+    Zones are counted over `nodes`. `resting` says until when a workload is left, and `arrivals` are the pods that came
+    by a move.
     """
     now, rule = world.now(), balance.spec.rebalance or Rebalance()
     since = now - rule.settle.seconds
@@ -60,7 +62,7 @@ async def movable_pods(
         key = workload_of(owner).key
         if not there or resting.get(key, 0.0) > now or world.only_recommends(owner):
             continue
-        reason = unsettled(world, owner, pods, since) or _cannot(world, owner, rule)
+        reason = why_left(world, owner, pods, rule)
         settled = [pod for pod in there if pod.ready_since <= since]
         chosen = [pod for pod in settled if not arrivals.moved(key, pod.created, now, within=AGAIN_SECONDS)]
         if reason is not None or not chosen:
@@ -95,15 +97,23 @@ def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord]
     return Left.SETTLING if owner.surge or owner.grew > since else None
 
 
+def why_left(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], rule: Rebalance) -> Left | None:
+    """Why no pod of the workload may be moved now, as far as the state shows it; `pods` are its active."""
+    since = world.now() - rule.settle.seconds
+    return unsettled(world, owner, pods, since) or _cannot(world, owner, pods, rule)
+
+
 def pods_by_zone(pods: Iterable[PodRecord], nodes: Mapping[NodeName, NodeRecord], zone_key: str) -> Mapping[Zone, int]:
     """The number of these pods in each zone; those on no such node are left out."""
     return Counter(nodes[pod.node].zone_by(zone_key) for pod in pods if pod.node in nodes)
 
 
-def _cannot(world: World, owner: ReplicaSetRecord, rule: Rebalance) -> Left | None:
+def _cannot(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], rule: Rebalance) -> Left | None:
     """Why no pod of such a workload can be moved in the way that the rule says."""
     if world.is_exact(owner):
         return Left.EXACT_REPLICAS
+    if any(on_held_pool(world, pod) for pod in pods):
+        return Left.POOL_HELD
     if rule.by == "Evict":
         return Left.SINGLE_REPLICA if owner.replicas < LEAST_TO_EVICT else None
     return None if workload_of(owner).kind in CAN_SURGE else Left.CANNOT_SURGE

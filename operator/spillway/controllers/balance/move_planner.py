@@ -3,8 +3,10 @@
 Contract: reads and never writes. Workloads whose zones differ by more than `maxSkew`, and whose pods may run in another
 zone, come first; only without such moves are there moves for the load of nodes, without these for the requests on nodes
 that are little used, and without these for crowded load classes. The last two have no elastic node as a target, because
-a node autoscaler would have to keep it, and relieve none. No pod is moved to a node that its own constraints exclude.
-While a zone is down, or has come back less than `settle` ago, there is none.
+a node autoscaler would have to keep it, and relieve none. No pod is moved to a node that its own constraints exclude,
+and none of a workload against which its own object speaks (`WorkloadLooks`). Pods leave and come to selected nodes with
+a measured load alone, but the zones of a workload are counted over all nodes that are not virtual. While a zone is
+down, or has come back less than `settle` ago, there is none.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from typing import ClassVar, Final, TypeVar
 from spillway.api.zonalbalance import BalanceTarget, Rebalance, ZonalBalance
 from spillway.controllers.balance.class_use import class_use
 from spillway.controllers.balance.emptiable import leaving
-from spillway.controllers.balance.load import current_loads, nodes_of
+from spillway.controllers.balance.load import current_loads, nodes_of, physical_nodes
 from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_zone, unsettled
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.workload_looks import LOOKS, WorkloadLooks
@@ -29,7 +31,7 @@ from spillway.domain.balance.request_moves import plan_request_moves, reserved_n
 from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
 from spillway.domain.balance.zone_watch import WatchedNode, ZoneWatch
 from spillway.domain.fit.node_fit import takes_pods
-from spillway.domain.model.names import NodeName, Zone
+from spillway.domain.model.names import NodeName, OwnerUid, Zone
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.surge.hindrance import Left
@@ -37,6 +39,8 @@ from spillway.kube.slices import in_slices
 
 PLANNED_MOST: Final = 50
 """Moves in one plan."""
+_AGAINST_EVICTION: Final = frozenset({Left.PAUSED, Left.DO_NOT_DISRUPT, Left.VOLUMES})
+"""What was read of a workload that also keeps its pods from being evicted; the rest is about additional replicas."""
 _NONE: Final = Movable((), {})
 
 
@@ -78,7 +82,9 @@ class MovePlanner:
         spec, now, rule = balance.spec, self._world.now(), balance.spec.rebalance or Rebalance()
         selected, zone_key = await nodes_of(self._world, balance), spec.zone_key
         lasting = self._lasting(selected)
-        watch.look((WatchedNode(node.zone_by(zone_key), takes_pods(node), node.ready) for node in lasting), now)
+        watch.look(
+            (WatchedNode(node.name, node.zone_by(zone_key), takes_pods(node), node.ready) for node in lasting), now
+        )
         down = watch.unsettled(now, rule.settle.seconds)
         if down:
             return NO_PLAN, {f"Zone/{zone}": Left.ZONE_DOWN for zone in down}
@@ -87,36 +93,42 @@ class MovePlanner:
             return None
         nodes = {node.name: node for node in selected if node.name in percent}
         planned = [self._node(node, percent[name], zone_key) for name, node in nodes.items()]
+        # A replica on a node that is not selected, or not measured, is a replica of its zone all the same.
+        counted = {node.name: node for node in await physical_nodes(self._world)}
 
         async def movable(chosen_of: Callable[[Collection[PodRecord]], list[PodRecord]]) -> Movable:
             return await movable_pods(
                 self._world,
                 self._readings,
                 balance,
-                nodes,
+                counted,
                 chosen_of=chosen_of,
                 resting=resting,
                 arrivals=self._arrivals,
             )
 
         zones = open_zones(planned)
-        uneven = await movable(_in_fullest_zone(nodes, zones, balance)) if len(zones) > 1 else _NONE
+        uneven = await movable(_in_fullest_zone(nodes, counted, zones, balance)) if len(zones) > 1 else _NONE
         self._looks.forget_gone(self._world.state.replicasets)
-        even = await self._admitted(
-            lambda admits: ZonePlan(
-                plan_zone_moves(planned, uneven.pods, max_skew=spec.max_skew, most=PLANNED_MOST, admits=admits)
-            )
+        even, left = await self._admitted(
+            balance,
+            uneven,
+            lambda pods, admits: ZonePlan(
+                plan_zone_moves(planned, pods, max_skew=spec.max_skew, most=PLANNED_MOST, admits=admits)
+            ),
         )
         if even.moves:
-            return even, uneven.left
+            return even, left
         target = float((spec.target or BalanceTarget()).max_imbalance_percent)
         limits = MoveLimits(weights_of(spec.effective_load), target, spec.max_skew, PLANNED_MOST, lambda _, __: True)
         lowest = min(percent.values())
         # A node that a node autoscaler is removing is left to it.
         busy = {name for name, node in nodes.items() if percent[name] > lowest + target and not node.leaves}
         found = await movable(lambda pods: [pod for pod in pods if pod.node in busy]) if busy else _NONE
-        load = await self._admitted(lambda admits: plan_moves(planned, found.pods, replace(limits, admits=admits)))
-        left = {**uneven.left, **found.left}
+        load, busy_left = await self._admitted(
+            balance, found, lambda pods, admits: plan_moves(planned, pods, replace(limits, admits=admits))
+        )
+        left.update(busy_left)
         if load.moves:
             return load, left
         elastic = self._world.governance.elastic_owner
@@ -130,15 +142,16 @@ class MovePlanner:
         return load, left
 
     async def _free_requests(
-        self, _: ZonalBalance, nodes: Sequence[LoadedNode], movable: FindMovable, limits: MoveLimits
+        self, balance: ZonalBalance, nodes: Sequence[LoadedNode], movable: FindMovable, limits: MoveLimits
     ) -> tuple[MovePlan, Mapping[str, Left]]:
         """The moves off a node with little load of which too much is requested, and why workloads there are left."""
         reserved = set(reserved_nodes(nodes, limits))
         found = await movable(lambda pods: [pod for pod in pods if pod.node in reserved]) if reserved else _NONE
-        plan = await self._admitted(
-            lambda admits: plan_request_moves(nodes, found.pods, replace(limits, admits=admits))
+        return await self._admitted(
+            balance,
+            found,
+            lambda pods, admits: plan_request_moves(nodes, pods, replace(limits, admits=admits)),
         )
-        return plan, found.left
 
     async def _spread_classes(
         self, balance: ZonalBalance, nodes: Sequence[LoadedNode], movable: FindMovable, limits: MoveLimits
@@ -156,11 +169,12 @@ class MovePlanner:
             return [pod for pod in pods if (use.classes.get(pod.uid), pod.node) in crowded]
 
         found = await movable(chosen) if crowded else _NONE
-        classed = [(use.classes[pod.uid], pod) for pod in found.pods]
-        plan = await self._admitted(
-            lambda admits: plan_class_moves(nodes, classed, use.shares, replace(limits, admits=admits))
-        )
-        return plan, found.left
+
+        def planned(pods: Sequence[MovablePod], admits: Admits) -> MovePlan:
+            classed = [(use.classes[pod.uid], pod) for pod in pods]
+            return plan_class_moves(nodes, classed, use.shares, replace(limits, admits=admits))
+
+        return await self._admitted(balance, found, planned)
 
     async def settled_zones(
         self, balance: ZonalBalance, workloads: Collection[str]
@@ -168,7 +182,7 @@ class MovePlanner:
         """Of these workloads those that exist: their pods by zone, or None for one that has not settled yet."""
         world, spec = self._world, balance.spec
         since = world.now() - (spec.rebalance or Rebalance()).settle.seconds
-        nodes = {node.name: node for node in await nodes_of(world, balance)}
+        nodes = {node.name: node for node in await physical_nodes(world)}
         found: dict[str, Mapping[Zone, int] | None] = {}
         async for owner in in_slices(list(world.state.replicasets.values())):
             key = workload_of(owner).key
@@ -178,10 +192,22 @@ class MovePlanner:
                 found[key] = None if waits else pods_by_zone(pods, nodes, spec.zone_key)
         return found
 
-    async def _admitted(self, planned: Callable[[Admits], P]) -> P:
-        """The plan of moves to nodes that pods may use; a workload that was not read yet is left to the next pass.
+    def left_by_look(self, balance: ZonalBalance, owner: OwnerUid, *, again: bool = False) -> Left | None:
+        """Why no pod of a ReplicaSet is moved for this ZonalBalance, as far as its workload was read.
 
-        It is computed in a thread, because admission requests are answered in the event loop.
+        With `again`, a reason does not count for which the workload is due to be read again.
+        """
+        reason, rule = self._looks.reason(owner, again=again), balance.spec.rebalance
+        evicts = rule is not None and rule.by == "Evict"
+        return None if evicts and reason not in _AGAINST_EVICTION else reason
+
+    async def _admitted(
+        self, balance: ZonalBalance, movable: Movable, planned: Callable[[Sequence[MovablePod], Admits], P]
+    ) -> tuple[P, dict[str, Left]]:
+        """The plan of moves of these pods to nodes that they may use, and why workloads are left.
+
+        A workload that was not read yet is left to the next pass. The plan is computed in a thread, because admission
+        requests are answered in the event loop.
 
         Raises:
             RequestError: a workload of the plan could not be read.
@@ -194,17 +220,38 @@ class MovePlanner:
                 return False
             return self._looks.admits(known.owner_uid, node)
 
+        def compute() -> tuple[P, dict[str, Left]]:
+            pods, left = self._without_left(balance, movable, again=reads > 0)
+            return planned(pods, admits), left
+
         while True:
             # As long as workloads are read, the plan shows which ones have to be.
-            plan = await asyncio.to_thread(planned, admits)
+            plan, left = await asyncio.to_thread(compute)
             moved = {pod.owner_uid: pod for move in plan.moves if (pod := state.pods.get(move.pod)) is not None}
-            unread = [(uid, pod) for uid, pod in moved.items() if self._looks.get(uid) is None]
-            if not unread:
-                return plan
-            for uid, pod in unread[:reads]:
+            due = [uid for uid in moved if uid in state.replicasets and self._looks.due(uid)][:reads]
+            if not due:
+                return plan, left
+            for uid in due:
                 if (owner := state.replicasets.get(uid)) is not None:
-                    await self._looks.read(owner, pod)
-            reads -= len(unread[:reads])
+                    await self._looks.read(owner, moved[uid])
+            reads -= len(due)
+
+    def _without_left(
+        self, balance: ZonalBalance, movable: Movable, *, again: bool
+    ) -> tuple[list[MovablePod], dict[str, Left]]:
+        """The pods without those of workloads against which their own objects speak, and why workloads are left."""
+        state, pods, left = self._world.state, list[MovablePod](), dict(movable.left)
+        for pod in movable.pods:
+            known = state.pods.get(pod.uid)
+            # Of a ReplicaSet that is gone, nothing can be read.
+            if known is None or known.owner_uid not in state.replicasets:
+                continue
+            reason = self.left_by_look(balance, known.owner_uid, again=again)
+            if reason is None:
+                pods.append(pod)
+            else:
+                left[pod.workload] = reason
+        return pods, left
 
     def _lasting(self, nodes: Iterable[NodeRecord]) -> Iterable[NodeRecord]:
         """The nodes that no node autoscaler adds and removes: elastic ones may leave a zone that is not down."""
@@ -218,13 +265,19 @@ class MovePlanner:
 
 
 def _in_fullest_zone(
-    nodes: Mapping[NodeName, NodeRecord], zones: Collection[Zone], balance: ZonalBalance
+    nodes: Mapping[NodeName, NodeRecord],
+    counted: Mapping[NodeName, NodeRecord],
+    zones: Collection[Zone],
+    balance: ZonalBalance,
 ) -> Callable[[Collection[PodRecord]], list[PodRecord]]:
-    """What chooses, of a workload whose zones differ by more than `maxSkew`, the pods in the fullest zone."""
+    """What chooses, of a workload whose zones differ by more than `maxSkew`, the pods in the fullest zone.
+
+    They are on these `nodes`; the zones are `counted` over more of them.
+    """
     zone_key, max_skew = balance.spec.zone_key, balance.spec.max_skew
 
     def chosen(pods: Collection[PodRecord]) -> list[PodRecord]:
-        zone = fullest_zone(pods_by_zone(pods, nodes, zone_key), zones, max_skew)
+        zone = fullest_zone(pods_by_zone(pods, counted, zone_key), zones, max_skew)
         there = (pod for pod in pods if pod.node in nodes and not nodes[pod.node].leaves)
         return [] if zone is None else [pod for pod in there if nodes[pod.node].zone_by(zone_key) == zone]
 

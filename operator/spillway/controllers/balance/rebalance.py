@@ -7,10 +7,12 @@ moved: by Surge an additional replica of the workload comes first, by Evict the 
 workload is left alone for `WORKLOAD_SECONDS` after a move, except one for even zones, also after one that the API
 server refused, so that what protects one workload keeps no node hot, and longer after each surge in a row that failed.
 After moves that succeeded, other than for even zones, the next ones wait until the load shows what they did; a move
-that was given back delays no other workload. Moves that do not help are tried again with growing delays: those for even
-zones by workload, the others by their reason. While moves for the load wait, so do those of the reasons after it. A pod
-that came by a move is left for an hour. While another descheduler runs, nothing is moved; and no pod is moved from or
-to a node that a node autoscaler is removing, or to an elastic node that is empty and may be removed next.
+that was given back, or takes longer than `EFFECT_SECONDS`, delays no other workload. When a move begins, its workload
+is looked at again, because state, spec and mode may have changed since it was planned. Moves that do not help are tried
+again with growing delays: those for even zones by workload, the others by their reason. While moves for the load wait,
+so do those of the reasons after it. A pod that came by a move is left for an hour. While another descheduler runs,
+nothing is moved; and no pod is moved from or to a node that a node autoscaler is removing, or to an elastic node that
+is empty and may be removed next.
 """
 
 import math
@@ -19,8 +21,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+from spillway.api.common import LabelSelector
 from spillway.api.zonalbalance import Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.descheduling import Deschedulers
+from spillway.controllers.balance.movable import why_left
 from spillway.controllers.balance.move_planner import NO_PLAN, MovePlanner, Plan, ZonePlan
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Controller, Unsubscribe, World
@@ -33,6 +37,7 @@ from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.balance.zone_moves import ZoneMove
 from spillway.domain.balance.zone_watch import ZoneWatch
+from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model import event_reasons
 from spillway.domain.model.owners import reference_to, workload_of
 from spillway.domain.surge.hindrance import Left
@@ -40,6 +45,7 @@ from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.kube.writer import Eviction
+from spillway.state.claims import balance_of
 from spillway.state.signal import Signal
 from spillway.telemetry import balance as metrics
 
@@ -68,6 +74,8 @@ class _Memory:
     left: Mapping[str, Left] = field(default_factory=dict)
     """Why workloads whose pods would be moved are not in the plan."""
     zones: ZoneWatch = field(default_factory=ZoneWatch)
+    watched: tuple[str, LabelSelector] | None = None
+    """The label for zones and the nodes of which `zones` is a memory."""
     begun: dict[str, Move | ZoneMove] = field(default_factory=dict)
     """The move of each workload that is in progress; none that a former leader began."""
     zone_effects: ZoneEffects = field(default_factory=ZoneEffects)
@@ -160,6 +168,10 @@ class RebalanceController(Controller):
         return pass_period(rule.settle.seconds)
 
     async def _plan(self, balance: ZonalBalance, memory: _Memory) -> Plan | None:
+        watched = balance.spec.zone_key, balance.spec.node_selector
+        if watched != memory.watched:
+            # Zones that are not there by another label, or for other nodes, are not down.
+            memory.zones, memory.watched = ZoneWatch(), watched
         await self._judge_zones(balance, memory)
         # Until a move for even zones was judged, its workload is left.
         resting = {**memory.bounds.resting, **dict.fromkeys(memory.zone_effects.pending, math.inf)}
@@ -174,16 +186,17 @@ class RebalanceController(Controller):
     # Moving
 
     async def _move(self, balance: ZonalBalance, rule: Rebalance, plan: Plan, memory: _Memory) -> None:
-        now = self.world.now()
-        if self._surges.in_progress(Purpose.REBALANCE, balance.metadata.name):
-            return
+        now, name = self.world.now(), balance.metadata.name
+        going = self._surges.going(Purpose.REBALANCE, name)
         # Of a ReplicaSet that was deleted during its surge, no end is reported.
-        memory.begun.clear()
+        memory.begun = {workload: move for workload, move in memory.begun.items() if workload in going}
         # For moves to other zones, no effect on the load of nodes is waited for.
-        if isinstance(plan, MovePlan) and self._waits(balance.metadata.name, plan, memory, now):
+        if isinstance(plan, MovePlan) and (
+            any(now - since < EFFECT_SECONDS for since in going.values()) or self._waits(name, plan, memory, now)
+        ):
             return
-        begun = False
-        for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]:
+        begun, moves = False, [move for move in plan.moves if move.workload not in going]
+        for move in moves[: memory.bounds.allowed(rule.max_moves_per_minute, now, going.values())]:
             if await self._begin(balance, rule, move, memory, now):
                 begun = True
         if begun:
@@ -212,9 +225,11 @@ class RebalanceController(Controller):
     ) -> bool:
         """Begin a move, which an eviction also ends; whether it began."""
         evicts = rule.by == "Evict"
+        if not self._may_begin(balance, rule, move):
+            return False
         memory.bounds.rest(move.workload, now)
         memory.begun[move.workload] = move
-        if not (await self._evict(balance, move) if evicts else self._surge(balance, move)):
+        if not (await self._evict(balance, rule, move) if evicts else self._surge(balance, move, now)):
             memory.begun.pop(move.workload, None)
             return False
         memory.bounds.began(now)
@@ -258,12 +273,27 @@ class RebalanceController(Controller):
         # What is pending and was not found is gone; a move may have ended in the meantime.
         memory.zone_effects.keep({*found, *memory.bounds.failing, *(memory.zone_effects.pending - pending)})
 
-    async def _evict(self, balance: ZonalBalance, move: Move | ZoneMove) -> bool:
-        pod = self.world.state.pods.get(move.pod)
-        if pod is None or pod.terminating:
+    def _may_begin(self, balance: ZonalBalance, rule: Rebalance, move: Move | ZoneMove) -> bool:
+        """Whether a move may still begin: state, spec and mode may have changed since it was planned."""
+        world, name = self.world, balance.metadata.name
+        present, pod = world.governance.balances.get(name), world.state.pods.get(move.pod)
+        owner = None if pod is None else world.state.replicasets.get(pod.owner_uid)
+        target = world.state.nodes.get(move.target)
+        # A plan counts for its own spec alone.
+        if not world.fresh or present is None or present.spec != balance.spec:
             return False
+        if pod is None or not pod.active or owner is None or target is None or not takes_pods(target):
+            return False
+        if balance_of(world.state, world.governance, owner) != name or world.only_recommends(owner):
+            return False
+        left = why_left(world, owner, world.state.active_pods_of(owner.uid), rule)
+        return left is None and self._planner.left_by_look(balance, owner.uid) is None
+
+    async def _evict(self, balance: ZonalBalance, rule: Rebalance, move: Move | ZoneMove) -> bool:
+        pod = self.world.state.pods[move.pod]
         try:
-            result = await self._writer.evict(pod)
+            # The writer may wait for its rate, or try again.
+            result = await self._writer.evict(pod, wanted=lambda: self._may_begin(balance, rule, move))
         except RequestError as error:
             # A webhook that protects it, two disruption budgets over one pod: matters of this pod.
             self.log.warning("eviction failed", key=pod.key, error=str(error))
@@ -278,13 +308,10 @@ class RebalanceController(Controller):
             self._events.record(workload_of(owner).reference, "Normal", event_reasons.POD_MOVED, message)
         return True
 
-    def _surge(self, balance: ZonalBalance, move: Move | ZoneMove) -> bool:
+    def _surge(self, balance: ZonalBalance, move: Move | ZoneMove, now: float) -> bool:
         """Ask for the move; what came of it is learned by `_ended`."""
-        pod = self.world.state.pods.get(move.pod)
-        if pod is None or pod.terminating:
-            return False
-        name = balance.metadata.name
-        return self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, name, move.target))
+        pod, name = self.world.state.pods[move.pod], balance.metadata.name
+        return self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, name, move.target, now))
 
     def _ended(self, end: MoveEnd) -> None:
         if end.purpose is not Purpose.REBALANCE:

@@ -1,7 +1,8 @@
 """What was read of workloads of which pods may be moved: the nodes that their pods may use, and why none is moved.
 
 Contract: it reads the objects of workloads through the controller of moves by surge, and never writes. How many are
-read in one pass is the caller's decision; `LOOKS` is what planners allow themselves.
+read in one pass is the caller's decision; `LOOKS` is what planners allow themselves. A reason counts until it is read
+again, which is due after `LOOK_SECONDS` for those that may pass.
 """
 
 from collections.abc import Callable, Container
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spillway.controllers.surge.moves import SurgeMovesController
+from spillway.controllers.surge.scaler import itself
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.surge.hindrance import Left, stays_on_its_node
@@ -20,6 +22,8 @@ LOOKS: Final = 20
 """Workloads that are read from the API server in one pass; the others are read in the next ones."""
 PASSING: Final = frozenset({Left.SETTLING, Left.ROLLOUT, Left.NOT_READY})
 """Reasons that pass by themselves: a node that is being emptied waits for them."""
+_LASTING: Final = frozenset({Left.DO_NOT_DISRUPT, Left.VOLUMES})
+"""Reasons in the pod template, which a ReplicaSet keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,9 @@ class WorkloadLooks:
             RequestError: the API server has no answer.
         """
         present, reason = await self._surges.examine(owner, pod)
+        if present is None:
+            # Of a workload that cannot surge, such as an Argo Rollout, the ReplicaSet has the template.
+            present = await self._surges.scaler.workload(itself(owner))
         fit: PodFit | None = None
         if present is not None:
             template = present["spec"]["template"]
@@ -63,10 +70,18 @@ class WorkloadLooks:
         look = self._looks.get(owner)
         return look is None or look.fit is None or look.fit.admits(node)
 
+    def reason(self, owner: OwnerUid, *, again: bool) -> Left | None:
+        """Why no pod of a ReplicaSet is moved, as far as its workload was read; None if nothing is known against it.
+
+        With `again`, the workload can be read again, so a reason for which that is due does not count.
+        """
+        look = self._looks.get(owner)
+        return None if look is None or (again and self.due(owner)) else look.reason
+
     def due(self, owner: OwnerUid) -> bool:
         """Whether the workload has to be read, for the first time or again."""
         look = self._looks.get(owner)
-        return look is None or self._now() - look.at > LOOK_SECONDS
+        return look is None or (look.reason not in _LASTING and self._now() - look.at > LOOK_SECONDS)
 
     def forget_gone(self, owners: Container[OwnerUid]) -> None:
         """Forget the ReplicaSets that are not among these."""

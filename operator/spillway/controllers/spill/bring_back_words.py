@@ -10,7 +10,7 @@ SAID: Final = {
     Left.AUTOSCALER_AT_MAXIMUM: "its HorizontalPodAutoscaler allows no additional replica",
     Left.FOREIGN_WRITER: "another client writes its deletion costs, so it is not known which replica would be deleted",
     Left.EXACT_REPLICAS: "its class has scheduleOnly, so only its schedules change how many replicas it has",
-    Left.CANNOT_SURGE: "its kind cannot run an additional replica for a while",
+    Left.CANNOT_SURGE: "it cannot run an additional replica for a while",
 }
 """Reasons that only the user can change, for an Event; the others pass without action."""
 

@@ -10,7 +10,7 @@ for moves. The additional replica prefers the planned node if that still has roo
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -52,6 +52,8 @@ class MoveRequest:
     asker: str
     target: NodeName
     """The node that the plan expects it to go to."""
+    at: float
+    """When it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,14 @@ class SurgeMovesController(SurgeController):
         """How many moves go on that this resource asked for."""
         asked = sum((one.purpose, one.asker) == (purpose, asker) for one in self._asked.values())
         return asked + sum((one.purpose, one.asker) == (purpose, asker) for one in self._surges.values())
+
+    def going(self, purpose: Purpose, asker: str) -> Mapping[str, float]:
+        """The workloads of which moves go on that this resource asked for, and since when."""
+        mine = (purpose, asker)
+        found = {uid: one.at for uid, one in self._asked.items() if (one.purpose, one.asker) == mine}
+        found |= {uid: one.since for uid, one in self._surges.items() if (one.purpose, one.asker) == mine}
+        owners = self.world.state.replicasets
+        return {workload_of(owners[uid]).key: since for uid, since in found.items() if uid in owners}
 
     def begun(self, purpose: Purpose, asker: str) -> Sequence[float]:
         """When the present surges of this resource began, as their marks say; the last leader's are among them."""
@@ -191,15 +201,9 @@ class SurgeMovesController(SurgeController):
             Left.ROLLOUT: rescaled or self.world.is_outgoing(replicaset),
             Left.NOT_READY: not all_ready(replicaset, pods),
             Left.FOREIGN_WRITER: bool(foreign_pods(pods)),
-            Left.POOL_HELD: any(self._on_held_pool(pod) for pod in pods),
+            Left.POOL_HELD: any(on_held_pool(self.world, pod) for pod in pods),
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
-
-    def _on_held_pool(self, pod: PodRecord) -> bool:
-        node = self.world.state.nodes.get(pod.node)
-        pool = None if node is None else self.world.governance.budget_of(node)
-        budget = None if pool is None else self.world.governance.budgets.get(pool)
-        return budget is not None and budget.spec.cordon is not Cordon.NONE
 
     async def _free(self, replicaset: ReplicaSetRecord, pod: PodRecord, fit: PodFit) -> FreeNodes:
         """The room of the nodes that are not to be avoided, and that other pods leave to one more such pod."""
@@ -291,6 +295,14 @@ class SurgeMovesController(SurgeController):
         running = Counter(surge.purpose.value for surge in self._surges.values())
         for purpose in PURPOSES:
             metrics.RUNNING.labels(purpose.value).set(running[purpose.value])
+
+
+def on_held_pool(world: World, pod: PodRecord) -> bool:
+    """Whether a pod is on a pool of virtual nodes that is held."""
+    node = world.state.nodes.get(pod.node)
+    pool = None if node is None else world.governance.budget_of(node)
+    budget = None if pool is None else world.governance.budgets.get(pool)
+    return budget is not None and budget.spec.cordon is not Cordon.NONE
 
 
 def incoming(fit: PodFit, replicaset: ReplicaSetRecord) -> Incoming:

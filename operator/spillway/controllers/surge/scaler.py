@@ -59,6 +59,13 @@ def target_of(replicaset: ReplicaSetRecord) -> Target | None:
     return Target(owner.kind, owner.name, owner.uid, resource.plural, path)
 
 
+def itself(replicaset: ReplicaSetRecord) -> Target:
+    """The ReplicaSet or ReplicationController, whatever owns it."""
+    resource = FOLLOWED_OWNERS[replicaset.kind].resource
+    path = resource.named(replicaset.name, namespace=replicaset.namespace)
+    return Target(replicaset.kind, replicaset.name, replicaset.uid, resource.plural, path)
+
+
 async def shrink(writer: ObjectWriter, target: Target, surge: Surge) -> bool:
     """Remove the replica of a surge; False if another client has scaled in the meantime, and its number stays."""
     return await writer.scale(target.resource, target.path, target.uid, seen=surge.replicas + 1, wanted=surge.replicas)
@@ -169,6 +176,5 @@ class SurgeScaler:
         return await self._mark(replicaset, None)
 
     async def _mark(self, replicaset: ReplicaSetRecord, mark: str | None) -> bool:
-        resource = FOLLOWED_OWNERS[replicaset.kind].resource
-        path = resource.named(replicaset.name, namespace=replicaset.namespace)
-        return await self._writer.annotate(resource.plural, path, replicaset.uid, {SURGE: mark})
+        target = itself(replicaset)
+        return await self._writer.annotate(target.resource, target.path, target.uid, {SURGE: mark})

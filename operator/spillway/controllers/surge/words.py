@@ -27,7 +27,7 @@ _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
     Left.DO_NOT_DISRUPT: "an annotation asks node autoscalers to leave it where it is",
     Left.DISRUPTION_BUDGET: "the disruption budgets of its NodePool allow no further node now",
     Left.VOLUMES: "it uses volumes that may be bound to its node",
-    Left.CANNOT_SURGE: "its kind cannot run an additional replica for a while",
+    Left.CANNOT_SURGE: "its workload cannot run an additional replica for a while",
     SurgeOutcome.NO_ROOM: "no node took one more replica",
     SurgeOutcome.NOT_READY: "not every replica was ready in time",
     SurgeOutcome.NO_GAIN: "one more replica came to the same node",

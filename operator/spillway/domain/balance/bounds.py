@@ -58,8 +58,12 @@ class MoveBounds:
             found.began(at)
         return found
 
-    def allowed(self, per_minute: int, now: float) -> int:
-        """How many moves may begin now."""
+    def allowed(self, per_minute: int, now: float, going: Iterable[float] = ()) -> int:
+        """How many moves may begin now.
+
+        `going` are the times since which moves are in progress. Those that take longer than a minute count as well, but
+        one always remains, so that they stop no others.
+        """
         while self._recent and self._recent[0] <= now - _MINUTE:
             self._recent.popleft()
         over = [name for name in self._failed if self.resting.get(name, 0.0) <= now - LONGEST_REST_SECONDS]
@@ -67,7 +71,8 @@ class MoveBounds:
             self.helped(name)
         failed = self._failed.keys()
         self.resting = {name: until for name, until in self.resting.items() if until > now or name in failed}
-        return max(per_minute - len(self._recent), 0)
+        slow = sum(since <= now - _MINUTE for since in going)
+        return max(per_minute - len(self._recent) - min(slow, per_minute - 1), 0)
 
     def last_day(self, now: float) -> int:
         """How many moves succeeded in the last 24 hours."""

@@ -61,8 +61,9 @@ class Left(StrEnum):
     VOLUMES = "Volumes"
     """Its pods use volumes that may be bound to their node."""
     CANNOT_SURGE = "CannotSurge"
-    """A kind that cannot run an additional replica for a while, such as a StatefulSet or a Job; or its replicas become
-    available too late (`minReadySeconds`)."""
+    """A kind that cannot run an additional replica for a while, such as a StatefulSet or a Job; a Deployment of one
+    replica with the strategy Recreate, of which no two run at once; or its replicas become available too late
+    (`minReadySeconds`)."""
 
 
 def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]] = ()) -> Left | None:
@@ -72,17 +73,21 @@ def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str,
         return Left.CANNOT_SURGE
     metadata, spec, status = workload["metadata"], workload.get("spec") or {}, workload.get("status") or {}
     replicas = spec.get("replicas", 1)
-    if spec.get("minReadySeconds", 0) > LONGEST_AVAILABLE_SECONDS:
-        return Left.CANNOT_SURGE
     counted = {"replicas", "updatedReplicas"} if kind == "Deployment" else {"replicas"}
     unseen = status.get("observedGeneration", 0) < metadata.get("generation", 0)
     reasons = {
         Left.PAUSED: bool(spec.get("paused")),
+        Left.CANNOT_SURGE: spec.get("minReadySeconds", 0) > LONGEST_AVAILABLE_SECONDS or _runs_alone(spec),
         Left.ROLLOUT: unseen or any(status.get(field, 0) != replicas for field in counted),
         Left.NOT_READY: status.get("readyReplicas", 0) != replicas,
         Left.AUTOSCALER_AT_MAXIMUM: any(_at_maximum(one, kind, metadata["name"], replicas) for one in autoscalers),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _runs_alone(spec: Mapping[str, Any]) -> bool:
+    """Whether no two replicas may run at once: the strategy Recreate keeps a rollout of one replica from it."""
+    return (spec.get("strategy") or {}).get("type") == "Recreate" and spec.get("replicas", 1) == 1
 
 
 def available_replicas(workload: Mapping[str, Any]) -> int | None:
@@ -94,7 +99,7 @@ def available_replicas(workload: Mapping[str, Any]) -> int | None:
 
 
 def stays_on_its_node(template: Mapping[str, Any]) -> Left | None:
-    """Why pods of this template are not moved to make their node empty; None if they may be."""
+    """Why pods of this template are not moved off their node; None if they may be."""
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     if any(annotations.get(key) == value for key, value in _DO_NOT_DISRUPT.items()):
         return Left.DO_NOT_DISRUPT

@@ -15,7 +15,7 @@ from spillway.controllers.balance.consolidation_status import ConsolidationContr
 from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.emptiable import observe
 from spillway.controllers.balance.node_pools import NodePools
-from spillway.controllers.balance.workload_looks import LOOKS
+from spillway.controllers.balance.workload_looks import LOOK_SECONDS, LOOKS
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
@@ -366,6 +366,9 @@ async def test_a_node_to_which_a_pod_was_moved_is_left_for_as_long_as_an_emptied
     assert (scene.tainted, scene.status.left) == ({"e1": "online"}, ())
 
 
+_CLAIM: dict[str, Any] = {"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}}
+
+
 @pytest.mark.parametrize(
     ("template", "spec", "left"),
     [
@@ -373,12 +376,7 @@ async def test_a_node_to_which_a_pod_was_moved_is_left_for_as_long_as_an_emptied
         pytest.param(
             {"metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}}, {}, "DoNotDisrupt", id="annotated"
         ),
-        pytest.param(
-            {"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}},
-            {},
-            "Volumes",
-            id="a volume",
-        ),
+        pytest.param(_CLAIM, {}, "Volumes", id="a volume"),
     ],
 )
 async def test_what_only_the_workload_itself_says(template: dict[str, Any], spec: dict[str, Any], left: str) -> None:
@@ -390,6 +388,19 @@ async def test_what_only_the_workload_itself_says(template: dict[str, Any], spec
     read = list(scene.read)
     await scene.reconcile()
     assert scene.read == read, "it is read once for some minutes"
+
+
+async def test_a_reason_that_may_pass_is_read_again_and_a_lasting_one_is_not() -> None:
+    for spec, template, read_again in (({"paused": True}, {"spec": {}}, True), ({}, _CLAIM, False)):
+        scene = Scene()
+        scene.spec, scene.template = spec, template
+        await scene.reconcile()
+        assert (scene.tainted, len(scene.status.left)) == ({}, 3)
+        scene.spec, scene.template = {}, {"spec": {}}
+        await scene.reconcile(seconds=LOOK_SECONDS)
+        assert scene.tainted == {}, "what was read counts for a while"
+        await scene.reconcile(seconds=PERIOD_SECONDS)
+        assert bool(scene.tainted) is read_again
 
 
 async def test_workloads_that_only_their_schedules_scale_keep_their_nodes() -> None:

@@ -123,7 +123,7 @@ class Cluster(FakeWriter):
 
     def ask(self) -> bool:
         pod = self.world.state.pods[self.pod("p0", "hot").uid]
-        return self.controller.ask(MoveRequest(UID, pod.uid, Purpose.REBALANCE, "even", self.target))
+        return self.controller.ask(MoveRequest(UID, pod.uid, Purpose.REBALANCE, "even", self.target, self.clock.now()))
 
     async def step(self, seconds: float = 0.0) -> float | None:
         await self.clock.advance(seconds)

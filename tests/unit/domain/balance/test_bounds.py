@@ -15,6 +15,16 @@ def test_moves_in_a_minute_are_bounded() -> None:
     assert bounds.allowed(1, NOW + 61) == 1
 
 
+def test_moves_that_take_long_count_but_stop_no_others() -> None:
+    bounds = MoveBounds()
+    bounds.began(NOW)
+    going = [NOW - 900.0, NOW - 600.0, NOW]
+    assert bounds.allowed(6, NOW, going) == 3, "the one that has just begun counts once"
+    assert [bounds.allowed(most, NOW + 60, going) for most in (1, 2, 3, 4, 6)] == [1, 1, 1, 1, 3]
+    bounds.began(NOW + 60)
+    assert bounds.allowed(1, NOW + 60, going) == 0
+
+
 def test_a_workload_rests_longer_after_each_failure_until_a_move_succeeds() -> None:
     bounds, rests = MoveBounds(), []
     for _ in range(8):

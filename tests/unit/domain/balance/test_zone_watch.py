@@ -3,14 +3,18 @@
 import pytest
 
 from spillway.domain.balance.zone_watch import GONE_SECONDS, WatchedNode, ZoneWatch
-from spillway.domain.model.names import Zone
+from spillway.domain.model.names import NodeName, Zone
 
 SETTLE = 300.0
 
 
+def node(zone: str, *, takes: bool = True, ready: bool = True, name: str = "") -> WatchedNode:
+    return WatchedNode(NodeName(name or f"n-{zone}"), Zone(zone), takes_pods=takes, ready=ready)
+
+
 def look(watch: ZoneWatch, now: float, *, ready: bool = True, **zones: bool) -> str:
     """The unsettled zones; each zone of one letter has one node, which takes pods, or is `ready` and does not."""
-    watch.look((WatchedNode(Zone(name), takes, takes or ready) for name, takes in zones.items()), now)
+    watch.look((node(zone, takes=takes, ready=takes or ready) for zone, takes in zones.items()), now)
     return "".join(watch.unsettled(now, SETTLE))
 
 
@@ -49,7 +53,7 @@ def test_a_new_leader_knows_zones_that_went_down_before_it_and_no_cordoned_ones(
     assert look(ZoneWatch(), 0.0, ready=True, a=True, b=False) == ""
     mixed = ZoneWatch()
     mixed.look(
-        [WatchedNode(Zone("b"), takes_pods=False, ready=False), WatchedNode(Zone("b"), takes_pods=False, ready=True)],
+        [node("b", takes=False, ready=False, name="n1"), node("b", takes=False, ready=True, name="n2")],
         0.0,
     )
     assert mixed.unsettled(0.0, SETTLE) == (), "one of its nodes is ready, and cordoned"
@@ -57,8 +61,26 @@ def test_a_new_leader_knows_zones_that_went_down_before_it_and_no_cordoned_ones(
 
 def test_nodes_without_a_zone_do_not_count() -> None:
     watch = ZoneWatch()
-    watch.look(
-        [WatchedNode(Zone(""), takes_pods=True, ready=True), WatchedNode(Zone("a"), takes_pods=True, ready=True)], 0.0
-    )
-    watch.look([WatchedNode(Zone("a"), takes_pods=True, ready=True)], 1.0)
+    watch.look([node(""), node("a")], 0.0)
+    watch.look([node("a")], 1.0)
     assert watch.unsettled(1.0, SETTLE) == ()
+
+
+def test_a_zone_whose_nodes_have_another_label_is_not_down() -> None:
+    watch = ZoneWatch()
+    watch.look([node("a", name="n1"), node("b", name="n2"), node("b", name="n3")], 0.0)
+    watch.look([node("a", name="n1"), node("b", name="n2"), node("c", name="n3")], 1.0)
+    watch.look([node("a", name="n1"), node("c", name="n2"), node("c", name="n3")], 2.0)
+    assert watch.unsettled(2.0, SETTLE) == (), "one node after another"
+    watch.look([node("a", name="n1"), node("c", name="n2")], 3.0)
+    watch.look([node("a", name="n1")], 4.0)
+    assert watch.unsettled(4.0, SETTLE) == ("c",), "its last node is gone"
+
+
+def test_a_zone_that_is_down_and_renamed_is_down_no_longer() -> None:
+    watch = ZoneWatch()
+    watch.look([node("a"), node("b", name="n2")], 0.0)
+    watch.look([node("a"), node("b", name="n2", takes=False)], 1.0)
+    assert watch.unsettled(1.0, SETTLE) == ("b",)
+    watch.look([node("a"), node("c", name="n2")], 2.0)
+    assert watch.unsettled(2.0, SETTLE) == ()

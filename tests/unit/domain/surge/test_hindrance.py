@@ -18,6 +18,11 @@ def workload(kind: str = "Deployment", spec: Any = None, **status: Any) -> dict[
     }
 
 
+def alone(strategy: str) -> dict[str, Any]:
+    spec = {"replicas": 1, "strategy": {"type": strategy}}
+    return workload(spec=spec, replicas=1, updatedReplicas=1, readyReplicas=1)
+
+
 def autoscaler(maximum: int, kind: str = "Deployment", name: str = "cart") -> dict[str, Any]:
     target = {"apiVersion": "apps/v1", "kind": kind, "name": name}
     return {"spec": {"scaleTargetRef": target, "maxReplicas": maximum}}
@@ -33,6 +38,10 @@ def autoscaler(maximum: int, kind: str = "Deployment", name: str = "cart") -> di
         pytest.param(workload(spec={"minReadySeconds": 901}), Left.CANNOT_SURGE, id="available too late"),
         pytest.param(workload(spec={"minReadySeconds": 900}), None, id="available late"),
         pytest.param(workload(spec={"paused": True}), Left.PAUSED, id="paused"),
+        pytest.param(workload(spec={"paused": True, "minReadySeconds": 901}), Left.PAUSED, id="paused comes first"),
+        pytest.param(alone("Recreate"), Left.CANNOT_SURGE, id="no two replicas at once"),
+        pytest.param(alone("RollingUpdate"), None, id="one replica"),
+        pytest.param(workload(spec={"strategy": {"type": "Recreate"}}), None, id="no two versions at once"),
         pytest.param(workload(observedGeneration=3), Left.ROLLOUT, id="not seen by its controller yet"),
         pytest.param(workload(updatedReplicas=3), Left.ROLLOUT, id="rollout"),
         pytest.param(workload(replicas=6), Left.ROLLOUT, id="a pod too many"),
