@@ -151,8 +151,9 @@ kustomize: $(STAMP) ## Generate gitops/kustomize from the chart
 	@$(RUN) -m harness.kustomize
 
 .PHONY: docs
-docs: $(STAMP) ## Build the documentation as a site in build/site, and check every link
+docs: $(STAMP) ## Build the documentation as a site in build/site, and check every link and how wide the pages are
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@$(RUN) -m pytest tests/site $(PYTEST)
 	@echo "build/site/index.html (its search needs a server: python3 -m http.server -d build/site)"
 
 KREW := build/krew
