@@ -35,8 +35,9 @@ from tests.bench.foresight_stage import CORES_PER_REPLICA, PER_REPLICA, Foresigh
 from tests.bench.ran_on import ran_on
 
 OUTPUT: Final = Path("build/bench/foresight.json")
-SETUP_SECONDS: Final = 150.0
-"""Between the push of the history and the begin of the played part: the operator reads two weeks in it."""
+SETUP_SECONDS: Final = 480.0
+"""Between the push of the history and the begin of the played part: the operator reads two weeks in it, and an elastic
+node of each contender comes and goes."""
 PUSH_SECONDS: Final = 15.0
 TICK_SECONDS: Final = 2.0
 TELL_SECONDS: Final = 60.0
@@ -89,6 +90,7 @@ def main(
         cluster.apply(
             [stage.policy(one, startup=startup, window=window, days=days) for one in Foresight if one.foresees]
         )
+        run.see_elastic_nodes()
         run.wait_forecasts(operator)
         run.autoscale()
         _say(f"waiting {demand.start - time.time():.0f} s for the begin of the played part")
@@ -216,6 +218,26 @@ class ForesightRun:
             lambda: forecasts_complete(operator, wanted), "the forecasts of all workloads", timeout_seconds=left
         )
         _say("every workload has a forecast from its whole history")
+
+    def see_elastic_nodes(self) -> None:
+        """Let one elastic node of each contender come and go, as on every day before."""
+        pods = [stage.visitor(one) for one in Foresight]
+        self.cluster.apply(pods)
+        for one in Foresight:
+            path = f"/api/v1/namespaces/{one.namespace}/pods/{stage.VISITOR}"
+            self.cluster.wait_until(
+                lambda path=path: self.cluster.rest.get(path)["spec"].get("nodeName"),  # type: ignore[misc]
+                f"an elastic node of {one.value}",
+                timeout_seconds=SETUP_SECONDS,
+            )
+        time.sleep(PUSH_SECONDS)  # the operator looks at nodes every few seconds
+        self.cluster.delete(pods)
+        self.cluster.wait_until(
+            lambda: not self.cluster.rest.items("/api/v1/nodes", labelSelector=stage.ELASTIC),
+            "no elastic nodes",
+            timeout_seconds=SETUP_SECONDS,
+        )
+        _say("every contender has had an elastic node")
 
     def autoscale(self) -> None:
         """Create the HPAs, which begin to act."""

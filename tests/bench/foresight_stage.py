@@ -79,6 +79,25 @@ def deployment(contender: Foresight, name: str, replicas: int) -> Object:
     }
 
 
+VISITOR: Final = "visitor"
+"""A pod for which Karpenter adds an elastic node."""
+
+
+def visitor(contender: Foresight) -> Object:
+    """A pod that only an elastic node of the contender takes."""
+    requests = {"cpu": "3", "memory": "256Mi"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": VISITOR, "namespace": contender.namespace},
+        "spec": {
+            "nodeSelector": {**contender.labels, ELASTIC: contender.value},
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "app", "image": "x", "resources": {"requests": requests}}],
+        },
+    }
+
+
 def autoscaler(contender: Foresight, name: str) -> Object:
     """The HPA of a workload, with Kubernetes' own behaviour."""
     target = {"type": "Utilization", "averageUtilization": TARGET_UTILIZATION}

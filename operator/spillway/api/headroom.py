@@ -22,12 +22,12 @@ _SHORT = Annotated[str, Field(max_length=64)]
 
 
 class HeadroomUnit(Model):
-    """The size of one placeholder pod."""
+    """The size of one placeholder pod, or of one elastic node."""
 
     cpu: Cpu
-    """Its CPU request, for example "2"."""
+    """Its CPU, for example "2"."""
     memory: Memory
-    """Its memory request, for example 4Gi."""
+    """Its memory, for example 4Gi."""
 
 
 class HeadroomAmount(Model):
@@ -111,6 +111,9 @@ class HeadroomStatus(Model):
     """The number of empty elastic nodes that would hold all of them."""
     unit: HeadroomUnit | None = None
     """The size of one placeholder pod; absent while the requests of the governed workloads are not known."""
+    node: HeadroomUnit | None = None
+    """What the most frequent size of elastic nodes has for pods. It stays while there is no elastic node, for the next
+    leader too; absent while none was seen, and a node counts as one placeholder pod until then."""
     reason: _SHORT = ""
     """The source of the number: Forecast, Minimum, Schedule, Maximum, Held or NoRise."""
     schedule: Annotated[str, Field(max_length=63)] = ""

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 from spillway.api.elasticpolicy import ElasticPolicy
-from spillway.api.headroom import Headroom, HeadroomSchedule
+from spillway.api.headroom import Headroom, HeadroomSchedule, HeadroomUnit
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.headroom.leaving import LeavingBalloons
 from spillway.controllers.headroom.nodes import ElasticMemory, NodesNow, balloons_by_name, nodes_now
@@ -63,6 +63,8 @@ class HeadroomNow:
     unit: Shape | None = None
     """None while the size of a unit is not known."""
     units_per_node: int = 1
+    node: Shape | None = None
+    """What an elastic node has for pods; None while none was seen."""
     by_zone: Mapping[Zone, int] = field(default_factory=lambda: MappingProxyType({}))
     ready: Mapping[Zone, int] = field(default_factory=lambda: MappingProxyType({}))
     by: By | None = None
@@ -147,7 +149,7 @@ class HeadroomController(Controller):
             for name, policy in self.world.governance.policies.items()
             if policy.spec.headroom is not None
         }
-        self._memories = {name: self._memories.get(name) or _Memory() for name in policies}
+        self._memories = {name: self._memories.get(name) or self._remembered(name) for name in policies}
         if not policies and self._swept:
             self._publish({})
             return None
@@ -191,6 +193,15 @@ class HeadroomController(Controller):
                 now[name] = await self._now(policy, spec, governed[name], seen)
         return now
 
+    def _remembered(self, policy: str) -> _Memory:
+        """What the status still tells of a policy: the size of elastic nodes, of which there may be none now."""
+        entry = self.world.catalog.entries(Kind.ELASTIC_POLICY).get(policy)
+        told = None if entry is None else (entry.status.get("headroom") or {}).get("node")
+        if told is None:
+            return _Memory()
+        node = HeadroomUnit.model_validate(told)
+        return _Memory(ElasticMemory(node=Shape(node.cpu.millis, node.memory.bytes)))
+
     async def _now(self, policy: ElasticPolicy, spec: Headroom, governed: Governed, seen: _Seen) -> HeadroomNow:
         name, now = policy.metadata.name, self.world.now()
         memory = self._memories[name]
@@ -222,6 +233,7 @@ class HeadroomController(Controller):
             wanted,
             needs.unit,
             needs.units_per_node,
+            needs.node,
             by_zone=spread(pods, self._zones(name, memory, seen)),
             by=seen.by if policy.spec.enforced else None,
             invalid=invalid,

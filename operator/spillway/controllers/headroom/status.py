@@ -13,6 +13,7 @@ from spillway.api.scalars import Cpu, Memory
 from spillway.controllers.headroom.controller import HeadroomController, HeadroomNow
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import ignored
+from spillway.domain.headroom.shape import Shape
 from spillway.domain.model.units import quantity
 
 LISTED: Final = 16
@@ -38,15 +39,12 @@ def headroom_part(now: HeadroomNow | None) -> StatusPart:
 
 def _status(now: HeadroomNow) -> HeadroomStatus:
     pods = now.size.pods
-    unit = None
-    if now.unit is not None:
-        cpu, memory = now.unit
-        unit = HeadroomUnit(cpu=Cpu(quantity("cpu", cpu)), memory=Memory(quantity("memory", memory)))
     return HeadroomStatus(
         pods=pods,
         ready=sum(now.ready.values()),
         nodes=-(-pods // now.units_per_node),
-        unit=unit,
+        unit=_amounts(now.unit),
+        node=_amounts(now.node),
         reason=now.size.reason.value,
         schedule=now.size.schedule,
         forecast=now.size.forecast,
@@ -56,6 +54,13 @@ def _status(now: HeadroomNow) -> HeadroomStatus:
             for zone, count in sorted(now.by_zone.items())[:LISTED]
         ),
     )
+
+
+def _amounts(shape: Shape | None) -> HeadroomUnit | None:
+    if shape is None:
+        return None
+    cpu, memory = shape
+    return HeadroomUnit(cpu=Cpu(quantity("cpu", cpu)), memory=Memory(quantity("memory", memory)))
 
 
 def _condition(now: HeadroomNow) -> ObservedCondition:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from spillway.api.headroom import HeadroomStatus
 from spillway.controllers.headroom.controller import BARREN_SECONDS, IGNORED_SECONDS, TAKEN_SECONDS
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.records import Pending, Phase
@@ -97,6 +98,29 @@ async def test_a_new_leader_without_forecasts_keeps_what_there_is() -> None:
     assert new.server.replicas() == {"a": 2, "b": 2}
     await new.look(HOLD + 1)
     assert new.server.items == {}
+
+
+def headroom_of(scene: Scene) -> HeadroomStatus:
+    found = scene.status.headroom
+    assert found is not None
+    return found
+
+
+async def test_a_new_leader_knows_the_size_of_elastic_nodes_while_there_are_none() -> None:
+    """At night there may be none, and `max` in nodes bounds the units of the next morning by that size."""
+    asked = {**FIXED, "min": {"pods": 9}, "max": {"nodes": 2}}
+    old = Scene(policy(asked))
+    await old.look()
+    told = headroom_of(old)
+    assert told.pods == 8
+
+    without = Scene(policy(asked), nodes=())
+    await without.look()
+    assert (headroom_of(without).pods, headroom_of(without).node) == (2, None)
+
+    new = Scene(policy(asked) | {"status": {"headroom": told.model_dump(mode="json", by_alias=True)}}, nodes=())
+    await new.look()
+    assert (headroom_of(new).pods, headroom_of(new).node) == (8, told.node)
 
 
 async def test_in_recommend_it_is_reported_and_nothing_is_written() -> None:
