@@ -21,6 +21,10 @@ pytestmark = [pytest.mark.xdist_group("balance")]
 
 POOL: dict[str, Any] = {"pool": "zoned"}
 REFRESH_SECONDS = 5
+BUSY = "zone-b"
+OTHER_MILLIS = 150
+BUSY_MILLIS = 2 * OTHER_MILLIS
+"""The traffic of the busy zone, which has doubled, in millicores; that of each other one has not."""
 LEAST_CORES = Decimal("0.03")
 """Of a pod whose use was set, and whose use for the whole window was measured since."""
 PROBES = 32
@@ -66,16 +70,18 @@ def scale(cluster: Cluster, namespace: str, name: str, replicas: int) -> Counter
     return zones(cluster, namespace, name)
 
 
-def load(cluster: Cluster, namespace: str, name: str, busy: str) -> None:
-    """One zone's traffic is the double of the others'."""
-    nodes = zone_of_nodes(cluster)
+def serve(cluster: Cluster, namespace: str, name: str, *, busy_millis: int = BUSY_MILLIS) -> int:
+    """Spread the traffic of each zone over its replicas; what a replica in the busy zone uses, in millicores."""
+    nodes, counts = zone_of_nodes(cluster), zones(cluster, namespace, name)
     for pod in cluster.pods(namespace, f"app={name}"):
         zone = nodes[pod["spec"]["nodeName"]]
-        cluster.set_usage(namespace, [pod["metadata"]["name"]], cpu="90m" if zone == busy else "45m")
+        millis = (busy_millis if zone == BUSY else OTHER_MILLIS) // counts[zone]
+        cluster.set_usage(namespace, [pod["metadata"]["name"]], cpu=f"{millis}m")
+    return busy_millis // counts[BUSY]
 
 
 def measured_pods(cluster: Cluster, namespace: str, name: str) -> int:
-    """How many pods of a workload use what `load` made them use, as metrics.k8s.io reports it."""
+    """How many pods of a workload use what `serve` made them use, as metrics.k8s.io reports it."""
     items = cluster.rest.items(f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods")
     used = [item["containers"][0]["usage"]["cpu"] for item in items if item["metadata"]["name"].startswith(f"{name}-")]
     return sum(parse_quantity(cpu) > LEAST_CORES for cpu in used)
@@ -87,9 +93,10 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
     measured.apply(deployment(measured_namespace, "plain", 6, nodeSelector=POOL))
     measured.wait_pods_ready(measured_namespace, 6, "app=plain")
     # The scheduler alone spreads new replicas evenly, whatever the load.
-    load(measured, measured_namespace, "plain", "zone-b")
+    serve(measured, measured_namespace, "plain")
     even = scale(measured, measured_namespace, "plain", 9)
     assert max(even.values()) - min(even.values()) <= 2
+    with_scheduler_alone = serve(measured, measured_namespace, "plain")
 
     spec = {"maxSkew": 3, "zoneSpread": {}, "zonePreference": {}}
     measured.rest.merge(f"/api/v1/namespaces/{measured_namespace}", {"metadata": {"labels": {"team": "zoned"}}})
@@ -98,7 +105,7 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
         measured.wait_pods_ready(measured_namespace, 6, "app=ours")
         before = zones(measured, measured_namespace, "ours")
         assert max(before.values()) - min(before.values()) <= 3
-        load(measured, measured_namespace, "ours", "zone-b")
+        serve(measured, measured_namespace, "ours")
 
         [replicaset] = [
             item
@@ -108,22 +115,24 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
 
         def preferred() -> bool:
             made = probes(measured, measured_namespace, replicaset)
-            return all("zone-b" in str((pod["spec"].get("affinity") or {}).get("nodeAffinity")) for pod in made)
+            return all(BUSY in str((pod["spec"].get("affinity") or {}).get("nodeAffinity")) for pod in made)
 
         eventually(preferred, "the busy zone to be preferred")
         after = scale(measured, measured_namespace, "ours", 9)
         gained = after - before
-        assert gained["zone-b"] >= 2
+        assert gained[BUSY] >= 2
+        # So the replicas there have less to do than with the scheduler alone, which relieves zones that need it less.
+        assert serve(measured, measured_namespace, "ours") < with_scheduler_alone
         # The least loaded zones stay within maxSkew of it.
         assert max(after.values()) - min(after.values()) <= 3
 
         # At a scale-down the least loaded zones give first; by the pods on each node alone, the busy one would.
-        load(measured, measured_namespace, "ours", "zone-b")
+        serve(measured, measured_namespace, "ours", busy_millis=2 * BUSY_MILLIS)
         eventually(lambda: measured_pods(measured, measured_namespace, "ours") == 9, "all replicas to be measured")
         time.sleep(REFRESH_SECONDS + 1)
         eventually(preferred, "the busy zone to be preferred again")
         left = scale(measured, measured_namespace, "ours", 6)
-        assert left["zone-b"] >= max(left["zone-a"], left["zone-c"]) + 2
+        assert left[BUSY] >= max(left["zone-a"], left["zone-c"]) + 2
         assert max(left.values()) - min(left.values()) <= 3
     assert measuring.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") > 0
 
