@@ -68,6 +68,11 @@ test-keda: $(STAMP) ## Recommended replicas through the real KEDA (its first bui
 	@$(RUN) -m localcluster build keda-operator keda-adapter >/dev/null
 	@$(RUN) -m pytest tests/keda $(PYTEST)
 
+.PHONY: test-upgrade
+test-upgrade: $(STAMP) ## Upgrade from the version before by Helm and back, under load (needs the history of git)
+	@$(RUN) -m localcluster build helm >/dev/null
+	@$(RUN) -m pytest tests/upgrade $(PYTEST)
+
 # What docs/how-to/install.md says of the oldest supported version.
 CORE := $(addprefix tests/component/test_,localcluster.py crds.py chart_on_server.py admission_policies.py access.py informer.py webhooks_exact.py \
 	overlay_on_server.py restore_pods.py restore_autoscalers.py restore_surges.py) \
@@ -77,7 +82,7 @@ test-oldest: $(STAMP) ## The core of the tests on the oldest supported Kubernete
 	@KUBERNETES=$$($(RUN) -c 'from localcluster import binaries; print(binaries.OLDEST)') $(RUN) -m pytest $(CORE) $(SPREAD) $(PYTEST)
 
 .PHONY: test-all
-test-all: test test-oldest test-argo test-keda docs ## All of the tests, those with optional components included
+test-all: test test-oldest test-upgrade test-argo test-keda docs ## All of the tests, those with optional components included
 
 .PHONY: unit
 unit: $(STAMP) ## Run the unit tests alone (no control plane)

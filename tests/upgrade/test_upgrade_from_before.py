@@ -10,8 +10,6 @@ from localcluster import ClusterApi, ClusterFactory, Options
 from tests.support.rolling import FEW, MANY
 from tests.support.versions import upgraded_and_back
 
-pytestmark = pytest.mark.xdist_group("upgrade-from-before")
-
 
 @pytest.fixture
 def cluster(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
