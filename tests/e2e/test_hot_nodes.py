@@ -7,9 +7,8 @@ import pytest
 
 from harness import Installation
 from localcluster import Cluster
-from localcluster.metrics_server import API_SERVICE
 from localcluster.rest import Object
-from tests.support.installed import added_nodes, applied, condition, deployment, eventually, status
+from tests.support.installed import added_nodes, applied, condition, deployment, eventually, status, without_metrics
 
 pytestmark = [pytest.mark.xdist_group("balance")]
 
@@ -77,18 +76,15 @@ def test_new_pods_avoid_a_hot_node_and_without_data_nothing_changes(
         assert [zone["name"] for zone in shown["zones"] if "loadPercent" in zone] == ["zone-a"]
         assert measuring.total("spillway_balance_hot_nodes", balance="even") == 1
 
-        service = measured.rest.get(API_SERVICE)
-        measured.rest.delete(API_SERVICE)
-        measured.set_usage(measured_namespace, [pod], cpu="10m")
-        eventually(
-            lambda: condition(measured, "zonalbalances", "even", "LoadDataStale").get("status") == "True",
-            "the load to count as stale",
-        )
-        assert hot(measured) == {busy}
-        assert "imbalancePercent" not in status(measured, "zonalbalances", "even")
+        with without_metrics(measured):
+            measured.set_usage(measured_namespace, [pod], cpu="10m")
+            eventually(
+                lambda: condition(measured, "zonalbalances", "even", "LoadDataStale").get("status") == "True",
+                "the load to count as stale",
+            )
+            assert hot(measured) == {busy}
+            assert "imbalancePercent" not in status(measured, "zonalbalances", "even")
 
-        clean = {key: service[key] for key in ("apiVersion", "kind", "spec")}
-        measured.apply({**clean, "metadata": {"name": service["metadata"]["name"]}})
         eventually(lambda: not hot(measured), "the cooled node to lose its taint")
         stale = condition(measured, "zonalbalances", "even", "LoadDataStale")
         assert (stale["status"], stale["reason"]) == ("False", "LoadIsFresh")

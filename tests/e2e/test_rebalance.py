@@ -11,7 +11,19 @@ from harness import Installation
 from localcluster import Cluster
 from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
 from spillway.domain.model.names import SURGE
-from tests.support.installed import added_nodes, annotations, applied, deployment, eventually, node, policy, status
+from tests.support.installed import (
+    added_nodes,
+    annotations,
+    applied,
+    condition,
+    deployment,
+    eventually,
+    node,
+    policy,
+    status,
+    stays,
+    without_metrics,
+)
 from tests.support.tight import is_ready
 
 pytestmark = [pytest.mark.xdist_group("balance")]
@@ -131,11 +143,16 @@ def counted(measuring: Installation, result: str) -> float:
     return measuring.total("spillway_balance_moves_total", balance="moved", result=result)
 
 
+def surging(cluster: Cluster, namespace: str) -> bool:
+    """Whether some ReplicaSet has the mark of a surge."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/replicasets"
+    return any(SURGE in annotations(one) for one in cluster.rest.items(path))
+
+
 def wait_at_rest(cluster: Cluster, namespace: str, pods: int) -> None:
     """As many pods as asked for, and no mark of a surge."""
     eventually(lambda: len([pod for pod in cluster.pods(namespace) if is_ready(pod)]) == pods, "as many pods as before")
-    path = f"/apis/apps/v1/namespaces/{namespace}/replicasets"
-    eventually(lambda: not any(SURGE in annotations(one) for one in cluster.rest.items(path)), "no mark to be left")
+    eventually(lambda: not surging(cluster, namespace), "no mark to be left")
 
 
 @pytest.mark.parametrize("governed", [False, True], ids=["no policy", "governed"])
@@ -369,3 +386,41 @@ def test_pods_of_a_load_class_that_crowd_one_node_are_spread_over_the_nodes_of_t
 
     assert {app: least for app, least in watch.least.items() if app in APPS} == dict.fromkeys(APPS, 1)
     assert (done(measuring, "Classes"), counted(measuring, "evicted")) == (moved + 2, evicted)
+
+
+def test_no_move_begins_while_the_metrics_are_cut_and_moves_begin_again_afterwards(
+    measured: Cluster, measuring: Installation, measured_namespace: str
+) -> None:
+    apps = ("a", "b", "c", "d")
+    fresh = {"load": {"refresh": "5s", "staleAfter": "30s", "weights": {"cpu": 100, "memory": 0}}}
+    # Moves for zones wait for no effect on the load, so only `maxMovesPerMinute` delays the next ones.
+    rule = balance(fresh, mode="Active", by="Surge", maxMovesPerMinute=1)
+    with added_nodes(measured, "moved", 2, cpu="8", zones=["zone-a", "zone-b"]) as (full, other):
+        measured.apply(pinned(measured_namespace, "low", other, "100m"))
+        uneven = [using(deployment(measured_namespace, app, 2, nodeSelector=POOL), USAGE_CPU, "100m") for app in apps]
+        only_on(measured, measured_namespace, full, [other], *uneven)
+        measured.wait_pods_ready(measured_namespace, 9)
+        before = done(measuring, "Zones")
+
+        def moved() -> float:
+            return done(measuring, "Zones") - before
+
+        with applied(measured, rule):
+            eventually(lambda: moved() >= 1, "the first move", seconds=90)
+            with without_metrics(measured):
+                eventually(
+                    lambda: condition(measured, "zonalbalances", "moved", "LoadDataStale").get("status") == "True",
+                    "the condition LoadDataStale",
+                )
+                # A move that has begun ends.
+                wait_at_rest(measured, measured_namespace, 9)
+                found = moved()
+                assert found < len(apps) - 1, "more are to come"
+                stays(
+                    lambda: not surging(measured, measured_namespace) and moved() == found,
+                    "no further move begins",
+                    seconds=75,
+                )
+                shown = status(measured, "zonalbalances", "moved").get("moves") or {}
+                assert (shown.get("planned", 0), shown.get("next") or []) == (0, [])
+            eventually(lambda: moved() > found, "moves to begin again", seconds=90)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi, metrics_server
 from localcluster.cluster import Cluster
 from localcluster.rest import Object, RestError
 from spillway.domain.model.names import ELASTIC_TAINT
@@ -87,6 +87,19 @@ def added_nodes(cluster: ClusterApi, pool: str, count: int, **spec: Any) -> Iter
     yield cluster.add_nodes(pool, count, **spec)
     left = cluster.rest.items("/api/v1/nodes", labelSelector=f"pool={pool}")
     cluster.delete_nodes(item["metadata"]["name"] for item in left)
+
+
+@contextmanager
+def without_metrics(cluster: ClusterApi) -> Iterator[None]:
+    """metrics.k8s.io is gone for the length of the block."""
+    service = cluster.rest.get(metrics_server.API_SERVICE)
+    cluster.rest.delete(metrics_server.API_SERVICE)
+    try:
+        yield
+    finally:
+        spec = {"apiVersion": service["apiVersion"], "kind": service["kind"], "spec": service["spec"]}
+        cluster.apply({**spec, "metadata": {"name": service["metadata"]["name"]}})
+        eventually(lambda: cluster.rest.items(f"{metrics_server.API}/nodes"), "metrics.k8s.io to answer again")
 
 
 def node(cluster: ClusterApi, name: str) -> Object:
