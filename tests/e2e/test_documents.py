@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -36,11 +36,14 @@ NOT_RUN: Final = {
     "make demo": "takes ten minutes; test_demo.py runs a short one",
     "make build && .venv/bin/python -m demo": "the same, with a third contender",
     "make test": "runs this test",
+    "make lint": "`make test` runs it before this test",
+    "make unit": "the same",
     "head -3 load.csv": "the user's own recording, which the page describes",
     "spillway forecast load.csv": "the same; tests/unit/cli/test_forecast.py runs it on recordings",
     "head -3 forecast.csv": "what that command writes",
     "spillway backtest --folder demand": "the user's own recordings; tests/unit/cli/test_backtest.py runs it on others",
     "make playground": f"runs until Ctrl-C; the pages use what it starts ({playground.__name__})",
+    "kubectl get --raw /api/v1/nodes/NODE/proxy": "kube-apiserver forwards to no loopback address, where kwok is",
     "docker build": "no container engine",
     "docker push": "no container engine",
     "helm test spillway -n spillway-system --logs": "kwok runs no pod; the page adopt.md runs it with a kubelet",
@@ -57,6 +60,7 @@ EXAMPLES: Final = (
 """Commands whose output has numbers and times that are only examples."""
 
 FIELDS: Final = (
+    "kubectl get elasticpolicy online -o jsonpath='{.status.forecasts}'",
     "kubectl get elasticpolicy thresholds -o yaml",
     "kubectl get vnb eci-a -o jsonpath='{.status.drain}'",
     "kubectl get vnb eci-a -o jsonpath='{.status.namespaceHealth}'",
@@ -229,6 +233,59 @@ def thresholds(shop: Shop) -> Iterator[None]:
         shop.cluster.delete(CART.replace("NAMESPACE", "default"))
 
 
+@contextmanager
+def governed(shop: Shop, **spec: Any) -> Iterator[None]:
+    """The policy `online` with these fields in mode Enforce, and the Deployment `cart` in the namespace `shop`."""
+    match = {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}
+    workloads = [{"name": "default", "match": match, **spec.pop("class_", {})}]
+    kind = {"apiVersion": "spillway.dev/v1alpha1", "kind": "ElasticPolicy", "metadata": {"name": "online"}}
+    policy = {**kind, "spec": {"mode": "Enforce", **spec, "workloads": workloads}}
+    cart = CART.replace("NAMESPACE", "shop")
+    shop.cluster.apply(cart)
+    shop.cluster.apply(policy)
+    try:
+        yield
+    finally:
+        shop.cluster.delete(policy)
+        shop.cluster.delete(cart)
+
+
+@contextmanager
+def headroom(shop: Shop) -> Iterator[None]:
+    """A policy that keeps two units of one core on elastic nodes."""
+    tiers = {"elastic": {"nodeSelector": {"matchLabels": {"pool": "elastic"}}}}
+    unit = {"cpu": "1", "memory": "1Gi"}
+    with governed(shop, tiers=tiers, headroom={"from": "Fixed", "min": {"pods": 2}, "unit": unit}):
+        yield
+
+
+@contextmanager
+def scaled(shop: Shop) -> Iterator[None]:
+    """A schedule that is always active, and an HPA of the workload, which has no metrics to scale by."""
+    schedule = {"name": "evening", "start": "0 0 * * *", "duration": "24h", "replicas": 40}
+    target = {"metric": "cpu", "utilization": 60}
+    with governed(shop, class_={"scaling": {"target": target, "schedules": [schedule]}}):
+        shop.kubectl("-n", "shop", "autoscale", "deployment", "cart", "--cpu=60%", "--min=2", "--max=100")
+        try:
+            yield
+        finally:
+            shop.kubectl("-n", "shop", "delete", "hpa", "cart")
+
+
+@contextmanager
+def forecast(shop: Shop) -> Iterator[None]:
+    """Three days of a queue that is long for four hours of each, and its forecast."""
+    times = np.arange(datetime.now(UTC).timestamp() - 3 * 86_400, datetime.now(UTC).timestamp(), 60.0)
+    length = np.where(times % 86_400 < 14_400, 3000.0, 1200.0)
+    shop.prometheus.push([({"__name__": "queue", "queue": "cart"}, times, length)])
+    target = {"query": 'max(queue{queue="$(workload)"})', "perReplica": "100"}
+    scaling = {"target": target, "forecast": {"startup": "3m", "window": "30m"}}
+    with governed(shop, class_={"scaling": scaling}):
+        path = "/apis/spillway.dev/v1alpha1/elasticpolicies/online"
+        eventually(lambda: shop.cluster.rest.get(path)["status"]["forecasts"], "a forecast")
+        yield
+
+
 def before(shop: Shop, command: str) -> str:
     """Bring about what a command of a page needs; the command as it can run here."""
     for part, prepare in NEEDS.items():
@@ -317,15 +374,19 @@ PLAYGROUND: Final[dict[str, Setup]] = {
     "docs/tutorial/first-policy.md": NOTHING,
     "docs/reference/kubectl-spillway.md": pools,
     "docs/explanation/placement.md": pools,
+    "docs/explanation/scale-down-order.md": pools,
     "docs/how-to/budgets.md": pools,
     "docs/how-to/consolidation.md": pools,
     "docs/how-to/cordon.md": pools,
     "docs/how-to/failover.md": pools,
+    "docs/how-to/forecasts.md": forecast,
+    "docs/how-to/headroom.md": headroom,
     "docs/how-to/hot-nodes.md": NOTHING,
     "docs/how-to/load-classes.md": NOTHING,
     "docs/how-to/parity.md": pools,
     "docs/how-to/providers.md": pools,
     "docs/how-to/rebalance.md": NOTHING,
+    "docs/how-to/scaling.md": scaled,
     "docs/how-to/scheduler-extender.md": NOTHING,
     "docs/how-to/zones.md": NOTHING,
     "docs/how-to/tiers-and-taints.md": pools,
@@ -347,6 +408,7 @@ NO_CLUSTER: Final = (
     "docs/how-to/local-cluster.md",
     "docs/how-to/forecast.md",
     "docs/how-to/backtest.md",
+    "CONTRIBUTING.md",
 )
 
 

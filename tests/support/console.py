@@ -19,7 +19,7 @@ from typing import Any, Final
 import yaml
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
-DOCUMENTS: Final = sorted([PROJECT / "README.md", *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("charts/**/*.md")])
+DOCUMENTS: Final = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("charts/**/*.md")])
 
 _FENCE: Final = re.compile(r"^ *```(?:console|sh|bash|shell)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _HERE: Final = re.compile(r"<<'?(\w+)'?")
