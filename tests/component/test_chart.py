@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from mkdocs.config import load_config
+from mkdocs.structure.files import get_files
 
 from harness.chart import CHART, IMAGE, PROJECT, RELEASE, Chart, ChartError, run_helm
 from localcluster.rest import Object
@@ -594,6 +596,23 @@ def test_the_notes_give_the_first_example_and_apply_nothing_else() -> None:
     assert yaml.safe_load(applied[0])["spec"]["mode"] == "Recommend"
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, False),
+        ({"enabled": True}, True),
+        ({"enabled": True, "alerts": {"runbookURL": "https://docs.example.com"}}, False),
+        ({"enabled": True, "alerts": {"enabled": False}}, False),
+    ],
+)
+def test_the_notes_tell_that_alerts_do_not_link_to_their_runbooks(*, values: dict[str, Any], told: bool) -> None:
+    rules = f"metrics.prometheusRule={json.dumps(values)}"
+    said = run_helm("install", RELEASE, str(CHART), "--dry-run=client", WITH_IMAGE, f"--set-json={rules}")
+    _, notes = said.split("\nNOTES:\n")
+
+    assert ("alerts.runbookURL" in notes) is told
+
+
 # The uninstall hook
 
 
@@ -739,7 +758,7 @@ def test_the_rules_are_those_of_the_files_and_off_by_default() -> None:
 
 def test_alerts_get_the_address_of_the_runbooks_and_labels_and_can_be_left_out() -> None:
     alerts = {
-        "runbookURL": "https://wiki.example.com/runbooks/",
+        "runbookURL": "https://docs.example.com/runbooks/",
         "labels": {"team": "platform"},
         "disabled": ["SpillwayPoolNearLimit"],
     }
@@ -748,11 +767,38 @@ def test_alerts_get_the_address_of_the_runbooks_and_labels_and_can_be_left_out()
     written = {rule["alert"] for group in _rule_file("alerts.yaml")["groups"] for rule in group["rules"]}
     assert set(rendered) == written - {"SpillwayPoolNearLimit"}
     for name, rule in rendered.items():
-        assert rule["annotations"]["runbook_url"] == f"https://wiki.example.com/runbooks/{name}.md"
+        assert rule["annotations"]["runbook_url"] == f"https://docs.example.com/runbooks/{name}.html"
         assert rule["labels"]["team"] == "platform"
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     with pytest.raises(ChartError, match="no alert SpillwayNothing"):
         Chart.render({"metrics": {"prometheusRule": {"enabled": True, "alerts": {"disabled": ["SpillwayNothing"]}}}})
+
+
+@pytest.mark.parametrize(
+    ("url", "suffix"),
+    [
+        ("https://github.com/example/spillway/blob/main/docs/runbooks", ".md"),
+        ("https://wiki.example.com/spillway", ""),
+    ],
+)
+def test_the_runbooks_may_be_pages_of_a_repository_or_of_a_wiki(url: str, suffix: str) -> None:
+    alerts = {"runbookURL": url, "runbookSuffix": suffix}
+    rendered = _alerts(Chart.render({"metrics": {"prometheusRule": {"enabled": True, "alerts": alerts}}}))
+
+    for name, rule in rendered.items():
+        assert rule["annotations"]["runbook_url"] == f"{url}/{name}{suffix}"
+
+
+def test_by_default_the_runbooks_are_pages_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
+    site = load_config(str(PROJECT / "mkdocs.yml"))
+    built = {file.dest_uri for file in get_files(site).documentation_pages()}
+    alerts = {"runbookURL": "https://docs.example.com"}
+    rendered = _alerts(Chart.render({"metrics": {"prometheusRule": {"enabled": True, "alerts": alerts}}}))
+
+    for rule in rendered.values():
+        page = rule["annotations"]["runbook_url"].removeprefix("https://docs.example.com/")
+        assert f"runbooks/{page}" in built
 
 
 # Dashboards of Grafana
