@@ -115,7 +115,7 @@ class HeadroomStatus(Model):
     """What the most frequent size of elastic nodes has for pods. It stays while there is no elastic node, for the next
     leader too; absent while none was seen, and a node counts as one placeholder pod until then."""
     reason: _SHORT = ""
-    """The source of the number: Forecast, Minimum, Schedule, Maximum, Held or NoRise."""
+    """The source of the number: Forecast, ForecastStale, Minimum, Schedule, Maximum, Held or NoRise."""
     schedule: Annotated[str, Field(max_length=63)] = ""
     """For Schedule: the entry of `schedules` that gives the number."""
     forecast: Count = 0

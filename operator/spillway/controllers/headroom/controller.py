@@ -21,6 +21,7 @@ from spillway.controllers.headroom.observe import Governed, governed_by_policy, 
 from spillway.controllers.threshold.observe import observe_all
 from spillway.domain.headroom.hold import HOLD_SECONDS, Hold
 from spillway.domain.headroom.manifests import Held, quantities
+from spillway.domain.headroom.past import PastForecasts
 from spillway.domain.headroom.shape import Shape, in_units
 from spillway.domain.headroom.size import HeadroomReason, HeadroomSize, most_units, rise_units, size, spread
 from spillway.domain.model import event_reasons
@@ -82,6 +83,7 @@ class _Memory:
 
     elastic: ElasticMemory = field(default_factory=ElasticMemory)
     hold: Hold | None = None
+    past: PastForecasts = field(default_factory=PastForecasts)
     schedules: tuple[HeadroomSchedule, ...] = ()
     timetable: Timetable[HeadroomSchedule] = field(default_factory=lambda: Timetable[HeadroomSchedule](()))
     barren: dict[Zone, float] = field(default_factory=dict)
@@ -218,12 +220,18 @@ class HeadroomController(Controller):
         forecast = 0
         async for forecast in in_slices(rise_units(needs)):  # noqa: B007 - the last one counts
             pass
-        wanted = size(needs, forecast)
-        replicas = in_units(governed.replicas, needs.unit)
+        replicas, stale = in_units(governed.replicas, needs.unit), governed.stale and spec.from_ == "Forecast"
         if memory.hold is None:
             # What a previous leader has made was wanted until now.
             held = seen.found.replicas(name)
             memory.hold = Hold().then(held, now, seconds=self._hold_seconds, replicas=replicas)
+            if stale and held > size(needs, 0).pods:
+                memory.past.note(held, now, replicas=replicas)
+        if stale:
+            forecast = max(forecast, memory.past.units(now, replicas=replicas))
+        else:
+            memory.past.note(forecast, now, replicas=replicas)
+        wanted = size(needs, forecast, stale=stale)
         memory.hold = memory.hold.then(wanted.pods, now, seconds=self._hold_seconds, replicas=replicas)
         self._again = min(self._again, max(0.0, memory.hold.shrinks_at(self._hold_seconds) - now))
         pods = memory.hold.pods(most_units(needs))

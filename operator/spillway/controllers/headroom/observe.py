@@ -27,6 +27,8 @@ from spillway.state.autoscalers import Autoscalers
 class Governed:
     """The governed workloads of one policy."""
 
+    stale: bool = False
+    """Whether some workload's forecast is out of date, or no refresh has succeeded since this process began to lead."""
     rising: Counter[Shape] = field(default_factory=Counter)
     """The replicas that are expected to start, by their request."""
     waiting: Counter[Shape] = field(default_factory=Counter)
@@ -59,6 +61,7 @@ async def governed_by_policy(
             continue
         shape = Shape(round(request[0] * 1000), round(request[1] * GIB))
         rise = _rise(world, workload_class, one, autoscalers)
+        governed.stale = governed.stale or _is_stale(world, workload_class, one.workload, now)
         governed.rising[shape] += rise
         governed.replicas[shape] += one.replicas
         pods = pods_now(world, one)
@@ -74,6 +77,14 @@ async def governed_by_policy(
             if place.tier is not Tier.VIRTUAL:
                 governed.zones.add(place.zone)
     return found
+
+
+def _is_stale(world: World, workload_class: WorkloadClass, workload: str, now: float) -> bool:
+    scaling = workload_class.scaling
+    if scaling is None or scaling.forecast is None or scaling.forecast.mode != "Active":
+        return False
+    forecast = world.board.forecasts.get(workload)
+    return not world.board.forecasts_known if forecast is None else forecast.is_stale(now)
 
 
 def _rise(world: World, workload_class: WorkloadClass, one: Observed, autoscalers: Autoscalers) -> int:

@@ -2,7 +2,8 @@
 
 Contract: pure. A forecast gives the highest demand within its window, which a floor for autoscalers follows at once,
 and the highest until one start-up later: that is the floor for which nodes must be ordered now. The replicas that
-exist have their room, so they are taken off. A forecast that is flat, falls, is stale or is not known gives 0.
+exist have their room, so they are taken off. A forecast that is flat, falls, is stale or is not known gives 0; what
+headroom does while forecasts are stale is the rule of `domain.headroom.past`.
 """
 
 from spillway.domain.scaling.demand import DemandForecast, replicas_for

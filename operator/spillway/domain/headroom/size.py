@@ -31,6 +31,8 @@ class HeadroomReason(StrEnum):
     NOTHING = "NoRise"
     """No rise is expected, and nothing else asks for headroom."""
     FORECAST = "Forecast"
+    FORECAST_STALE = "ForecastStale"
+    """The forecasts are out of date: what they asked for before is kept."""
     MINIMUM = "Minimum"
     SCHEDULE = "Schedule"
     MAXIMUM = "Maximum"
@@ -76,9 +78,9 @@ class HeadroomSize:
     """The units that the expected rise alone would take, also where other bounds count."""
 
 
-def size(needs: HeadroomNeeds, forecast: int) -> HeadroomSize:
-    """The units that are wanted now, given the last of `rise_units`."""
-    found = [(forecast, HeadroomReason.FORECAST, "")]
+def size(needs: HeadroomNeeds, forecast: int, *, stale: bool = False) -> HeadroomSize:
+    """The units that are wanted now, given the last of `rise_units`; `stale` if it comes from past forecasts."""
+    found = [(forecast, HeadroomReason.FORECAST_STALE if stale else HeadroomReason.FORECAST, "")]
     if needs.spec.min is not None:
         found.append((amount(needs.spec.min, needs.units_per_node), HeadroomReason.MINIMUM, ""))
     found.extend(

@@ -4,8 +4,10 @@ import pytest
 
 from spillway.api.headroom import HeadroomStatus
 from spillway.controllers.headroom.controller import BARREN_SECONDS, IGNORED_SECONDS, TAKEN_SECONDS
+from spillway.domain.headroom.past import DAY_SECONDS
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.records import Pending, Phase
+from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.state.catalog import Kind
 from spillway.telemetry.registry import exposition
 from tests.builders import make_node, make_pod
@@ -89,13 +91,17 @@ async def test_replicas_that_may_take_headroom_from_a_forecast_require_a_pass_at
     assert asked == [TAKEN_SECONDS]
 
 
-async def test_a_new_leader_without_forecasts_keeps_what_there_is() -> None:
+async def test_a_new_leader_keeps_what_there_is_until_it_has_forecasts() -> None:
     old = Scene(policy({}))
     old.forecast(8.0)
     await old.look()
     new = Scene(policy({}), items=old.server)
     await new.look()
+    await new.look(HOLD + 1)
     assert new.server.replicas() == {"a": 2, "b": 2}
+    new.world.board.set_forecasts({})
+    await new.look(1)
+    assert new.server.replicas() == {"a": 2, "b": 2}, "it shrinks as late as any other"
     await new.look(HOLD + 1)
     assert new.server.items == {}
 
@@ -121,6 +127,48 @@ async def test_a_new_leader_knows_the_size_of_elastic_nodes_while_there_are_none
     new = Scene(policy(asked) | {"status": {"headroom": told.model_dump(mode="json", by_alias=True)}}, nodes=())
     await new.look()
     assert (headroom_of(new).pods, headroom_of(new).node) == (8, told.node)
+
+
+async def test_a_new_leader_without_forecasts_keeps_no_more_than_the_policy_wants() -> None:
+    old = Scene(policy({"min": {"pods": 4}}))
+    await old.look()
+    new = Scene(policy({"min": {"pods": 4}}), items=old.server)
+    await new.look()
+    new.change(policy({"min": {"pods": 2}}, version=2))
+    await new.look(HOLD + 1)
+    assert new.server.replicas() == {"a": 1, "b": 1}
+
+
+async def test_while_forecasts_are_out_of_date_the_headroom_is_no_less_than_the_last_one() -> None:
+    scene = Scene(policy({"max": {"pods": 6}}))
+    scene.forecast(8.0)
+    await scene.look()
+    await scene.look(STALE_SECONDS + HOLD)
+    await scene.look(HOLD + 1)
+    assert scene.server.replicas() == {"a": 2, "b": 2}
+    headroom = scene.status.headroom
+    assert headroom is not None
+    assert (headroom.pods, headroom.reason) == (4, "ForecastStale")
+    # The peak comes, and takes three of the four.
+    scene.scale(7)
+    await scene.look(HOLD + 1)
+    assert sum(scene.server.replicas().values()) == 1
+    # Forecasts are back.
+    scene.forecast(7.0)
+    await scene.look()
+    await scene.look(HOLD + 1)
+    assert scene.server.items == {}
+
+
+async def test_headroom_for_forecasts_that_are_out_of_date_is_given_up_after_a_day() -> None:
+    scene = Scene(policy({"min": {"pods": 2}}))
+    scene.forecast(8.0)
+    await scene.look()
+    await scene.look(DAY_SECONDS - 1)
+    assert scene.server.replicas() == {"a": 2, "b": 2}
+    await scene.look(1)
+    await scene.look(HOLD + 1)
+    assert scene.server.replicas() == {"a": 1, "b": 1}
 
 
 async def test_in_recommend_it_is_reported_and_nothing_is_written() -> None:
