@@ -5,6 +5,7 @@ from typing import Any
 
 from harness import Installation
 from localcluster import ClusterApi
+from tests.support.monitoring import expect_samples
 from tests.support.tight import FLAGS, HOLD_SECONDS, PODS_PER_NODE, MakeStage, TightStage, is_ready
 
 OPERATOR_FLAGS = FLAGS
@@ -61,6 +62,7 @@ def test_virtual_replicas_come_back_when_room_returns_and_nothing_is_written_aft
     assert len(before & {pod["metadata"]["uid"] for pod in stage.pods("web")}) == PODS_PER_NODE, "others were moved too"
     assert operators.total("spillway_bring_backs_total", policy=stage.id) == 3
     assert operators.total("spillway_bring_backs_total", policy=stage.id, outcome="BroughtBack") == 3
+    expect_samples(operators, "spillway_bring_backs_total")
     cluster.wait_until(lambda: stage.events("BroughtBack"), "the Event")
     assert {said for said, _ in stage.events("BroughtBack")} == {"Deployment/web"}
     written = surge_writes(operators)

@@ -11,6 +11,7 @@ from localcluster.rest import Object
 from spillway.domain.model.names import EMPTYING_TAINT, NODE_POOL_LABEL, SURGE
 from tests.e2e.conftest import LEASE_PATH
 from tests.support.installed import annotations, applied, deployment, eventually, policy, status
+from tests.support.monitoring import expect_samples
 from tests.support.tight import is_ready
 
 APPS = tuple(f"app-{index}" for index in range(9))
@@ -152,6 +153,12 @@ def test_half_empty_nodes_empty_without_a_missing_replica_and_karpenter_removes_
         scene.wait_at_rest()
         eventually(lambda: scene.emptying == set(), "no node to carry the taint")
         eventually(lambda: scene.consolidation.get("emptied") == len(kept) - wanted, "the emptied nodes to be counted")
+        expect_samples(
+            installed,
+            "spillway_consolidation_moves_total",
+            "spillway_consolidation_nodes_emptied_total",
+            "spillway_consolidation_nodes_emptying",
+        )
 
     assert scene.least == dict.fromkeys(scene.least, 1)
     assert installed.total("spillway_surges_total", purpose="Consolidate", outcome="Succeeded") >= len(kept) - wanted

@@ -14,6 +14,7 @@ from localcluster import ClusterApi
 from localcluster.nodes import UNSTARTED
 from localcluster.rest import Object
 from tests.e2e.conftest import LEASE_PATH
+from tests.support.monitoring import expect_samples
 from tests.support.stage import GROUP_PATH, OwnedNodes, Stage
 from tests.support.tight import is_ready
 
@@ -71,7 +72,9 @@ def wait_where(stage: Stage, name: str, **expected: int) -> None:
     stage.cluster.wait_until(there, f"{name} on {expected}")
 
 
-def test_a_lost_pool_of_a_hundred_pods_is_replaced_by_the_next_and_comes_back_by_itself(stage: Stage) -> None:
+def test_a_lost_pool_of_a_hundred_pods_is_replaced_by_the_next_and_comes_back_by_itself(
+    stage: Stage, operators: Installation
+) -> None:
     stage.govern(manual(4), a={"failover": SOON}, b={"failover": SOON})
     stage.deploy("web", 4 + LOST)
     wait_where(stage, "web", physical=4, a=LOST)
@@ -83,6 +86,7 @@ def test_a_lost_pool_of_a_hundred_pods_is_replaced_by_the_next_and_comes_back_by
     wait_condition(stage, "Healthy", "NodesNotReady")
     assert stage.pool_conditions()["Accepting"] == ("False", "Unhealthy")
     assert any("web" in about for about, _ in stage.events("PodsReplaced"))
+    expect_samples(operators, "spillway_failover_pods_total", "spillway_pool_failures_total")
 
     stage.cluster.heal_nodes(nodes_of(stage))
     wait_condition(stage, "Healthy", "Retrying")
@@ -228,7 +232,7 @@ def size_of(pod: Object) -> str:
     return listed or f"{requests['cpu']}-{requests['memory']}"
 
 
-def test_without_stock_the_next_size_is_asked_for_then_the_next_pool(stage: Stage) -> None:
+def test_without_stock_the_next_size_is_asked_for_then_the_next_pool(stage: Stage, operators: Installation) -> None:
     stock_out = {"detect": [{"reason": "CreateFailed", "messageRegex": "NoStock"}], "ladder": LADDER}
     price = {"currency": "CNY", "cpuHour": "1", "memoryGiBHour": "0"}
     stage.govern(manual(0), a={"stockOut": stock_out, "price": price})
@@ -241,6 +245,7 @@ def test_without_stock_the_next_size_is_asked_for_then_the_next_pool(stage: Stag
     assert marks == {f"4000m-{8 << 30}"}
     assert stage.pool_status()["ladderStep"] == 2
     assert stage.pool_conditions()["InStock"] == ("True", "BiggerSize")
+    expect_samples(operators, "spillway_pool_stock_outs_total")
     # The extra cost of the bigger size counts.
     stage.cluster.wait_until(
         lambda: float(stage.pool_status()["used"].get("costPerHour") or 0) == 24.0, "the cost of 6 pods of 4 cores"

@@ -13,6 +13,7 @@ from localcluster import Cluster, ClusterFactory, Options
 from localcluster.rest import Object
 from tests.support.e2e import LEASE_SECONDS
 from tests.support.installed import API, deployment
+from tests.support.monitoring import expect_samples
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster]
 
@@ -98,6 +99,14 @@ def test_what_pods_use_becomes_a_forecast_in_status_metrics_and_recommendation(w
         assert shown.total("spillway_forecast_workloads", state="forecast") == 1
         assert shown.total("spillway_forecast_workloads", state="unusable") == 1
         assert shown.total("spillway_forecast_refreshes_total", result="made") >= 1
+        expect_samples(
+            operator,
+            "spillway_forecast_demand_replicas",
+            "spillway_forecast_present_replicas",
+            "spillway_forecast_refreshes_total",
+            "spillway_forecast_timestamp_seconds",
+            "spillway_scaling_recommended_replicas",
+        )
         [recommended] = [one for one in status().get("scaling") or [] if one["workload"] == workload]
         assert recommended["forecast"] == pytest.approx(DEMAND, rel=NOISE)
 

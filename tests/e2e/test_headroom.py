@@ -7,6 +7,7 @@ import pytest
 
 from harness import Installation
 from localcluster import Cluster
+from tests.support.monitoring import expect_samples
 
 POLICIES = "/apis/spillway.dev/v1alpha1/elasticpolicies"
 BUFFERS = "/apis/autoscaling.x-k8s.io/v1beta1/namespaces/spillway-system/capacitybuffers"
@@ -143,7 +144,9 @@ BALLOONS = (["--headroom-by=balloons"], ["zone-a", "zone-b"])
 
 
 @pytest.mark.parametrize("scene", [BALLOONS], indirect=True)
-def test_a_peak_takes_the_room_of_balloons_at_once_and_karpenter_adds_nodes_for_them(scene: _Scene) -> None:
+def test_a_peak_takes_the_room_of_balloons_at_once_and_karpenter_adds_nodes_for_them(
+    scene: _Scene, installed: Installation
+) -> None:
     scene.web(2)
     scene.cluster.wait_pods_ready(scene.namespace, 2)
     scene.policy(**{"from": "Fixed", "min": {"pods": 4}, "unit": UNIT})
@@ -165,6 +168,7 @@ def test_a_peak_takes_the_room_of_balloons_at_once_and_karpenter_adds_nodes_for_
     assert not uids & {one["metadata"]["uid"] for one in balloons}
     assert scene.nodes > before
     scene.wait_condition("Kept")
+    expect_samples(installed, "spillway_headroom_pods", "spillway_headroom_ready_pods")
 
 
 @pytest.mark.parametrize("scene", [(BALLOONS[0], ["zone-a"])], indirect=True)

@@ -24,6 +24,7 @@ from tests.support.installed import (
     stays,
     without_metrics,
 )
+from tests.support.monitoring import expect_samples
 from tests.support.tight import is_ready
 
 pytestmark = [pytest.mark.xdist_group("balance")]
@@ -95,6 +96,12 @@ def test_a_busy_node_loses_a_pod_and_a_disruption_budget_holds(
         eventually(
             lambda: measuring.total("spillway_balance_moves_total", balance="moved", result="evicted") >= 1,
             "a pod to be evicted",
+        )
+        expect_samples(
+            measuring,
+            "spillway_balance_hot_nodes",
+            "spillway_balance_moves_total",
+            "spillway_balance_node_imbalance_ratio",
         )
         after = measured.wait_pods_ready(measured_namespace, 9)
         gone = {before[name] for name in before.keys() - {pod["metadata"]["name"] for pod in after}}

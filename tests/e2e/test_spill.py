@@ -6,6 +6,7 @@ from typing import Any
 from harness import Installation
 from localcluster import ClusterApi
 from localcluster.rest import Object
+from tests.support.monitoring import expect_samples
 from tests.support.tight import FLAGS, PODS_PER_NODE, MakeStage, TightStage, condition
 
 SPILL_AFTER = 3
@@ -53,6 +54,7 @@ def test_a_pod_without_physical_room_spills_after_spill_after_and_not_before(
         "the Events",
     )
     assert operators.total("spillway_spills_total", policy=stage.id, pool=stage.pools["a"], how="patched") == 2
+    expect_samples(operators, "spillway_spills_total")
 
 
 def _tier(stage: TightStage, name: str) -> dict[str, int]:

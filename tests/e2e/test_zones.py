@@ -15,6 +15,7 @@ from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
 from localcluster.rest import Object
 from spillway.api.quantity import parse_quantity
 from tests.support.installed import added_nodes, applied, deployment, eventually, policy, status
+from tests.support.monitoring import expect_samples
 from tests.support.tight import is_ready
 
 pytestmark = [pytest.mark.xdist_group("balance")]
@@ -118,6 +119,7 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
             return all(BUSY in str((pod["spec"].get("affinity") or {}).get("nodeAffinity")) for pod in made)
 
         eventually(preferred, "the busy zone to be preferred")
+        expect_samples(measuring, "spillway_balance_zone_load_ratio")
         after = scale(measured, measured_namespace, "ours", 9)
         gained = after - before
         assert gained[BUSY] >= 2

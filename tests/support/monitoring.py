@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from harness import Installation
 from spillway.reference import metrics
 
 DASHBOARDS: Final = Path(__file__).resolve().parents[2] / "charts/spillway/files/monitoring/dashboards"
@@ -14,6 +16,46 @@ OF_THE_API_SERVER: Final = {
     "apiserver_admission_webhook_admission_duration_seconds": {"name", "type", "operation", "rejected", "le"},
 }
 """Metrics of kube-apiserver (k8s.io/apiserver, pkg/admission/metrics), with their labels."""
+
+EXPORTED_BY: Final[Mapping[str, str]] = {
+    "spillway_balance_hot_nodes": "test_rebalance",
+    "spillway_balance_moves_total": "test_rebalance",
+    "spillway_balance_node_imbalance_ratio": "test_rebalance",
+    "spillway_balance_zone_load_ratio": "test_zones",
+    "spillway_bring_backs_total": "test_bring_back",
+    "spillway_consolidation_moves_total": "test_consolidation",
+    "spillway_consolidation_nodes_emptied_total": "test_consolidation",
+    "spillway_consolidation_nodes_emptying": "test_consolidation",
+    "spillway_failover_pods_total": "test_failover",
+    "spillway_forecast_demand_replicas": "test_forecasts",
+    "spillway_forecast_present_replicas": "test_forecasts",
+    "spillway_forecast_refreshes_total": "test_forecasts",
+    "spillway_forecast_timestamp_seconds": "test_forecasts",
+    "spillway_headroom_pods": "test_headroom",
+    "spillway_headroom_ready_pods": "test_headroom",
+    "spillway_pool_failures_total": "test_failover",
+    "spillway_pool_stock_outs_total": "test_failover",
+    "spillway_scaling_recommended_replicas": "test_forecasts",
+    "spillway_spills_total": "test_spill",
+}
+"""Metrics of dashboards, by the module of the end-to-end tests that uses their feature and expects samples of them."""
+
+
+def expect_samples(installation: Installation, *names: str) -> None:
+    """Each of these metrics gets a sample, on some replica, that has exactly the labels of the reference.
+
+    Raises:
+        ClusterError: one of them had none in time.
+    """
+    assert set(names) <= EXPORTED_BY.keys()
+    known = known_metrics()
+    for name in names:
+        installation.cluster.wait_until(partial(_is_exported, installation, name, known[name]), f"samples of {name}")
+
+
+def _is_exported(installation: Installation, name: str, labels: set[str]) -> bool:
+    samples = [one for index in installation.running for one in installation.metrics(index).select(name)]
+    return bool(samples) and all(one.labels.keys() == labels - {"le"} for one in samples)
 
 
 def known_metrics() -> dict[str, set[str]]:

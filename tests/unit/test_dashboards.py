@@ -6,13 +6,22 @@ from typing import Final
 
 import pytest
 
-from tests.support.monitoring import dashboards, known_metrics, named_metrics, panels, unknown_names
+from tests.support.monitoring import (
+    EXPORTED_BY,
+    dashboard_queries,
+    dashboards,
+    known_metrics,
+    named_metrics,
+    panels,
+    unknown_names,
+)
 
 DASHBOARDS: Final = dashboards()
 UIDS: Final = ["spillway-fleet", "spillway-operator", "spillway-pools"]
 """Links and bookmarks hold these."""
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS: Final = 24
+E2E: Final = Path(__file__).resolve().parents[1] / "e2e"
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reference" / "dashboards.md"
 
 
@@ -48,6 +57,13 @@ def test_queries_name_only_metrics_labels_and_variables_that_exist(name: str) ->
             shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
             kept = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
             assert shown <= kept, target
+
+
+@pytest.mark.parametrize("metric", EXPORTED_BY)
+def test_an_end_to_end_test_expects_what_no_other_exports(metric: str) -> None:
+    assert any(metric in named_metrics(query) for query in dashboard_queries())
+    expected = re.findall(r"expect_samples\(([^)]*)\)", (E2E / f"{EXPORTED_BY[metric]}.py").read_text())
+    assert any(f'"{metric}"' in names for names in expected)
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
