@@ -249,6 +249,10 @@ class Installation:
 
     # Looking
 
+    def pod(self, index: int) -> str:
+        """The name of the process as a pod, with which its identity in the Lease begins."""
+        return self._pods[index]
+
     def metrics_port(self, index: int) -> int:
         """Where the process serves `/metrics`, `/debug/plans` and its health."""
         return self._metrics_ports[index]

@@ -6,7 +6,11 @@ command that cannot run here, or not exactly as the page has it, is listed below
 """
 
 import base64
+import itertools
+import json
 import re
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,9 +26,12 @@ import yaml
 
 from harness import Installation
 from harness.__main__ import WELCOME, WELCOME_HELM, playground, playground_for_helm
+from harness.operator import NAMESPACE
 from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import ClusterApi, ClusterFactory, Options, binaries
 from localcluster.nodes import UNSTARTED
+from localcluster.ports import free_ports
+from tests.support import port_forward
 from tests.support.console import PROJECT, Block, Command, Console, blocks, has_keys_of, matches, pages
 from tests.support.console_manifests import CART, CERT_MANAGER, SHOP
 from tests.support.installed import eventually
@@ -67,6 +74,9 @@ FIELDS: Final = (
 )
 """Commands of whose output the page shows some fields."""
 
+FORWARD: Final = "kubectl -n spillway-system port-forward"
+"""The beginning of a command that another program takes the place of."""
+
 REFUSED: Final = "kubectl annotate --overwrite deployment cart spillway.dev/threshold=many"
 """The command that shows an error."""
 
@@ -79,6 +89,8 @@ class Shop:
     operator: Installation
     console: Console
     prometheus: PushedPrometheus
+    local_port: int
+    """In place of 8080, which may be in use on this machine."""
 
     def kubectl(self, *args: str) -> str:
         return self.cluster.kubectl(*args)
@@ -108,7 +120,7 @@ def shop(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFacto
         flags = [f"--prometheus-url={prometheus.url}", "--status-seconds=1", "--lease-seconds=8"]
         with playground(cluster, flags) as operator:
             console = Console(tmp_path_factory.mktemp("shop"), {"KUBECONFIG": str(cluster.kubeconfig)})
-            yield Shop(cluster, operator, console, prometheus)
+            yield Shop(cluster, operator, console, prometheus, *free_ports(1))
 
 
 @pytest.fixture(scope="module")
@@ -291,12 +303,24 @@ def before(shop: Shop, command: str) -> str:
     for part, prepare in NEEDS.items():
         if part in command:
             prepare(shop)
-    if "port-forward" in command:
-        return "true"  # kwok's pods serve no port: the operator listens on this machine.
+    if FORWARD in command:
+        command = _forwarded(shop, command)
     if "POD" in command:  # stands for the name of a pod
         command = re.sub(r"\bPOD\b", shop.cluster.pods("default")[0]["metadata"]["name"], command)
-    port = shop.operator.metrics_port(0)
-    return command.replace("localhost:8080", f"127.0.0.1:{port}").replace("http://localhost:9090", shop.prometheus.url)
+    return command.replace("http://localhost:9090", shop.prometheus.url)
+
+
+def _forwarded(shop: Shop, command: str) -> str:
+    """The command with a forward that can reach the replicas, which are processes: kwok's pods serve no port."""
+    operator = shop.operator
+    replicas = [operator.metrics_port(index) for index in operator.running]
+    ports = {f"pod/{operator.pod(index)}": operator.metrics_port(index) for index in operator.running}
+    of_kwok = shop.kubectl("-n", NAMESPACE, "get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name")
+    ports |= dict(zip(of_kwok.split(), itertools.cycle(replicas), strict=False))
+    if "/metrics" not in command:  # what it answers depends on the replica, so a page has to choose one
+        ports["deployment/spillway"] = replicas[0]
+    forward = shlex.join([sys.executable, "-m", port_forward.__name__, json.dumps(ports)])
+    return command.replace("8080", str(shop.local_port)).replace(FORWARD, forward)
 
 
 def _marked(shop: Shop) -> None:
