@@ -128,11 +128,12 @@ class Scene:
     def in_progress(self) -> int:
         return self.surges.in_progress(Purpose.REBALANCE, "even")
 
-    def end(self, result: Left | SurgeOutcome, node: str = "busy") -> None:
-        """Let the first move that was asked for end; its pod was last seen on this node."""
+    def end(self, result: Left | SurgeOutcome, node: str = "busy", to: str = "") -> None:
+        """Let the first move that was asked for end; its pod was last seen on `node`, and the new one came to `to`."""
         request = self.surges._asked.pop(next(iter(self.surges._asked)))
         replicaset = self.world.state.replicasets[request.owner]
-        self.surges.ended.emit(MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, NodeName(node)))
+        ends = NodeName(node), NodeName(to)
+        self.surges.ended.emit(MoveEnd(replicaset, request.pod, request.purpose, request.asker, result, *ends))
 
     async def later(self, seconds: float = SETTLE_SECONDS, *, others: float = 60.0) -> None:
         await self.clock.advance(seconds)

@@ -82,7 +82,7 @@ TOPICS: Final = {
     "webhooks/test_pods.py": ("owners",),
     "controllers/spill/test_bring_back.py": ("turns",),
     "controllers/spill/test_controller.py": ("jobs", "recall"),
-    "domain/balance/test_moves.py": ("end",),
+    "domain/balance/test_moves.py": ("end", "large"),
     "domain/forecast/test_forecaster.py": ("properties", "spikes", "traces"),
     "domain/scale_down/test_costs.py": ("properties",),
     "domain/scale_down/test_ranking.py": ("properties",),

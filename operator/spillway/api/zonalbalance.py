@@ -87,7 +87,8 @@ class BalanceTarget(Model):
 
     max_imbalance_percent: Annotated[Percent, Field()] = 20
     """The difference between the most and the least loaded node, in percentage points, up to which no moves are
-    planned, for example 20. With `classes`, it also applies to what a load class uses on the nodes of a zone."""
+    planned, for example 20. Moves for the load then aim at three quarters of it. With `classes`, it also applies to
+    what a load class uses on the nodes of a zone."""
 
 
 class ZoneLoadSource(Model):

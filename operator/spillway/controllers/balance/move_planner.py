@@ -1,12 +1,13 @@
 """The plan of moves of one ZonalBalance, from the state, the loads on the board, and what pods use.
 
-Contract: reads and never writes. Workloads whose zones differ by more than `maxSkew`, and whose pods may run in another
-zone, come first; only without such moves are there moves for the load of nodes, without these for the requests on nodes
-that are little used, and without these for crowded load classes. The last two have no elastic node as a target, because
-a node autoscaler would have to keep it, and relieve none. No pod is moved to a node that its own constraints exclude,
-and none of a workload against which its own object speaks (`WorkloadLooks`). Pods leave and come to selected nodes with
-a measured load alone, but the zones of a workload are counted over all nodes that are not virtual. While a zone is
-down, or has come back less than `settle` ago, there is none.
+Contract: reads and never writes. The load of a node counts with the pods that have come and gone since the reading.
+Workloads whose zones differ by more than `maxSkew`, and whose pods may run in another zone, come first; only without
+such moves are there moves for the load of nodes, without these for the requests on nodes that are little used, and
+without these for crowded load classes. The last two have no elastic node as a target, because a node autoscaler would
+have to keep it, and relieve none. No pod is moved to a node that its own constraints exclude, and none of a workload
+against which its own object speaks (`WorkloadLooks`). Pods leave and come to selected nodes with a measured load alone,
+but the zones of a workload are counted over all nodes that are not virtual. While a zone is down, or has come back less
+than `settle` ago, there is none.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import ClassVar, Final, TypeVar
 from spillway.api.zonalbalance import BalanceTarget, Rebalance, ZonalBalance
 from spillway.controllers.balance.class_use import class_use
 from spillway.controllers.balance.emptiable import leaving
+from spillway.controllers.balance.in_transit import PodsInTransit
 from spillway.controllers.balance.load import current_loads, nodes_of, physical_nodes
 from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_zone, unsettled
 from spillway.controllers.balance.readings import Readings
@@ -26,7 +28,7 @@ from spillway.controllers.surge.moves import SurgeMovesController
 from spillway.domain.balance.class_moves import crowded_nodes, plan_class_moves
 from spillway.domain.balance.load import weights_of
 from spillway.domain.balance.move_board import Admits, LoadedNode, MovablePod, MoveLimits
-from spillway.domain.balance.moves import MovePlan, Reason, plan_moves
+from spillway.domain.balance.moves import MovePlan, Reason, busy_nodes, plan_moves
 from spillway.domain.balance.request_moves import plan_request_moves, reserved_nodes
 from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
 from spillway.domain.balance.zone_watch import WatchedNode, ZoneWatch
@@ -66,6 +68,7 @@ class MovePlanner:
         self._world = world
         self._readings = readings
         self._arrivals = surges.arrivals
+        self.transit = PodsInTransit(world, readings)
         self._looks = WorkloadLooks(surges, world.now)
 
     async def plan(
@@ -88,9 +91,9 @@ class MovePlanner:
         down = watch.unsettled(now, rule.settle.seconds)
         if down:
             return NO_PLAN, {f"Zone/{zone}": Left.ZONE_DOWN for zone in down}
-        percent = current_loads(self._world, balance)
-        if not percent:
+        if not current_loads(self._world, balance):
             return None
+        percent = await self.transit.expected(balance, {node.name: node for node in selected})
         nodes = {node.name: node for node in selected if node.name in percent}
         planned = [self._node(node, percent[name], zone_key) for name, node in nodes.items()]
         # A replica on a node that is not selected, or not measured, is a replica of its zone all the same.
@@ -121,9 +124,8 @@ class MovePlanner:
             return even, left
         target = float((spec.target or BalanceTarget()).max_imbalance_percent)
         limits = MoveLimits(weights_of(spec.effective_load), target, spec.max_skew, PLANNED_MOST, lambda _, __: True)
-        lowest = min(percent.values())
         # A node that a node autoscaler is removing is left to it.
-        busy = {name for name, node in nodes.items() if percent[name] > lowest + target and not node.leaves}
+        busy = {name for name in busy_nodes(percent, limits) if not nodes[name].leaves}
         found = await movable(lambda pods: [pod for pod in pods if pod.node in busy]) if busy else _NONE
         load, busy_left = await self._admitted(
             balance, found, lambda pods, admits: plan_moves(planned, pods, replace(limits, admits=admits))

@@ -24,6 +24,7 @@ from typing import ClassVar, Final
 from spillway.api.common import LabelSelector
 from spillway.api.zonalbalance import Moves, Rebalance, ZonalBalance
 from spillway.controllers.balance.descheduling import Deschedulers
+from spillway.controllers.balance.load import current_loads
 from spillway.controllers.balance.movable import why_left
 from spillway.controllers.balance.move_planner import NO_PLAN, MovePlanner, Plan, ZonePlan
 from spillway.controllers.balance.readings import Readings
@@ -32,13 +33,14 @@ from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesCon
 from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.bounds import MoveBounds, pass_period
 from spillway.domain.balance.move_board import MOST_REQUESTED
-from spillway.domain.balance.move_effect import EFFECT_SECONDS, MoveEffect
+from spillway.domain.balance.move_effect import EFFECT_SECONDS, NO_LOADS, MoveEffect
 from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.balance.zone_moves import ZoneMove
 from spillway.domain.balance.zone_watch import ZoneWatch
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model import event_reasons
+from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import reference_to, workload_of
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
@@ -49,6 +51,7 @@ from spillway.state.claims import balance_of
 from spillway.state.signal import Signal
 from spillway.telemetry import balance as metrics
 
+_UNKNOWN: Final = NodeName("")
 _TO: Final = {
     Reason.ZONES: "make zones even",
     Reason.LOAD: "make the load of nodes even",
@@ -118,6 +121,7 @@ class RebalanceController(Controller):
     def subscribe(self) -> Iterable[Unsubscribe]:
         yield self.world.catalog.subscribe(self.add_all)
         yield self._surges.ended.subscribe(self._ended)
+        yield self._planner.transit.subscribe()
 
     def all_keys(self) -> Iterable[str]:
         return {*self.world.governance.balances, *self.plans, *self._memories}
@@ -192,7 +196,7 @@ class RebalanceController(Controller):
         memory.begun = {workload: move for workload, move in memory.begun.items() if workload in going}
         # For moves to other zones, no effect on the load of nodes is waited for.
         if isinstance(plan, MovePlan) and (
-            any(now - since < EFFECT_SECONDS for since in going.values()) or self._waits(name, plan, memory, now)
+            any(now - since < EFFECT_SECONDS for since in going.values()) or self._waits(balance, plan, memory, now)
         ):
             return
         begun, moves = False, [move for move in plan.moves if move.workload not in going]
@@ -201,19 +205,20 @@ class RebalanceController(Controller):
                 begun = True
         if begun:
             if isinstance(plan, MovePlan):
-                memory.effects[plan.reason].before = plan.before
+                loads = current_loads(self.world, balance) if plan.reason is Reason.LOAD else NO_LOADS
+                memory.effects[plan.reason].begun(plan.before, loads)
             self.changed.emit()
 
-    def _waits(self, balance: str, plan: MovePlan, memory: _Memory, now: float) -> bool:
+    def _waits(self, balance: ZonalBalance, plan: MovePlan, memory: _Memory, now: float) -> bool:
         """Whether the moves of a plan wait: until the load shows what the last ones did, or as they did not help."""
         if now < memory.not_before:
             return True
-        effect = memory.effects[plan.reason]
-        if not effect.judged and (pause := effect.judge(plan.before, now)):
-            metrics.MOVES_WITHOUT_EFFECT.labels(balance).inc()
+        effect, name = memory.effects[plan.reason], balance.metadata.name
+        if not effect.judged and (pause := effect.judge(plan.before, now, current_loads(self.world, balance))):
+            metrics.MOVES_WITHOUT_EFFECT.labels(name).inc()
             self.log.warning(
                 "moves did not help, waiting",
-                key=balance,
+                key=name,
                 reason=plan.reason.value,
                 points=round(plan.before),
                 seconds=pause,
@@ -239,8 +244,8 @@ class RebalanceController(Controller):
         return True
 
     @staticmethod
-    def _moved(memory: _Memory, workload: str, now: float) -> None:
-        """Note that a move succeeded.
+    def _moved(memory: _Memory, workload: str, now: float, to: NodeName = _UNKNOWN) -> None:
+        """Note that a move succeeded, and where the pod came to.
 
         What one for even zones did is judged once the workload has settled; for others, the load has to show it.
         """
@@ -253,7 +258,7 @@ class RebalanceController(Controller):
         memory.bounds.succeeded(workload, now)
         # For a move that a former leader began, it is not known what it was to lower.
         if move is not None:
-            memory.effects[move.reason].judged = False
+            memory.effects[move.reason].moved(move.source, to)
         memory.not_before = now + EFFECT_SECONDS
 
     async def _judge_zones(self, balance: ZonalBalance, memory: _Memory) -> None:
@@ -322,7 +327,7 @@ class RebalanceController(Controller):
         reason = memory.reason(workload)
         metrics.MOVES.labels(end.asker, reason.value, "moved" if end.moved else end.result.value).inc()
         if end.moved:
-            self._moved(memory, workload, now)
+            self._moved(memory, workload, now, end.to)
             message = (
                 f"A pod was moved off {end.where} to {_TO[reason]}: an additional replica was ready before it was "
                 "deleted."

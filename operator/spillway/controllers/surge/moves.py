@@ -12,7 +12,7 @@ for moves. The additional replica prefers the planned node if that still has roo
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from spillway.api.virtualnodebudget import Cordon
 from spillway.api.zonalbalance import ZonalBalanceSpec
@@ -40,6 +40,7 @@ from spillway.state.signal import Signal
 from spillway.telemetry import surge as metrics
 
 PURPOSES = frozenset({Purpose.REBALANCE, Purpose.CONSOLIDATE})
+_UNKNOWN: Final = NodeName("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class MoveEnd:
     result: SurgeOutcome | Left
     node: NodeName
     """The node of the pod; empty if the pod was gone before this leader saw it."""
+    to: NodeName = _UNKNOWN
+    """The node of the additional replica; empty if there is none, or it is not known which pod that is."""
 
     @property
     def moved(self) -> bool:
@@ -246,19 +249,33 @@ class SurgeMovesController(SurgeController):
             metrics.SURGES.labels(surge.purpose.value, ended.outcome.value).inc()
             if ended.outcome is SurgeOutcome.SUCCEEDED:
                 self.arrivals.note(workload_of(replicaset).key, surge.since, self.world.now())
-            self._emit(replicaset, surge.pod, surge.purpose, surge.asker, ended.outcome)
+            to = self._came_to(replicaset, surge)
+            self._emit(replicaset, surge.pod, surge.purpose, surge.asker, ended.outcome, to=to)
         return None
+
+    def _came_to(self, replicaset: ReplicaSetRecord, surge: Surge) -> NodeName:
+        """The node of the additional replica: the one pod that was created during the surge."""
+        pods = self.world.state.active_pods_of(replicaset.uid)
+        new = [pod.node for pod in pods if pod.created >= surge.since and pod.uid != surge.pod]
+        return new[0] if len(new) == 1 else _UNKNOWN
 
     def _end(self, replicaset: ReplicaSetRecord) -> None:
         self.runner.end(replicaset)
         self.world.board.withdraw_planned_node(replicaset.uid)
 
     def _emit(
-        self, replicaset: ReplicaSetRecord, pod: PodUid, purpose: Purpose, asker: str, result: SurgeOutcome | Left
+        self,
+        replicaset: ReplicaSetRecord,
+        pod: PodUid,
+        purpose: Purpose,
+        asker: str,
+        result: SurgeOutcome | Left,
+        *,
+        to: NodeName = _UNKNOWN,
     ) -> None:
-        known, last = self.world.state.pods.get(pod), self._nodes.pop(replicaset.uid, NodeName(""))
+        known, last = self.world.state.pods.get(pod), self._nodes.pop(replicaset.uid, _UNKNOWN)
         node = last if known is None else known.node
-        self.ended.emit(MoveEnd(replicaset, pod, purpose, asker, result, node))
+        self.ended.emit(MoveEnd(replicaset, pod, purpose, asker, result, node, to))
 
     def _progress(self, replicaset: ReplicaSetRecord, surge: Surge, present: Json) -> Progress:
         chosen = self.world.state.pods.get(surge.pod or PodUid(""))
@@ -269,7 +286,7 @@ class SurgeMovesController(SurgeController):
             self.world.state.active_pods_of(replicaset.uid),
             self.world.now(),
             asked=present["spec"].get("replicas", 1),
-            placed=self._placed(replicaset, chosen.node if chosen is not None else NodeName("")),
+            placed=self._placed(replicaset, chosen.node if chosen is not None else _UNKNOWN),
             wanted=self._wanted(replicaset, surge.purpose, surge.asker),
             available=available_replicas(present),
         )

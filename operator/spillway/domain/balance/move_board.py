@@ -23,6 +23,9 @@ from spillway.domain.model.usage import NOTHING, Usage
 
 LEAST_GAIN: Final = 2.0
 """Percentage points: a smaller gain is within what a measurement varies by."""
+AIM: Final = 0.75
+"""Moves for the load end at this part of the accepted imbalance. Ended at the whole of it, the next change of the load
+would make nodes uneven again."""
 MOST_PER_NODE: Final = 2
 """Moves from one node, and to one node, in one plan: the load shows what they did before there are more."""
 MOST_REQUESTED: Final = 90.0
@@ -75,6 +78,11 @@ class MoveLimits:
     most: int
     """Moves in one plan."""
     admits: Admits
+
+    @property
+    def aim(self) -> float:
+        """The imbalance at which a plan for the load ends, once more is between the nodes than is accepted."""
+        return AIM * self.max_imbalance
 
 
 class MoveBoard:
@@ -182,20 +190,21 @@ class MoveBoard:
         return self.requested(target, pod.requests) <= MOST_REQUESTED
 
     def spares_load(self, pod: MovablePod, target: NodeName) -> bool:
-        """Whether moves for the load leave the pod there: they gain too little by taking it back, or it is not busy."""
+        """Whether moves for the load leave the pod there: they gain too little, or aim at no less than its load."""
         lowest, there = self._range_after(pod, target)[0], self.loads_after(pod, target)[1]
-        return self.gain(pod, target) > -LEAST_GAIN or there <= lowest + self._limits.max_imbalance
+        return self.gain(pod, target) > -LEAST_GAIN or there <= lowest + self._limits.aim
 
     def keeps_load_even(self, pod: MovablePod, target: NodeName) -> bool:
         """Whether the imbalance stays clearly within what is accepted.
 
-        While it is not: whether neither it nor the load of the busier node rises, and the target does not become busy.
+        While it is not: whether neither it nor the load of the busier node rises, and moves for the load would not take
+        another pod from the target.
         """
         lowest, highest = self._range_after(pod, target)
         accepted = self._limits.max_imbalance
         if highest - lowest <= accepted - LEAST_GAIN:
             return True
-        busy = self.loads_after(pod, target)[1] > lowest + accepted
+        busy = self.loads_after(pod, target)[1] > lowest + self._limits.aim
         return highest - lowest <= self.imbalance and self.gain(pod, target) >= 0 and not busy
 
     def loads_after(self, pod: MovablePod, target: NodeName) -> tuple[float, float]:

@@ -1,13 +1,14 @@
 """Moves that would make the load of nodes even: which pods of busy nodes would be better elsewhere.
 
 Contract: pure, deterministic and greedy. Each move takes a pod from a busy node to the least loaded node that can take
-it, and is planned only if the busier of the two is then less loaded by at least `LEAST_GAIN` points. The plan ends when
-the difference between the most and the least loaded node is within the target, when nothing improves it, or at the
-bounds: one move for each workload, `MOST_PER_NODE` from and to each node. Where a pod really goes is the scheduler's
-decision; the plan predicts it from requests, zones, hard taints and what the pod's own constraints admit.
+it, and is planned only if the busier of the two is then less loaded by at least `LEAST_GAIN` points. There are moves
+only if the difference between the most and the least loaded node is more than what is accepted. The plan ends when it
+is within `MoveLimits.aim`, when nothing improves it, or at the bounds: one move for each workload, `MOST_PER_NODE` from
+and to each node. Where a pod really goes is the scheduler's decision; the plan predicts it from requests, zones, hard
+taints and what the pod's own constraints admit.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -58,8 +59,16 @@ class MovePlan:
     reason: Reason = Reason.LOAD
 
 
+def busy_nodes(percent: Mapping[NodeName, float], limits: MoveLimits) -> Collection[NodeName]:
+    """The nodes with these loads that pods may leave for the load; none while nodes are even enough."""
+    lowest, highest = min(percent.values(), default=0.0), max(percent.values(), default=0.0)
+    if highest - lowest <= limits.max_imbalance:
+        return ()
+    return {name for name, load in percent.items() if load > lowest + limits.aim}
+
+
 def plan_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], limits: MoveLimits) -> MovePlan:
-    """The moves towards an imbalance of `limits.max_imbalance` points or less."""
+    """The moves of these pods towards an imbalance of `limits.aim` points or less; none below `max_imbalance`."""
     board = MoveBoard(nodes, limits)
     on_node: dict[NodeName, list[MovablePod]] = {}
     for pod in pods:
@@ -68,7 +77,7 @@ def plan_moves(nodes: Iterable[LoadedNode], pods: Iterable[MovablePod], limits: 
     moves: list[Move] = []
     spent: set[NodeName] = set()
     nowhere: set[Alike] = set()
-    while len(moves) < limits.most and board.imbalance > limits.max_imbalance:
+    while before > limits.max_imbalance and len(moves) < limits.most and board.imbalance > limits.aim:
         found = _best(board, on_node, spent, nowhere)
         if found is None:
             break

@@ -90,6 +90,47 @@ async def test_moves_that_help_are_followed_by_others() -> None:
     assert len(scene.evicted) == 2
 
 
+@pytest.mark.parametrize(
+    ("to", "loads", "helped"),
+    [
+        pytest.param("idle", (70.0, 20.0, 99.0), True, id="its node is less loaded, and another one got busy"),
+        pytest.param("idle", (95.0, 20.0, 99.0), False, id="its node is as loaded as before"),
+        pytest.param("other", (70.0, 20.0, 99.0), False, id="it came to a node that is now as busy"),
+        pytest.param("", (70.0, 20.0, 99.0), False, id="it is not known where it came to"),
+    ],
+)
+async def test_a_move_that_relieved_its_node_helped_although_nodes_are_no_more_even(
+    to: str, loads: tuple[float, ...], *, helped: bool
+) -> None:
+    scene = Scene(mode="Active", by="Surge")
+    await scene.later()
+    assert scene.planned == ["shop/api-1"]
+    scene.end(SurgeOutcome.SUCCEEDED, to=to)
+    await scene.clock.advance(EFFECT_SECONDS)
+    scene.load(*loads)
+    await scene.controller.reconcile("even")
+    assert bool(scene.in_progress) is helped, "the next moves begin, or wait"
+
+
+async def test_no_pod_is_planned_to_a_node_to_which_others_have_just_come() -> None:
+    scene = Scene(nodes={"idle": {"labels": {ZONE_LABEL: "a"}}})
+    owner = make_replicaset("cart").uid
+    await scene.clock.advance(SETTLE_SECONDS)
+    now = scene.clock.now()
+    for index in (3, 4):
+        name = f"cart-{index}"
+        scene.world.state.apply(
+            make_pod(name, node=NodeName("idle"), owner_uid=owner, created=now - 1.0, ready_since=now)
+        )
+    scene.load(95.0, 20.0, 60.0)
+    await scene.controller.reconcile("even")
+    plan = scene.controller.plans["even"]
+    assert isinstance(plan, MovePlan)
+    # Two pods of two cores each come to the idle node, of eight cores.
+    assert [(move.target, move.target_percent) for move in plan.moves] == [("other", (60.0, 85.0))]
+    assert plan.before == pytest.approx(95.0 - 60.0)
+
+
 async def test_moves_in_a_minute_are_bounded() -> None:
     scene = Scene(mode="Active", by="Evict", maxMovesPerMinute=1)
     scene.load(150.0, 20.0, 60.0)

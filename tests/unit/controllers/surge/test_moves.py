@@ -55,6 +55,8 @@ class Cluster(FakeWriter):
         self.scaler = SurgeScaler(self.world, self, self)
         self.left: list[str] = []
         """Where the pods were of which the moves have ended."""
+        self.came: list[str] = []
+        """Where the additional replicas were, at their end."""
         self.lead()
 
     def lead(self) -> None:
@@ -67,6 +69,7 @@ class Cluster(FakeWriter):
         assert (end.purpose, end.asker, end.pod) == (Purpose.REBALANCE, "even", self.pod("p0", "hot").uid)
         self.results.append(end.result)
         self.left.append(end.where)
+        self.came.append(end.to)
 
     @staticmethod
     def pod(name: str, node: str, **changes: Any) -> PodRecord:
@@ -138,7 +141,7 @@ class Cluster(FakeWriter):
 
 def appears(cluster: Cluster, node: str = "idle", **changes: Any) -> None:
     """The additional replica is there."""
-    cluster.world.state.apply(cluster.pod("new", node, **changes))
+    cluster.world.state.apply(cluster.pod("new", node, **{"created": cluster.clock.now()} | changes))
 
 
 @pytest.mark.parametrize("resources", [(), (policy_resource(),)], ids=["no policy", "governed"])
@@ -165,7 +168,21 @@ async def test_the_only_replica_goes_once_its_successor_is_ready_elsewhere(resou
     assert cluster.written == ["p0 costs less", "2->1", "unmark"]
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
     assert cluster.left == ["node hot"], "also once the pod is gone"
+    assert cluster.came == ["idle"]
     assert cluster.controller.in_progress(Purpose.REBALANCE, "even") == 0
+
+
+async def test_of_several_new_pods_it_is_not_known_which_one_replaced_the_other() -> None:
+    cluster = Cluster(replicas=2)
+    await cluster.begun()
+    cluster.world.state.remove(cluster.world.state.pods[cluster.pod("p1", "hot").uid])
+    appears(cluster)
+    cluster.world.state.apply(cluster.pod("again", "hot", created=cluster.clock.now()))
+    for _ in range(3):
+        await cluster.step(SEEN_SECONDS)
+    cluster.goes()
+    await cluster.step(1)
+    assert (cluster.results, cluster.came) == ([SurgeOutcome.SUCCEEDED], [""])
 
 
 async def test_it_waits_until_the_new_replica_is_available() -> None:

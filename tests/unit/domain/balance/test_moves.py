@@ -120,6 +120,15 @@ def test_a_workload_and_a_node_move_a_bounded_number_of_pods() -> None:
     assert len(plan([HOT, COLD], others, most=1).moves) == 1
 
 
+@pytest.mark.parametrize(
+    ("hot", "moves", "after"), [(50.0, 0, 20.0), (51.0, 2, 12.0)], ids=["accepted", "more than accepted"]
+)
+def test_a_plan_begins_above_what_is_accepted_and_ends_well_below(hot: float, moves: int, after: float) -> None:
+    nodes = [node("hot", hot), node("mild", 34.0), COLD]
+    found = plan(nodes, [pod(f"p{index}", "hot", 2.5) for index in range(9)])
+    assert (len(found.moves), found.before, found.after) == (moves, hot - 30.0, after)
+
+
 @given(clusters(), st.integers(0, 8))
 def test_every_plan_is_bounded_and_makes_nodes_no_less_even(
     cluster: tuple[list[LoadedNode], list[MovablePod]], most: int

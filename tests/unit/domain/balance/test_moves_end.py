@@ -10,7 +10,7 @@ from spillway.domain.balance.class_moves import class_points, crowded_nodes, pla
 from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.load import Weights, percent_of
 from spillway.domain.balance.move_board import LoadedNode, MovablePod, MoveLimits
-from spillway.domain.balance.moves import MovePlan, plan_moves
+from spillway.domain.balance.moves import MovePlan, busy_nodes, plan_moves
 from spillway.domain.balance.request_moves import plan_request_moves, reserved_nodes
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.usage import Usage
@@ -45,8 +45,7 @@ class Cluster:
     def plan(self) -> MovePlan:
         """As the rebalancer plans: for the load, then for requests, then for classes."""
         nodes, pods = self.nodes, list(self.pods.values())
-        lowest = min(one.percent for one in nodes)
-        busy = {one.name for one in nodes if one.percent > lowest + self.rule.max_imbalance}
+        busy = busy_nodes({one.name: one.percent for one in nodes}, self.rule)
         found = plan_moves(nodes, [one for one in pods if one.node in busy], self.rule)
         if found.moves:
             return found

@@ -1,0 +1,115 @@
+"""The pods that have come to nodes and left them lately, and the loads that plans of moves go by.
+
+Contract: it follows the state from the subscription on, reads metrics.k8s.io, and never writes. Such a pod counts with
+the mean use of the pods of its workload that have been ready for `SETTLED_SECONDS`: what it uses itself while it starts
+says little, and what one that is gone has used is not known any more. Where no pod of the workload has been ready for
+so long, and for pods without a ReplicaSet, the reading alone counts, for those that come as for those that go.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Final
+
+from spillway.api.zonalbalance import ZonalBalance
+from spillway.controllers.balance.readings import Readings
+from spillway.controllers.base import Unsubscribe, World
+from spillway.domain.balance.in_transit import Transit, expected_loads
+from spillway.domain.balance.load import COUNTED_SECONDS, SMOOTHING_SECONDS, Loads, Weights, percent_of, weights_of
+from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.owners import workload_of
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.kube.resource_metrics import PodMetrics
+from spillway.kube.slices import in_slices
+
+SETTLED_SECONDS: Final = SMOOTHING_SECONDS
+_KEPT_SECONDS: Final = 2 * COUNTED_SECONDS
+"""A reading that is acted on may be some minutes old."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """A pod that came to a node, or left it."""
+
+    owner: OwnerUid
+    node: NodeName
+    at: float
+    left: bool
+
+
+class PodsInTransit:
+    """The pods of one cluster that are in transit."""
+
+    def __init__(self, world: World, readings: Readings) -> None:
+        self._world = world
+        self._readings = readings
+        self._passages: deque[_Passage] = deque()
+        """In the order in which they were seen."""
+
+    def subscribe(self) -> Unsubscribe:
+        """Follow the pods, beginning with those that are there."""
+        since = self._world.now() - _KEPT_SECONDS
+        for pod in self._world.state.pods.values():
+            if pod.started > since or pod.created > since:
+                self._pod_changed(None, pod)
+        return self._world.state.subscribe(PodRecord, self._pod_changed)
+
+    async def expected(self, balance: ZonalBalance, nodes: Mapping[NodeName, NodeRecord]) -> Mapping[NodeName, float]:
+        """The load of each of these nodes of a ZonalBalance, in percent; those without a reading are left out.
+
+        Raises:
+            RequestError: what pods use could not be read.
+        """
+        loads = self._world.board.loads.get(balance.metadata.name, Loads())
+        weights, since = weights_of(balance.spec.effective_load), loads.at - COUNTED_SECONDS
+        uses: dict[str, PodMetrics | None] = {}
+        transits: list[Transit] = []
+        async for one in in_slices([one for one in self._passages if one.at > since]):
+            owner, node = self._world.state.replicasets.get(one.owner), nodes.get(one.node)
+            if owner is None or node is None:
+                continue
+            key = workload_of(owner).key
+            if key not in uses:
+                uses[key] = await self._use_of(owner)
+            if (use := uses[key]) is not None:
+                points = _points(node, use, weights)
+                transits.append(Transit(node.name, one.at, -points if one.left else points))
+        expected = expected_loads(loads, transits)
+        return {name: expected[name] for name in nodes if name in expected}
+
+    async def _use_of(self, owner: ReplicaSetRecord) -> PodMetrics | None:
+        """What a pod of this workload uses, in the mean; None if that is not known."""
+        state, since = self._world.state, self._world.now() - SETTLED_SECONDS
+        owners = {owner.uid, *(one.uid for one in state.siblings_of(owner))}
+        settled = [
+            pod.name for uid in owners for pod in state.active_pods_of(uid) if pod.ready and pod.ready_since <= since
+        ]
+        used = await self._readings.pods(owner.namespace) if settled else {}
+        known = [used[name] for name in settled if name in used]
+        if not known:
+            return None
+        return PodMetrics(fmean(one.cpu_millis for one in known), fmean(one.memory_bytes for one in known))
+
+    def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        now = self._world.now()
+        before = "" if old is None or old.finished else old.node
+        after = "" if new is None or new.finished else new.node
+        if before == after:
+            return
+        while self._passages and self._passages[0].at <= now - _KEPT_SECONDS:
+            self._passages.popleft()
+        if old is not None and before:
+            self._passages.append(_Passage(old.owner_uid, old.node, now, left=True))
+        if new is not None and after:
+            # One that is seen with its node for the first time may have run for long.
+            at = now if old is not None else max(new.started, new.created)
+            if at > now - _KEPT_SECONDS:
+                self._passages.append(_Passage(new.owner_uid, new.node, at, left=False))
+
+
+def _points(node: NodeRecord, use: PodMetrics, weights: Weights) -> float:
+    """What so much use adds to the load of the node, in percentage points."""
+    cpu = use.cpu_millis / node.cpu_millis if node.cpu_millis else 0.0
+    memory = use.memory_bytes / node.memory_bytes if node.memory_bytes else 0.0
+    return percent_of(cpu, memory, weights)
