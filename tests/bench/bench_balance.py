@@ -2,8 +2,9 @@
 
 `make bench-balance` → `build/bench/balance.json`. A real control plane with kwok's nodes and metrics-server. Each
 contender has a pool of nodes in three zones and a namespace of its own with the same workloads and the same changes of
-replicas, by the seed, side by side in one run. What a pod uses is in an annotation of its template, and differs from
-what it requests. The figures are computed from the pods on each node, not from what metrics-server reports.
+replicas, by the seed, side by side in one run; a policy governs the workloads of Spillway's contenders. What a pod uses
+is in an annotation of its template, and differs from what it requests. The figures are computed from the pods on each
+node, not from what metrics-server reports.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.informer import Informers
 from spillway.state.cluster import ClusterState
 from tests.bench.ran_on import ran_on
-from tests.support.installed import deployment
+from tests.support.installed import deployment, policy
 
 OUTPUT: Final = Path("build/bench/balance.json")
 CONTENDERS: Final = ("plain", "descheduler", "soft", "spillway")
@@ -325,8 +326,8 @@ def main(
         for name in taking_part:
             _say(f"{name}: {nodes} nodes, {workloads * replicas} pods")
             cluster.add_nodes(name, nodes, cpu=f"{NODE_CORES:g}", memory=f"{NODE_GIB:g}Gi")
-            cluster.rest.create("/api/v1/namespaces", {"metadata": {"name": name}})
-        with _balances(cluster, taking_part):
+            cluster.rest.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": {"team": name}}})
+        with _resources(cluster, taking_part):
             measured = asyncio.run(_run(cluster, taking_part, found, random_, seconds))
             moved = _moves(operator, taking_part)
         evicted = evictions(cluster, taking_part)
@@ -340,9 +341,10 @@ def main(
 
 
 @contextmanager
-def _balances(cluster: Cluster, contenders: Iterable[str]) -> Iterator[None]:
-    """The ZonalBalances, without moves until all pods run."""
-    ours = [balance(name, moves=False) for name in contenders if name in {"soft", "spillway"}]
+def _resources(cluster: Cluster, contenders: Iterable[str]) -> Iterator[None]:
+    """The ZonalBalances, without moves until all pods run, and the policies of the same namespaces."""
+    names = [name for name in contenders if name in {"soft", "spillway"}]
+    ours = [made for name in names for made in (balance(name, moves=False), policy(name, namespace_label=name))]
     cluster.apply(ours)
     try:
         yield
