@@ -1,6 +1,9 @@
 """The client against answers of every sort, and tokens that change while it runs."""
 
+import asyncio
+import zlib
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ from kubernetes.aio.client import Configuration
 from spillway.kube import auth
 from spillway.kube.auth import Credentials
 from spillway.kube.client import KubeClient
+from spillway.kube.decode import NAMESPACES
 from spillway.kube.errors import ApiError, UnreachableError
+from spillway.kube.pages_ahead import items_ahead
 from tests.support.fake_api import FakeApi, page, slow, status
 
 PATH = "/api/v1/namespaces"
@@ -54,6 +59,44 @@ async def test_every_refusal_is_one_error(
         await client.get_json(PATH)
     assert (caught.value.status, caught.value.reason, caught.value.retry_after) == (code, reason, after)
     assert words in caught.value.message
+
+
+async def test_two_pages_are_under_way_at_a_time() -> None:
+    """A page is sent to its end only after the next one was requested, so that a reader who waited would hang."""
+    requested = [asyncio.Event() for _ in range(3)]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        number = int(request.query.get("continue", 0))
+        requested[number].set()
+        token = f',"continue":"{number + 1}"' if number < 2 else ""
+        items = ",".join(f'{{"metadata":{{"name":"{number}-{index:04}"}}}}' for index in range(500))
+        body = f'{{"kind":"NamespaceList","metadata":{{"resourceVersion":"7"{token}}},"items":[{items}]}}'.encode()
+        response = web.StreamResponse(headers={"Content-Encoding": "gzip"})
+        await response.prepare(request)
+        pack = zlib.compressobj(1, wbits=31)
+        await response.write(pack.compress(body[:4096]) + pack.flush(zlib.Z_SYNC_FLUSH))
+        if token:
+            await requested[number + 1].wait()
+        await response.write(pack.compress(body[4096:]) + pack.flush())
+        return response
+
+    app = web.Application()
+    app.router.add_get(PATH, answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with (
+            asyncio.timeout(30),
+            KubeClient(Credentials(Configuration(host=url), None)) as client,
+            aclosing(items_ahead(client, PATH, NAMESPACES.page, limit=500)) as found,
+        ):
+            names = [item.metadata.name async for item in found]
+    finally:
+        await runner.cleanup()
+    assert names == [f"{number}-{index:04}" for number in range(3) for index in range(500)]
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ import structlog
 from spillway.domain.model.remember import KeptFor
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
-from spillway.kube.errors import RequestError, transport_errors
+from spillway.kube.errors import RequestError
+from spillway.kube.transport import transport_errors
 
 log: Final = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import time
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import datetime
@@ -22,10 +22,12 @@ import aiohttp
 import msgspec
 
 from spillway import __version__
-from spillway.kube.errors import ApiError, TooLargeError, transport_errors
+from spillway.kube.beginning import GZIP, Beginning
+from spillway.kube.errors import ApiError, TooLargeError
 from spillway.kube.pages import PAGE_BYTES, items_of
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.static_credentials import StaticCredentials, kubeconfig_path
+from spillway.kube.transport import transport_errors
 from spillway.kube.wire import PageMeta
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ APPLY_PATCH = "application/apply-patch+yaml"
 DEFAULT_TIMEOUT_SECONDS = 30.0
 _SHORTEST_PAUSE_SECONDS: Final = 0.25
 """Also where the server says that the request may be sent again at once."""
-_GZIP = 16 + zlib.MAX_WBITS
 _UNPACK_IN_THREAD = 64 * 1024
 # One thread: each has a heap of its own in which such buffers stay.
 _UNPACKER = ThreadPoolExecutor(1, "unpack")
@@ -160,8 +161,11 @@ class KubeClient:
         content_type: str = JSON,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it bounds this one request
         most_bytes: int = 0,
+        beginning: Callable[[bytes], None] | None = None,
     ) -> bytes:
         """The body of the answer, unpacked; `most_bytes` bounds its size, 0 does not.
+
+        Of a bounded body, `beginning` gets the first `BEGINNING_BYTES` before the rest has arrived.
 
         Raises:
             ApiError: the server answered 400 or above.
@@ -182,7 +186,7 @@ class KubeClient:
                         timeout=aiohttp.ClientTimeout(total=end - time.monotonic()),
                     )
                     async with response:
-                        return await _unpacked(response, most_bytes)
+                        return await _unpacked(response, most_bytes, beginning)
             except ApiError as error:
                 if not self._patient or not error.retryable or error.retry_after is None:
                     raise
@@ -285,9 +289,13 @@ def _param(value: Param) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-async def _unpacked(response: aiohttp.ClientResponse, most_bytes: int = 0) -> bytes:
-    raw = await read_bounded(response, most_bytes) if most_bytes else await response.read()
-    if response.headers.get("Content-Encoding") != "gzip":
+async def _unpacked(
+    response: aiohttp.ClientResponse, most_bytes: int = 0, beginning: Callable[[bytes], None] | None = None
+) -> bytes:
+    gzipped = response.headers.get("Content-Encoding") == "gzip"
+    told = None if beginning is None else Beginning(beginning, gzipped=gzipped)
+    raw = await read_bounded(response, most_bytes, told) if most_bytes else await response.read()
+    if not gzipped:
         return raw
     # Gzip ends with the size of what it holds: one buffer of that size instead of pieces that are joined.
     unpacked = int.from_bytes(raw[-4:], "little")
@@ -295,11 +303,11 @@ async def _unpacked(response: aiohttp.ClientResponse, most_bytes: int = 0) -> by
         raise TooLargeError(most_bytes)
     size = min(max(unpacked, 1), _LARGEST_BUFFER)
     if len(raw) < _UNPACK_IN_THREAD:
-        return zlib.decompress(raw, _GZIP, size)
-    return await asyncio.get_running_loop().run_in_executor(_UNPACKER, zlib.decompress, raw, _GZIP, size)
+        return zlib.decompress(raw, GZIP, size)
+    return await asyncio.get_running_loop().run_in_executor(_UNPACKER, zlib.decompress, raw, GZIP, size)
 
 
-async def read_bounded(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+async def read_bounded(response: aiohttp.ClientResponse, most_bytes: int, beginning: Beginning | None = None) -> bytes:
     """The whole body; what is over the bound is left in the connection, which is closed.
 
     Raises:
@@ -313,6 +321,8 @@ async def read_bounded(response: aiohttp.ClientResponse, most_bytes: int) -> byt
         if left < 0:
             raise TooLargeError(most_bytes)
         chunks.append(chunk)
+        if beginning is not None:
+            beginning.arrived(chunk)
     return b"".join(chunks)
 
 

@@ -4,14 +4,10 @@ Contract: a caller catches `RequestError`, whatever the transport or the decoder
 there is no such object, whether the API server answered so or no object can have the name.
 """
 
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
-
-import aiohttp
-import msgspec
 
 
 class RequestError(Exception):
@@ -125,12 +121,3 @@ class FailedRequests:
         """Raise an `ExceptionGroup` if any has failed."""
         if self._errors:
             raise ExceptionGroup(message, self._errors)
-
-
-@contextmanager
-def transport_errors() -> Iterator[None]:
-    """Raise `UnreachableError` for what aiohttp, the socket, a timeout, zlib or the JSON decoder raises."""
-    try:
-        yield
-    except (aiohttp.ClientError, OSError, zlib.error, msgspec.DecodeError) as error:  # a TimeoutError is an OSError
-        raise UnreachableError.caused_by(error) from error

@@ -24,7 +24,8 @@ from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 from spillway.domain.model.names import LEADER_ADDRESS
 from spillway.kube.auth import Credentials
-from spillway.kube.errors import RequestError, transport_errors
+from spillway.kube.errors import RequestError
+from spillway.kube.transport import transport_errors
 from spillway.telemetry.kube import LEADER
 
 log = structlog.get_logger(__name__)

@@ -40,6 +40,7 @@ class PageClient(Protocol):
         params: Mapping[str, Any] | None = None,
         timeout: float = PAGE_SECONDS,  # noqa: ASYNC109 - it bounds this one request
         most_bytes: int = 0,
+        beginning: Callable[[bytes], None] | None = None,
     ) -> bytes:
         """The body of the answer."""
 
@@ -49,7 +50,7 @@ Item = TypeVar("Item")
 Item_co = TypeVar("Item_co", covariant=True)
 
 
-class _PageOf(_Page, Protocol[Item_co]):
+class PageOf(_Page, Protocol[Item_co]):
     @property
     def items(self) -> Sequence[Item_co] | None:
         """The items of the page."""
@@ -78,8 +79,11 @@ async def page_of(
     *,
     params: Mapping[str, Any] | None = None,
     seconds: float = PAGE_SECONDS,
+    beginning: Callable[[bytes], None] | None = None,
 ) -> bytes:
     """The page of the list at `path` that follows `token`, as the API server sends it.
+
+    `beginning` gets its first bytes before the rest has arrived; again if the page is requested again.
 
     Raises:
         TooLargeError: a single object is larger than a page may be.
@@ -88,7 +92,9 @@ async def page_of(
     while True:
         wanted = {**(params or {}), "limit": limit.present, "continue": token or None}
         try:
-            raw = await client.request("GET", path, params=wanted, timeout=seconds, most_bytes=PAGE_BYTES)
+            raw = await client.request(
+                "GET", path, params=wanted, timeout=seconds, most_bytes=PAGE_BYTES, beginning=beginning
+            )
         except TooLargeError:
             if limit.present == 1:
                 raise
@@ -101,7 +107,7 @@ async def page_of(
 async def items_of(
     client: PageClient,
     path: str,
-    decode: Callable[[bytes], "_PageOf[Item]"],
+    decode: Callable[[bytes], PageOf[Item]],
     *,
     limit: int,
     params: Mapping[str, Any] | None = None,

@@ -18,11 +18,12 @@ import structlog
 
 from spillway.kube.client import KubeClient, Param
 from spillway.kube.decode import Decoder, RecordT
-from spillway.kube.errors import RequestError, UnreachableError, transport_errors
+from spillway.kube.errors import RequestError, UnreachableError
 from spillway.kube.pages import PageLimit, page_of, pages
 from spillway.kube.pauses import Backoff
 from spillway.kube.ratelimit import Sleep
 from spillway.kube.slices import in_slices
+from spillway.kube.transport import transport_errors
 from spillway.kube.wire import ObjectT
 from spillway.telemetry.kube import (
     INFORMER_EVENTS,

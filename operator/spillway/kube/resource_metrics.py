@@ -8,9 +8,9 @@ from spillway.api.quantity import parse_quantity
 from spillway.domain.model.names import NodeName
 from spillway.kube.client import Transport
 from spillway.kube.decode import unix_seconds
-from spillway.kube.errors import transport_errors
 from spillway.kube.paths import ApiResource
 from spillway.kube.slices import in_slices
+from spillway.kube.transport import transport_errors
 
 NODE_METRICS: Final = ApiResource("metrics.k8s.io", "v1beta1", "nodes", namespaced=False)
 POD_METRICS: Final = ApiResource("metrics.k8s.io", "v1beta1", "pods", namespaced=True)

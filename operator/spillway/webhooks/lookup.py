@@ -19,11 +19,12 @@ from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.kube import paths
 from spillway.kube.decode import NODES, PODS
-from spillway.kube.errors import InvalidNameError, RequestError, transport_errors
+from spillway.kube.errors import InvalidNameError, RequestError
 from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import CollectionKey, ObjectKey
 from spillway.kube.protocols import ByteReader
+from spillway.kube.transport import transport_errors
 from spillway.state.cluster import ClusterState
 from spillway.telemetry.logs import Logger
 
