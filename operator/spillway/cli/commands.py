@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from spillway import __version__
 from spillway.app.errors import SettingsError
+from spillway.cli import live
 from spillway.cli.backtest import backtest
 from spillway.cli.check_admission import check_admission
 from spillway.cli.cordon import cordon, uncordon
@@ -80,6 +81,8 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "completion": completion,
 }
 _GROUPS: Final = {"explain": explain, "plan": plan}
+_LIVE: Final = frozenset({"status", "doctor", "explain"})
+"""The commands that read the cluster as soon as their flags are known."""
 
 
 class _Light:
@@ -143,6 +146,8 @@ def main() -> None:
         os.environ["COLUMNS"] = _ONE_LINE
         completion_init()
         _, *words = os.environ.get(_WORDS, os.environ.get("COMP_WORDS", NAME)).split()
+    elif "--help" not in words and _command_of(words) in _LIVE:
+        live.prepare()
     called = _command_of(words)
     try:
         (listing() if called is None else application(called))(prog_name=NAME)

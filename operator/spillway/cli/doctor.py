@@ -59,6 +59,6 @@ def doctor(
             prometheus=prometheus.connection if prometheus.given else None,
         )
 
-    found = live.read(kubeconfig, context, work)
+    found = live.read(kubeconfig, context, work, modules=(live.READING,))
     live.show(found, output, report_view)
     sys.exit(live.NEGATIVE if found.errors else 0)

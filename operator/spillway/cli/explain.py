@@ -119,7 +119,7 @@ def _show(  # noqa: PLR0917 - the flags of the four commands, in their order
 
         return await explained(client, world, what, name, namespace=namespace)
 
-    live.show(live.read(kubeconfig, context, work), output, _view)
+    live.show(live.read(kubeconfig, context, work, modules=(live.READING,)), output, _view)
 
 
 def _view(found: "Answer", /, *, wide: bool) -> "Sequence[RenderableType]":

@@ -6,6 +6,8 @@ if the cluster, Prometheus or a file could not be read, or the cluster refused a
 width are used only where stdout is a terminal.
 """
 
+import gc
+import importlib
 import shutil
 import sys
 import time
@@ -51,6 +53,8 @@ class Format(StrEnum):
 
 TABLES: Final = (Format.TABLE, Format.WIDE)
 """The formats for people."""
+READING: Final = "spillway.cli.reading"
+"""The module of the commands that read all pods and nodes."""
 
 KUBECONFIG_HELP: Final = "Kubeconfig. Default: $KUBECONFIG, else the pod's service account, else ~/.kube/config."
 Kubeconfig = Annotated[Path | None, typer.Option(help=KUBECONFIG_HELP)]
@@ -80,16 +84,34 @@ def no_such(missing: str, names: Iterable[str]) -> NotFoundError:
     return NotFoundError(f"there is no {missing}; {there}")
 
 
-def read(kubeconfig: Path | None, context: str | None, work: "Callable[[KubeClient], Awaitable[Found]]") -> Found:
-    """What `work` finds with a client for the cluster; the process ends if the cluster cannot be read.
+def prepare() -> None:
+    """Begin to import what `read` needs: in a thread, because OpenSSL reads the system's authorities without Python.
 
-    Meanwhile no garbage is collected: modules and records are hardly ever in cycles, and looking for them takes a tenth
-    of the time.
+    Until `read` has ended no garbage is collected: modules and records are hardly ever in cycles, and looking for them
+    takes a tenth of the time.
     """
-    import gc  # noqa: PLC0415  # `--help` need not wait for it
+    import threading  # noqa: PLC0415  # `--help` need not wait for it
 
     gc.disable()
+    threading.Thread(target=importlib.import_module, args=("aiohttp",)).start()
+
+
+def read(
+    kubeconfig: Path | None,
+    context: str | None,
+    work: "Callable[[KubeClient], Awaitable[Found]]",
+    *,
+    modules: Sequence[str] = (),
+) -> Found:
+    """What `work` finds with a client for the cluster; the process ends if the cluster cannot be read.
+
+    `modules` are those that `work` needs before its first request. They are imported before the client, which a thread
+    may be importing already (see `prepare`).
+    """
+    gc.disable()
     try:
+        for one in modules:
+            importlib.import_module(one)
         return _connected(kubeconfig, context, work, "read")
     finally:
         gc.enable()
@@ -146,7 +168,9 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def show(found: Any, output: Format, view: View) -> None:  # noqa: ANN401 - any struct
-    """Print a document in the wanted format."""
+    """Print a document in the wanted format, at the end of the process."""
+    # What was read need not be searched for garbage any more, neither by the printing nor by the interpreter's end.
+    gc.freeze()
     typer.echo(text_of(found, output, view), nl=False)
 
 

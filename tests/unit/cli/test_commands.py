@@ -76,7 +76,10 @@ def test_version_and_help_load_no_heavy_module(words: list[str], printed: str) -
 @pytest.mark.parametrize(
     ("module", "unneeded"),
     [
-        ("spillway.cli.reading", ("kopf", "kubernetes", "numpy", "prometheus_client", "pydantic", "rich", "structlog")),
+        (
+            "spillway.cli.reading",
+            ("aiohttp", "kopf", "kubernetes", "numpy", "prometheus_client", "pydantic", "rich", "structlog"),
+        ),
         ("spillway.cli.explaining", ("kopf", "kubernetes", "numpy", "rich", "structlog")),
     ],
 )
@@ -84,6 +87,32 @@ def test_a_live_command_loads_nothing_that_it_does_not_need(module: str, unneede
     code = f"import sys, {module}; print([name for name in {unneeded!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert ast.literal_eval(done.stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "imported"),
+    [
+        (["status", "--absent"], True),
+        (["explain", "pod", "--absent"], True),
+        (["simulate", "--absent"], False),
+        (["crds", "--absent"], False),
+    ],
+)
+def test_a_live_command_imports_the_http_client_while_its_flags_are_parsed(words: list[str], *, imported: bool) -> None:
+    code = """
+import sys, threading
+from spillway.cli import main
+try:
+    main()
+except SystemExit as ended:
+    assert ended.code == 2, ended.code
+for one in threading.enumerate():
+    if one is not threading.current_thread():
+        one.join()
+print("aiohttp" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"{imported}\n"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spillway.cli.live import cell, literal, no_such, read
+from spillway.cli.live import Format, cell, literal, no_such, read, show
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,18 @@ def test_garbage_is_collected_again_after_a_reading(tmp_path: Path, capsys: pyte
 
     assert "not found" in capsys.readouterr().err
     assert gc.isenabled()
+
+
+def test_what_is_shown_last_is_not_searched_for_garbage(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {"pods": [1, 2]}
+    try:
+        show(found, Format.YAML, lambda _, *, wide: [f"{wide}"])
+        frozen = gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+    assert capsys.readouterr().out == "pods:\n- 1\n- 2\n"
+    assert frozen > 0
+    assert not gc.get_freeze_count()
 
 
 @pytest.mark.parametrize(
