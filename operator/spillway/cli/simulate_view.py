@@ -54,6 +54,11 @@ def _change(now: object, after: object) -> str:
     return cell(after) if now == after else f"{cell(now)} -> {cell(after)}"
 
 
+def _threshold(replicas: int | None, reason: str | None) -> int | str | None:
+    """The threshold in a table; nothing where no class places the pods, because the scheduler alone does."""
+    return "all" if replicas is None and reason is not None else replicas
+
+
 def _workloads(rows: Sequence[ProposedWorkload], *, wide: bool) -> Table:
     more = ("first victim", MESSAGE) if wide else ()
     made = table("workload", "replicas", "policy/class", "threshold", "on virtual", *more)
@@ -65,7 +70,9 @@ def _workloads(rows: Sequence[ProposedWorkload], *, wide: bool) -> Table:
             cell(one.workload),
             cell(one.replicas),
             _change(one.governed_now, one.governed),
-            _change(*(("all" if number is None else number) for number in (one.threshold_now, one.threshold))),
+            _change(
+                _threshold(one.threshold_now, one.threshold_reason_now), _threshold(one.threshold, one.threshold_reason)
+            ),
             _change(one.virtual_now, one.virtual),
             *extra,
         )

@@ -50,13 +50,19 @@ def test_a_bad_file_is_refused_by_its_place(tmp_path: Path, text: str, told: str
     assert str(refused.value).startswith("--filename: ")
 
 
-def test_the_tables() -> None:
+@pytest.mark.parametrize(
+    ("now", "reason_now", "shown"),
+    [(None, None, "- -> 3"), (None, "LearningHistory", "all -> 3"), (2, "Manual", "2 -> 3"), (3, "Manual", "3")],
+    ids=["placed by the scheduler alone", "all on physical nodes", "another number", "unchanged"],
+)
+def test_the_tables(now: int | None, reason_now: str | None, shown: str) -> None:
     workload = ProposedWorkload(
         "Deployment/shop/web",
         7,
         None,
         "online/default (Enforce)",
-        None,
+        now,
+        reason_now,
         3,
         "Manual",
         0,
@@ -83,7 +89,7 @@ def test_the_tables() -> None:
     text = live.text_of(found, live.Format.TABLE, proposal_view)
     for words in (
         "- -> online/default (Enforce)",
-        "all -> 3",
+        f"  {shown}  ",
         "0 -> 4",
         "and 5 more",
         "3/9",

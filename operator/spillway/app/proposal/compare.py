@@ -130,6 +130,7 @@ class Comparison:
             governed_now=_governed(claim_now),
             governed=_governed(claim),
             threshold_now=None if threshold_now is None else threshold_now.replicas,
+            threshold_reason_now=None if threshold_now is None else threshold_now.reason.value,
             threshold=None if threshold is None else threshold.replicas,
             threshold_reason=None if threshold is None else threshold.reason.value,
             virtual_now=virtual_now,

@@ -1,8 +1,8 @@
 """The conditions of Spillway's resources that need attention, each with a severity.
 
 Contract: pure. A condition that only repeats another one of the same resource (`Stalled` beside `Ready`, `Accepting`
-beside `Healthy`, `InStock` or `AtLimit`) is left out, so that each cause is listed once. What a user asked for, such as
-a held pool, is listed with severity `info`.
+beside `Healthy`, `InStock` or `AtLimit`, `NearLimit` beside `AtLimit` of the same limits) is left out, so that each
+cause is listed once. What a user asked for, such as a held pool, is listed with severity `info`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,6 +27,7 @@ from spillway.api.conditions import (
     ConditionStatus,
 )
 from spillway.api.scalars import rfc3339
+from spillway.domain.budget.alerts import AT, NEAR, limits_of
 
 
 class Severity(StrEnum):
@@ -120,6 +121,9 @@ def _is_repeated(condition: Condition, bad: Sequence[Condition]) -> bool:
     types = {one.type for one in bad}
     if condition.type in {STALLED, RECONCILING} and READY in types:
         return True
+    if condition.type == NEAR:
+        near, at = limits_of(condition, NEAR), next((one for one in bad if one.type == AT), None)
+        return bool(near) and near <= limits_of(at, AT)
     return (condition.type, condition.reason) in _REPEATED
 
 

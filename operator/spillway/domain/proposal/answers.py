@@ -18,10 +18,11 @@ class ProposedWorkload(msgspec.Struct, frozen=True, rename="camel"):
     """Policy and class, for example online/default (Recommend)."""
     governed: str | None
     threshold_now: int | None
-    """Replicas kept on physical nodes; null for all of them."""
+    """Replicas kept on physical nodes; null for all of them, or where no class places its pods."""
+    threshold_reason_now: str | None
+    """Where the number comes from, for example Manual; null where no class places its pods."""
     threshold: int | None
     threshold_reason: str | None
-    """Where the proposed number comes from, for example Manual."""
     virtual_now: int
     """Replicas that run on virtual nodes now."""
     virtual: int

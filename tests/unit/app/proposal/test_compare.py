@@ -77,7 +77,8 @@ def test_a_first_policy() -> None:
     assert (found.to_virtual, found.to_physical) == (4, 0)
     [web] = found.workloads
     assert (web.workload, web.governed_now, web.governed) == (WEB, None, "online/default (Enforce)")
-    assert (web.threshold_now, web.threshold, web.threshold_reason) == (None, 3, "Manual")
+    assert (web.threshold_now, web.threshold_reason_now) == (None, None)
+    assert (web.threshold, web.threshold_reason) == (3, "Manual")
     assert (web.virtual_now, web.virtual) == (0, 4)
     # Kubernetes takes the newest of equal pods; Spillway empties the elastic node.
     assert web.first_victim == "shop/web-elastic-1"
@@ -106,6 +107,7 @@ def test_a_higher_threshold_brings_replicas_back() -> None:
     assert (found.to_virtual, found.to_physical, found.costs_written) == (0, 3, 0)
     [web] = found.workloads
     assert (web.threshold_now, web.threshold, web.virtual_now, web.virtual) == (2, 5, 4, 1)
+    assert web.threshold_reason_now == "Manual"
     [cost] = found.costs
     assert (cost.virtual_per_hour_now, cost.virtual_per_hour) == ("1", "0.25")
 

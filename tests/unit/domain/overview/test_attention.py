@@ -49,6 +49,26 @@ def budget(*conditions: tuple[str, str, str], observed: int | None = 1, generati
             [("error", "Degraded"), ("warning", "AtLimit")],
             id="most-severe-first",
         ),
+        pytest.param(
+            [("AtLimit", "True", "PodsAtLimit"), ("NearLimit", "True", "PodsNearLimit")],
+            [("warning", "AtLimit")],
+            id="reached-and-so-near",
+        ),
+        pytest.param(
+            [("AtLimit", "True", "PodsAtLimit"), ("NearLimit", "True", "PodsNearLimit,CpuNearLimit")],
+            [("warning", "AtLimit"), ("warning", "NearLimit")],
+            id="another-limit-is-near",
+        ),
+        pytest.param(
+            [("AtLimit", "False", "WithinLimits"), ("NearLimit", "True", "PodsNearLimit")],
+            [("warning", "NearLimit")],
+            id="near",
+        ),
+        pytest.param(
+            [("AtLimit", "True", "PodsAtLimit"), ("NearLimit", "True", "LaterNearLimit")],
+            [("warning", "AtLimit"), ("warning", "NearLimit")],
+            id="a-limit-of-a-later-version-is-near",
+        ),
     ],
 )
 def test_conditions(conditions: list[tuple[str, str, str]], expected: list[tuple[str, str]]) -> None:
