@@ -1,8 +1,9 @@
 """What it takes to operate Spillway: answers, the start of the command line, a report, install, upgrade and removal.
 
 `make bench-operate` writes `build/bench/operate.json`. One API server has 10,000 governed pods, written to etcd. There
-`explain workload` is called (the time is that of the whole command), then `report` with a Prometheus that holds 14 days
-of 200 workloads, and at the end `restore`, as an uninstall does; `leftovers` counts the pods that still carry a mark.
+the commands of `explain` are called (the time is that of the whole command), then `report` with a Prometheus that holds
+14 days of 200 workloads, and at the end `restore`, as an uninstall does; `leftovers` counts the pods that still carry a
+mark.
 On a whole control plane the chart's objects are applied and two replicas are started (`install_seconds`: until they are
 ready and one leads; no image is pulled), and `explain` is asked for the ranks of all pods of a workload, which is then
 scaled down step by step: `agreement_percent` is the share of the deleted pods that were the first in rank. On another
@@ -132,8 +133,16 @@ def _at_scale(pods: int) -> dict[str, Any]:
         flags = (f"--kubeconfig={layout.kubeconfig}", "-o", "json")
         workload = ("explain", "workload", "service-00000", "--namespace=team-000", *flags)
         answer = json.loads(_spillway(*workload))
-        explain = _medians(QUESTIONS, lambda: _spillway(*workload)) | {"pods": pods}
+        explain: dict[str, Any] = _medians(QUESTIONS, lambda: _spillway(*workload)) | {"pods": pods}
         explain["ranked"] = len(answer["scaleDown"])
+        first = answer["scaleDown"][0]
+        others = {
+            "pod": (first["pod"].partition("/")[2], "--namespace=team-000"),
+            "node": (first["node"],),
+            "pool": ("eci",),
+        }
+        for what, words in others.items():
+            explain[what] = _medians(QUESTIONS, partial(_spillway, "explain", what, *words, *flags))
         with prometheus_running() as prometheus:
             samples = _history(prometheus)
             file = layout.logs / "report.html"
