@@ -65,7 +65,7 @@ class Scene:
             "load": {"weights": {"cpu": 100, "memory": 0}},
             "rebalance": {"mode": "DryRun", **rebalance},
         }
-        balance = resource(Kind.ZONAL_BALANCE, "even", **{**wanted, **(spec or {})})
+        self.balance = balance = resource(Kind.ZONAL_BALANCE, "even", **{**wanted, **(spec or {})})
         records: list[Record] = [
             make_node(name, **({"labels": {ZONE_LABEL: "a"}} | (nodes or {}).get(name, {}))) for name in NODES
         ]

@@ -50,6 +50,7 @@ class PodsInTransit:
     def subscribe(self) -> Unsubscribe:
         """Follow the pods, beginning with those that are there."""
         since = self._world.now() - _KEPT_SECONDS
+        # Without a ZonalBalance nobody asks, and nothing is kept.
         for pod in self._world.state.pods.values():
             if pod.started > since or pod.created > since:
                 self._pod_changed(None, pod)
@@ -96,6 +97,9 @@ class PodsInTransit:
         before = "" if old is None or old.finished else old.node
         after = "" if new is None or new.finished else new.node
         if before == after:
+            return
+        if not self._world.governance.balances:
+            self._passages.clear()
             return
         while self._passages and self._passages[0].at <= now - _KEPT_SECONDS:
             self._passages.popleft()

@@ -9,6 +9,7 @@ from spillway.controllers.balance.in_transit import SETTLED_SECONDS, PodsInTrans
 from spillway.controllers.balance.readings import Readings
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import Phase, PodRecord
+from spillway.state.catalog import Kind
 from tests.builders import make_pod, make_replicaset
 from tests.support.rebalancing import SETTLE_SECONDS, Scene
 
@@ -55,6 +56,15 @@ async def test_without_pods_in_transit_the_reading_counts() -> None:
     asked = list(scene.metrics.asked)
     assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0, OTHER: 60.0}
     assert scene.metrics.asked == asked, "what pods use is not read"
+
+
+async def test_without_a_zonal_balance_nothing_is_kept() -> None:
+    scene = await Transit.settled()
+    balance = scene.balance
+    scene.world.catalog.replace(Kind.ZONAL_BALANCE, [], 60)
+    scene.comes()
+    scene.world.catalog.replace(Kind.ZONAL_BALANCE, [balance], 61)
+    assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0, OTHER: 60.0}
 
 
 async def test_a_moved_pod_counts_on_its_new_node_and_no_more_on_its_old_one() -> None:
