@@ -50,7 +50,7 @@ class PodsInTransit:
     def subscribe(self) -> Unsubscribe:
         """Follow the pods, beginning with those that are there."""
         since = self._world.now() - _KEPT_SECONDS
-        # Without a ZonalBalance nobody asks, and nothing is kept.
+        # Without a ZonalBalance no plan needs it, and nothing is kept.
         for pod in self._world.state.pods.values():
             if pod.started > since or pod.created > since:
                 self._pod_changed(None, pod)
