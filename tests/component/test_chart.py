@@ -789,6 +789,14 @@ def test_the_runbooks_may_be_pages_of_a_repository_or_of_a_wiki(url: str, suffix
         assert rule["annotations"]["runbook_url"] == f"{url}/{name}{suffix}"
 
 
+def test_a_suffix_that_is_missing_after_an_upgrade_is_that_of_the_site() -> None:
+    alerts = {"runbookURL": "https://docs.example.com", "runbookSuffix": None}
+    rendered = _alerts(Chart.render({"metrics": {"prometheusRule": {"enabled": True, "alerts": alerts}}}))
+
+    for name, rule in rendered.items():
+        assert rule["annotations"]["runbook_url"] == f"https://docs.example.com/{name}.html"
+
+
 def test_by_default_the_runbooks_are_pages_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
     site = load_config(str(PROJECT / "mkdocs.yml"))

@@ -17,7 +17,7 @@ from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.balance.in_transit import Transit, expected_loads
 from spillway.domain.balance.load import COUNTED_SECONDS, SMOOTHING_SECONDS, Loads, Weights, percent_of, weights_of
-from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube.resource_metrics import PodMetrics
@@ -46,6 +46,8 @@ class PodsInTransit:
         self._readings = readings
         self._passages: deque[_Passage] = deque()
         """In the order in which they were seen."""
+        self._were_ready: set[PodUid] = set()
+        """The pods that were ready and are not."""
 
     def subscribe(self) -> Unsubscribe:
         """Follow the pods, beginning with those that are there."""
@@ -93,7 +95,7 @@ class PodsInTransit:
         return PodMetrics(fmean(one.cpu_millis for one in known), fmean(one.memory_bytes for one in known))
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        now = self._world.now()
+        now, ran = self._world.now(), self._ran(old, new)
         before = "" if old is None or old.finished else old.node
         after = "" if new is None or new.finished else new.node
         if before == after:
@@ -103,13 +105,25 @@ class PodsInTransit:
             return
         while self._passages and self._passages[0].at <= now - _KEPT_SECONDS:
             self._passages.popleft()
-        if old is not None and before:
+        # What never ran is in no reading.
+        if old is not None and before and ran:
             self._passages.append(_Passage(old.owner_uid, old.node, now, left=True))
         if new is not None and after:
             # One that is seen with its node for the first time may have run for long.
             at = now if old is not None else max(new.started, new.created)
             if at > now - _KEPT_SECONDS:
                 self._passages.append(_Passage(new.owner_uid, new.node, at, left=False))
+
+    def _ran(self, old: PodRecord | None, new: PodRecord | None) -> bool:
+        """Whether a pod was ready before this change; it may not be any more while it is being deleted."""
+        if old is None:
+            return False
+        ran = old.ready or old.uid in self._were_ready
+        if new is not None and not new.ready and ran:
+            self._were_ready.add(old.uid)
+        else:
+            self._were_ready.discard(old.uid)
+        return ran
 
 
 def _points(node: NodeRecord, use: PodMetrics, weights: Weights) -> float:

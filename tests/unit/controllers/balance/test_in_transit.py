@@ -67,6 +67,24 @@ async def test_without_a_zonal_balance_nothing_is_kept() -> None:
     assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0, OTHER: 60.0}
 
 
+async def test_a_pod_that_never_ran_takes_no_load_with_it() -> None:
+    """As with an image that cannot be pulled: the pod is bound for minutes, uses nothing and is deleted."""
+    scene = await Transit.settled()
+    pod = scene.comes(node="other", ready=False)
+    await scene.clock.advance(SETTLE_SECONDS + 300.0)
+    scene.load(80.0, 20.0, 60.0)
+    scene.world.state.remove(pod)
+    assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0, OTHER: 60.0}
+
+
+async def test_a_pod_that_is_not_ready_any_more_while_it_is_deleted_takes_its_load_with_it() -> None:
+    scene = await Transit.settled()
+    pod = msgspec.structs.replace(scene.pod("web-1"), ready=False, terminating=True)
+    scene.world.state.apply(pod)
+    scene.world.state.remove(pod)
+    assert (await scene.expected())[BUSY] == 80.0 - PER_POD
+
+
 async def test_a_moved_pod_counts_on_its_new_node_and_no_more_on_its_old_one() -> None:
     scene = await Transit.settled(web_1="3", web_2="1")
     scene.comes()
