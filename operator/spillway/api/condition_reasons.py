@@ -188,7 +188,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         POLICY,
         "There are no forecasts, or they are too old to be used. Recommended replicas then follow only the schedules, "
         "but a workload that no other metric scales keeps at least its current replicas. Headroom stays at what "
-        "was last asked for, for a day at most.",
+        "was last asked for, for a day at most; a change of leader begins that day again.",
         (
             _true("PrometheusUnreachable", "Prometheus does not answer."),
             _true("PrometheusDenied", "Prometheus refuses the credentials, or they cannot be read."),

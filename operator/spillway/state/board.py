@@ -73,8 +73,8 @@ class Board:
     """The Auto plan: replicas on physical nodes by workload, `Deployment/shop/cart`; absent while it learns."""
     forecasts: Mapping[str, DemandForecast] = field(default_factory=lambda: MappingProxyType({}))
     """The forecast demand by workload, `Deployment/shop/cart`; absent for one that has none."""
-    forecasts_known: bool = False
-    """Whether a refresh of the forecasts has succeeded since this process began to lead."""
+    forecasts_published: float | None = None
+    """When the present forecasts were published, Unix seconds; None while there are none."""
     forecasts_changed: Signal[()] = field(default_factory=lambda: Signal[()]("DemandForecast"))
     """Emitted when forecasts were replaced."""
     recommendations: Mapping[str, Recommendation] = field(default_factory=lambda: MappingProxyType({}))
@@ -119,7 +119,7 @@ class Board:
     def set_forecasts(self, forecasts: Mapping[str, DemandForecast]) -> None:
         """Set the forecasts after a refresh."""
         self.forecasts = MappingProxyType(dict(forecasts))
-        self.forecasts_known = True
+        self.forecasts_published = self.now() if forecasts else None
         self.forecasts_changed.emit()
 
     def set_recommendations(self, recommendations: Mapping[str, Recommendation]) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
+from pydantic import ValidationError
+
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.headroom import Headroom, HeadroomSchedule, HeadroomUnit
 from spillway.controllers.base import Controller, Unsubscribe, World
@@ -196,13 +198,21 @@ class HeadroomController(Controller):
         return now
 
     def _remembered(self, policy: str) -> _Memory:
-        """What the status still tells of a policy: the size of elastic nodes, of which there may be none now."""
+        """What the status still tells of a policy: the size of elastic nodes, of which there may be none now.
+
+        A size that is not valid, or not above 0, counts as unknown.
+        """
         entry = self.world.catalog.entries(Kind.ELASTIC_POLICY).get(policy)
         told = None if entry is None else (entry.status.get("headroom") or {}).get("node")
         if told is None:
             return _Memory()
-        node = HeadroomUnit.model_validate(told)
-        return _Memory(ElasticMemory(node=Shape(node.cpu.millis, node.memory.bytes)))
+        try:
+            unit = HeadroomUnit.model_validate(told)
+        except ValidationError:
+            # The catalog has logged it.
+            return _Memory()
+        node = Shape(unit.cpu.millis, unit.memory.bytes)
+        return _Memory(ElasticMemory(node=node)) if min(node) > 0 else _Memory()
 
     async def _now(self, policy: ElasticPolicy, spec: Headroom, governed: Governed, seen: _Seen) -> HeadroomNow:
         name, now = policy.metadata.name, self.world.now()

@@ -19,6 +19,7 @@ from spillway.domain.headroom.size import HeadroomNeeds
 from spillway.domain.model.names import NodeName, Tier, Zone
 from spillway.domain.model.units import GIB
 from spillway.domain.model.usage import Usage
+from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.kube.slices import in_slices
 from spillway.state.autoscalers import Autoscalers
 
@@ -28,7 +29,7 @@ class Governed:
     """The governed workloads of one policy."""
 
     stale: bool = False
-    """Whether some workload's forecast is out of date, or no refresh has succeeded since this process began to lead."""
+    """Whether some workload's forecast is out of date, or it has none and no other workload has an up-to-date one."""
     rising: Counter[Shape] = field(default_factory=Counter)
     """The replicas that are expected to start, by their request."""
     waiting: Counter[Shape] = field(default_factory=Counter)
@@ -84,7 +85,11 @@ def _is_stale(world: World, workload_class: WorkloadClass, workload: str, now: f
     if scaling is None or scaling.forecast is None or scaling.forecast.mode != "Active":
         return False
     forecast = world.board.forecasts.get(workload)
-    return not world.board.forecasts_known if forecast is None else forecast.is_stale(now)
+    if forecast is not None:
+        return forecast.is_stale(now)
+    # Only a recent refresh that gave others a forecast tells that this workload has none.
+    published = world.board.forecasts_published
+    return published is None or now - published > STALE_SECONDS
 
 
 def _rise(world: World, workload_class: WorkloadClass, one: Observed, autoscalers: Autoscalers) -> int:

@@ -27,11 +27,15 @@ class HeadroomContributor:
 
     def part(self, model: ElasticPolicy, _current: ElasticPolicyStatus, _now: datetime) -> StatusPart:
         """The part of one policy."""
-        return headroom_part(self._headroom.report.get(model.metadata.name))
+        now = self._headroom.report.get(model.metadata.name)
+        if now is None and model.spec.headroom is not None:
+            # The first pass of a new leader reads the size of elastic nodes from the present value.
+            return StatusPart()
+        return headroom_part(now)
 
 
 def headroom_part(now: HeadroomNow | None) -> StatusPart:
-    """The part of one policy; None where it has no headroom, or the first pass is not done."""
+    """The part of one policy; None where it has no headroom."""
     if now is None:
         return StatusPart({"headroom": None})
     return StatusPart({"headroom": _status(now)}, (_condition(now),))

@@ -4,7 +4,8 @@ Contract: no clock of its own. While forecasts are up to date, the units that th
 minutes. While they are not, the headroom is no less than they asked for last, without what the governed workloads have
 taken of it since; and no less than they asked for at this time of the day before, so that an outage that begins while
 demand is low does not leave the next peak without headroom. Both count for a day at most: then only reactive scaling
-and the bounds of the policy are left. A process that has just begun to lead knows no day before.
+and the bounds of the policy are left. A process that has just begun to lead knows no day before, and its day begins
+when it finds the headroom that its predecessor has left.
 """
 
 from dataclasses import dataclass, field

@@ -147,7 +147,7 @@ class Scene:
 
     def forecast(self, highest: float, later: float = 0.0) -> None:
         made = DemandForecast(self.clock.now(), 4.0, highest, predictable=True, later=later)
-        self.world.board.forecasts, self.world.board.forecasts_known = {CART: made}, True
+        self.world.board.forecasts, self.world.board.forecasts_published = {CART: made}, self.clock.now()
 
     def scale(self, replicas: int) -> None:
         """The workload asks for so many replicas; their pods are not there yet."""

@@ -99,7 +99,7 @@ async def test_a_new_leader_keeps_what_there_is_until_it_has_forecasts() -> None
     await new.look()
     await new.look(HOLD + 1)
     assert new.server.replicas() == {"a": 2, "b": 2}
-    new.world.board.set_forecasts({})
+    new.forecast(4.0)
     await new.look(1)
     assert new.server.replicas() == {"a": 2, "b": 2}, "it shrinks as late as any other"
     await new.look(HOLD + 1)
@@ -127,6 +127,31 @@ async def test_a_new_leader_knows_the_size_of_elastic_nodes_while_there_are_none
     new = Scene(policy(asked) | {"status": {"headroom": told.model_dump(mode="json", by_alias=True)}}, nodes=())
     await new.look()
     assert (headroom_of(new).pods, headroom_of(new).node) == (8, told.node)
+
+
+@pytest.mark.parametrize("told", [{"cpu": "lots", "memory": "1Gi"}, {"cpu": "0", "memory": "1Gi"}, {"cpu": "2"}])
+async def test_a_size_of_elastic_nodes_that_is_not_valid_counts_as_unknown(told: dict[str, str]) -> None:
+    """It must not keep the controller from the policies that are in order."""
+    asked = {**FIXED, "min": {"pods": 9}, "max": {"nodes": 2}}
+    scene = Scene(policy(asked), nodes=())
+    scene.world.catalog.replace(Kind.ELASTIC_POLICY, [policy(asked), policy(asked, name="sales")], 60)
+    # The last valid form of the policy stays in force; its status is that of the new one.
+    odd = policy(asked) | {"status": {"headroom": {"pods": 2, "node": told}}}
+    scene.world.catalog.upsert(Kind.ELASTIC_POLICY, odd)
+    await scene.look()
+    assert (headroom_of(scene).pods, headroom_of(scene).node) == (2, None)
+    assert set(scene.controller.report) == {"online", "sales"}
+
+
+async def test_until_the_first_pass_the_status_keeps_its_value_only_where_headroom_is_asked_for() -> None:
+    """A new leader writes the status before that pass if it begins on data that is out of date."""
+    asked = {**FIXED, "min": {"pods": 2}}
+    old = Scene(policy(asked))
+    await old.look()
+    told = headroom_of(old)
+    present = {"status": {"headroom": told.model_dump(mode="json", by_alias=True)}}
+    assert headroom_of(Scene(policy(asked) | present)) == told
+    assert Scene(policy(None) | present).status.headroom is None
 
 
 async def test_a_new_leader_without_forecasts_keeps_no_more_than_the_policy_wants() -> None:
@@ -158,6 +183,37 @@ async def test_while_forecasts_are_out_of_date_the_headroom_is_no_less_than_the_
     await scene.look()
     await scene.look(HOLD + 1)
     assert scene.server.items == {}
+
+
+async def test_a_refresh_without_any_forecast_gives_no_headroom_up() -> None:
+    """Prometheus has restarted and has no samples yet, then it does not answer any more."""
+    scene = Scene(policy({}))
+    scene.forecast(8.0)
+    await scene.look()
+    scene.world.board.set_forecasts({})
+    for _ in range(4):
+        await scene.look(HOLD + 1)
+        assert scene.server.replicas() == {"a": 2, "b": 2}
+        assert headroom_of(scene).reason == "ForecastStale"
+
+
+async def test_a_workload_without_a_forecast_is_out_of_date_once_the_others_are() -> None:
+    """While the forecasts of others are recent, the refresh has found none for it."""
+    scene = Scene(policy({}))
+    scene.forecast(8.0)
+    await scene.look()
+    [recent] = scene.world.board.forecasts.values()
+    scene.world.board.set_forecasts({"Deployment/shop/other": recent})
+    # Every refresh fails from now on.
+    await scene.look(STALE_SECONDS)
+    assert headroom_of(scene).reason == "NoRise"
+    scene.forecast(8.0)
+    await scene.look()
+    scene.world.board.set_forecasts({"Deployment/shop/other": recent})
+    await scene.look(STALE_SECONDS + 1)
+    await scene.look(HOLD + 1)
+    assert headroom_of(scene).reason == "ForecastStale"
+    assert scene.server.replicas() == {"a": 2, "b": 2}
 
 
 async def test_headroom_for_forecasts_that_are_out_of_date_is_given_up_after_a_day() -> None:
