@@ -31,6 +31,7 @@ _SENDS = 3
 """Attempts to send a request. Prometheus 3.13 sometimes panics in its handler of remote write and closes the connection
 without an answer; the protocol asks a sender to send such a request again."""
 _SEND_AGAIN_SECONDS = 0.5
+_ANSWER_SECONDS = 60.0
 _LITERAL_BYTES = 65_536
 
 Labels = Mapping[str, str]
@@ -168,7 +169,7 @@ class PushedPrometheus:
         )
         for attempt in range(1, _SENDS + 1):
             try:
-                with urllib.request.urlopen(request, timeout=60, context=self._context):  # noqa: S310  # loopback
+                with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS, context=self._context):  # noqa: S310  # loopback
                     return
             except urllib.error.HTTPError as error:
                 with error:
@@ -178,6 +179,10 @@ class PushedPrometheus:
                 if ended is not None or attempt == _SENDS:
                     said = f"{error!r}; Prometheus' return code is {ended}, its log: {self._log()}"
                     raise ClusterError(said) from error
+            if "panic" in self._log():
+                # The handler that panicked may hold a lock for ever, so that no later request is answered.
+                self.end()
+                self.start()
             time.sleep(_SEND_AGAIN_SECONDS)
 
 
