@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from statistics import fmean
 
-from spillway.domain.balance.load import COUNTED_SECONDS, percent_of
+from spillway.domain.balance.load import COUNTED_SECONDS, load_points
 from spillway.domain.balance.node_scores import NodeLoads, node_score, not_shown
 from spillway.domain.model.names import NodeName, PodUid
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.state.cluster import ClusterState
+from spillway.state.pod_passage import passage_of
 
 
 class NodeScores:
@@ -86,9 +87,9 @@ class NodeScores:
             return 0.0
         first = reading.first.get(name, -math.inf)
         parts = [(not_shown(at, reading.at, first), usage) for at, usage in pods.values()]
-        cpu = sum(part * usage.cpu_millis for part, usage in parts) / node.cpu_millis
-        memory = sum(part * usage.memory_bytes for part, usage in parts) / node.memory_bytes
-        return percent_of(cpu, memory, reading.weights)
+        cpu_millis = sum(part * usage.cpu_millis for part, usage in parts)
+        memory_bytes = sum(part * usage.memory_bytes for part, usage in parts)
+        return load_points(cpu_millis, memory_bytes, node.allocatable, reading.weights)
 
     def _forget(self) -> None:
         """Forget the pods that every reading shows."""
@@ -109,20 +110,18 @@ class NodeScores:
                     self._known.pop(node.name, None)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        before = "" if old is None or old.finished else old.node
-        after = "" if new is None or new.finished else new.node
-        if before == after:
+        now = self._now()
+        change = passage_of(old, new, now)
+        if change is None:
             return
-        if old is not None and before:
-            self._known.pop(old.node, None)
-            self._came.get(old.node, {}).pop(old.uid, None)
-        if new is not None and after:
-            # One that is seen with its node for the first time may have run for long.
-            at = self._now() if old is not None else max(new.started, new.created)
-            if self._now() - at < COUNTED_SECONDS:
-                self._known.pop(new.node, None)
-                self._came.setdefault(new.node, {})[new.uid] = (at, new.requests)
-            if self._now() - self._forgot_at > COUNTED_SECONDS:
+        if old is not None and change.before:
+            self._known.pop(change.before, None)
+            self._came.get(change.before, {}).pop(old.uid, None)
+        if new is not None and change.after:
+            if now - change.came_at < COUNTED_SECONDS:
+                self._known.pop(change.after, None)
+                self._came.setdefault(change.after, {})[new.uid] = (change.came_at, new.requests)
+            if now - self._forgot_at > COUNTED_SECONDS:
                 self._forget()
 
 

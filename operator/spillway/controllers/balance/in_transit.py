@@ -16,12 +16,13 @@ from spillway.api.zonalbalance import ZonalBalance
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.balance.in_transit import Transit, expected_loads
-from spillway.domain.balance.load import COUNTED_SECONDS, SMOOTHING_SECONDS, Loads, Weights, percent_of, weights_of
+from spillway.domain.balance.load import COUNTED_SECONDS, SMOOTHING_SECONDS, Loads, load_points, weights_of
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
+from spillway.state.pod_passage import passage_of
 
 SETTLED_SECONDS: Final = SMOOTHING_SECONDS
 _KEPT_SECONDS: Final = 2 * COUNTED_SECONDS
@@ -52,7 +53,6 @@ class PodsInTransit:
     def subscribe(self) -> Unsubscribe:
         """Follow the pods, beginning with those that are there."""
         since = self._world.now() - _KEPT_SECONDS
-        # Without a ZonalBalance no plan needs it, and nothing is kept.
         for pod in self._world.state.pods.values():
             if pod.started > since or pod.created > since:
                 self._pod_changed(None, pod)
@@ -76,7 +76,7 @@ class PodsInTransit:
             if key not in uses:
                 uses[key] = await self._use_of(owner)
             if (use := uses[key]) is not None:
-                points = _points(node, use, weights)
+                points = load_points(use.cpu_millis, use.memory_bytes, node.allocatable, weights)
                 transits.append(Transit(node.name, one.at, -points if one.left else points))
         expected = expected_loads(loads, transits)
         return {name: expected[name] for name in nodes if name in expected}
@@ -95,24 +95,22 @@ class PodsInTransit:
         return PodMetrics(fmean(one.cpu_millis for one in known), fmean(one.memory_bytes for one in known))
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        now, ran = self._world.now(), self._ran(old, new)
-        before = "" if old is None or old.finished else old.node
-        after = "" if new is None or new.finished else new.node
-        if before == after:
-            return
+        # Without a ZonalBalance no plan needs it, and nothing is kept.
         if not self._world.governance.balances:
             self._passages.clear()
+            self._were_ready.clear()
+            return
+        now, ran = self._world.now(), self._ran(old, new)
+        change = passage_of(old, new, now)
+        if change is None:
             return
         while self._passages and self._passages[0].at <= now - _KEPT_SECONDS:
             self._passages.popleft()
         # What never ran is in no reading.
-        if old is not None and before and ran:
-            self._passages.append(_Passage(old.owner_uid, old.node, now, left=True))
-        if new is not None and after:
-            # One that is seen with its node for the first time may have run for long.
-            at = now if old is not None else max(new.started, new.created)
-            if at > now - _KEPT_SECONDS:
-                self._passages.append(_Passage(new.owner_uid, new.node, at, left=False))
+        if old is not None and change.before and ran:
+            self._passages.append(_Passage(old.owner_uid, change.before, now, left=True))
+        if new is not None and change.after and change.came_at > now - _KEPT_SECONDS:
+            self._passages.append(_Passage(new.owner_uid, change.after, change.came_at, left=False))
 
     def _ran(self, old: PodRecord | None, new: PodRecord | None) -> bool:
         """Whether a pod was ready before this change; it may not be any more while it is being deleted."""
@@ -124,10 +122,3 @@ class PodsInTransit:
         else:
             self._were_ready.discard(old.uid)
         return ran
-
-
-def _points(node: NodeRecord, use: PodMetrics, weights: Weights) -> float:
-    """What so much use adds to the load of the node, in percentage points."""
-    cpu = use.cpu_millis / node.cpu_millis if node.cpu_millis else 0.0
-    memory = use.memory_bytes / node.memory_bytes if node.memory_bytes else 0.0
-    return percent_of(cpu, memory, weights)

@@ -15,6 +15,7 @@ from typing import Final
 
 from spillway.api.zonalbalance import Load
 from spillway.domain.model.names import NodeName
+from spillway.domain.model.usage import Usage
 
 LEAST_SHARE: Final = 0.8
 """The part of the nodes that a reading must have."""
@@ -141,6 +142,13 @@ def percent_of(cpu: float, memory: float | None, weights: Weights) -> float:
     if memory is None:
         return 100 * cpu
     return 100 * (weights.cpu * cpu + weights.memory * memory) / (weights.cpu + weights.memory)
+
+
+def load_points(cpu_millis: float, memory_bytes: float, allocatable: Usage, weights: Weights) -> float:
+    """What so much use adds to the load of a node, in percentage points; a resource that it does not have adds none."""
+    cpu = cpu_millis / allocatable.cpu_millis if allocatable.cpu_millis else 0.0
+    memory = memory_bytes / allocatable.memory_bytes if allocatable.memory_bytes else 0.0
+    return percent_of(cpu, memory, weights)
 
 
 def _believable(share: NodeShare) -> bool:

@@ -14,7 +14,7 @@ from functools import reduce
 from heapq import nlargest, nsmallest
 from typing import Final
 
-from spillway.domain.balance.load import Weights, percent_of
+from spillway.domain.balance.load import Weights, load_points
 from spillway.domain.balance.node import PlannedNode
 from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.model.names import NodeName, PodUid, Zone
@@ -63,6 +63,11 @@ Alike = tuple[str, Usage, Zone, frozenset[Taint]]
 _EVERYTHING: Final = Usage(sys.maxsize, sys.maxsize, sys.maxsize)
 Admits = Callable[[MovablePod, NodeName], bool]
 """Whether the constraints of a pod allow it to run on a node."""
+
+
+def alike_of(pod: MovablePod, source: LoadedNode) -> Alike:
+    """What a pod that runs on this node has in common with others that the same nodes take."""
+    return pod.workload, pod.requests, source.zone, source.taints
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,7 @@ class MoveBoard:
         for pod in pods:
             if pod.workload in self.moved:
                 continue
-            alike = self._alike(pod)
+            alike = alike_of(pod, self.nodes[pod.node])
             if nowhere is not None and alike in nowhere:
                 continue
             target = next((name for name in order if suits(pod, name)), None)
@@ -180,10 +185,6 @@ class MoveBoard:
             if gained >= LEAST_GAIN and (best is None or (-gained, pod.key) < (-best[0], best[1])):
                 best = gained, pod.key, pod, target
         return None if best is None else (best[2], best[3])
-
-    def _alike(self, pod: MovablePod) -> Alike:
-        source = self.nodes[pod.node]
-        return pod.workload, pod.requests, source.zone, source.taints
 
     def leaves_room(self, pod: MovablePod, target: NodeName) -> bool:
         """Whether at most `MOST_REQUESTED` percent of the target is requested after the move."""
@@ -235,7 +236,4 @@ class MoveBoard:
 
     def points(self, pod: MovablePod, name: NodeName) -> float:
         """What the pod adds to the load of a node, in percentage points."""
-        there = self.nodes[name].allocatable
-        cpu = pod.used_millis / there.cpu_millis if there.cpu_millis else 0.0
-        memory = pod.used_bytes / there.memory_bytes if there.memory_bytes else 0.0
-        return percent_of(cpu, memory, self._limits.weights)
+        return load_points(pod.used_millis, pod.used_bytes, self.nodes[name].allocatable, self._limits.weights)

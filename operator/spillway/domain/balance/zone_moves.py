@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spillway.domain.balance.move_board import MOST_PER_NODE, Admits, Alike, LoadedNode, MovablePod
+from spillway.domain.balance.move_board import MOST_PER_NODE, Admits, Alike, LoadedNode, MovablePod, alike_of
 from spillway.domain.balance.moves import Reason
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName, PodUid, Zone
@@ -91,7 +91,7 @@ class _Board:
         source = self.nodes[pod.node]
         if source.zone != fullest_zone(pod.zones, self._zones, self._max_skew):
             return None
-        alike = pod.workload, pod.requests, source.zone, source.taints
+        alike = alike_of(pod, source)
         if alike in self._nowhere:
             return None
         here = pod.zones.get(source.zone, 0)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spillway.domain.headroom.hold import WantedUnits
+from spillway.domain.model.units import DAY_SECONDS
 
-DAY_SECONDS: Final = 86_400.0
 STEP_SECONDS: Final = 300.0
 AROUND_SECONDS: Final = 900.0
 """How much earlier or later than the day before the same demand may come."""

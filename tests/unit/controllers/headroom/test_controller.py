@@ -4,9 +4,9 @@ import pytest
 
 from spillway.api.headroom import HeadroomStatus
 from spillway.controllers.headroom.controller import BARREN_SECONDS, IGNORED_SECONDS, TAKEN_SECONDS
-from spillway.domain.headroom.past import DAY_SECONDS
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.records import Pending, Phase
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.state.catalog import Kind
 from spillway.telemetry.registry import exposition

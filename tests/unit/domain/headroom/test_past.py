@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.headroom.past import AROUND_SECONDS, DAY_SECONDS, STEP_SECONDS, PastForecasts
+from spillway.domain.headroom.past import AROUND_SECONDS, STEP_SECONDS, PastForecasts
+from spillway.domain.model.units import DAY_SECONDS
 
 HOUR = 3600.0
 
