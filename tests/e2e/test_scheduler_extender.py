@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,8 @@ def test_pods_go_to_the_less_loaded_node_and_are_scheduled_without_the_operator(
         )
         assert placed(cluster, namespace, "plain") == {busy}, "where the scheduler alone sends pods"
 
+        # The scheduler may ask either replica, and a reading takes some seconds to reach both.
+        eventually(lambda: all(map(partial(_knows_load, installed), installed.running)), "both to know the load")
         cluster.use_scheduler_extenders(extender(installed, tmp_path))
         assert placed(cluster, namespace, "scored") == {idle}
         assert answered(installed, "scored") >= 4
@@ -145,6 +148,10 @@ def test_pods_go_to_the_less_loaded_node_and_are_scheduled_without_the_operator(
 
         installed.stop()
         assert placed(cluster, namespace, "without") == {busy}
+
+
+def _knows_load(installed: Installation, index: int) -> bool:
+    return installed.metrics(index).total("spillway_extender_load_timestamp_seconds") > 0
 
 
 def _wait_measured(cluster: Cluster, nodes: Collection[str], *, since: float) -> None:

@@ -11,6 +11,7 @@ import pytest
 from harness import Installation
 from localcluster import ClusterApi
 from localcluster.rest import Object
+from tests.support.installed import wait_marked_only_in
 from tests.support.stage import GROUP_PATH, Stage
 
 REPLICAS, THRESHOLD = 6, 2
@@ -118,6 +119,7 @@ def test_without_one_pool_the_pods_wait_for_the_other_alone(stage: Stage, how: s
 
 def test_restore_replaces_them_as_well(operator: Installation, stage: Stage) -> None:
     physical, sent = _fill(stage)
+    wait_marked_only_in(stage.cluster, stage.namespace)
     operator.stop()
     said = operator.restore()
     assert f"{len(sent)} pods that waited for virtual nodes and never started replaced" in said

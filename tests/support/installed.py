@@ -138,6 +138,17 @@ def marked(items: Iterable[Object]) -> list[str]:
     return [item["metadata"]["name"] for item in items if unmark_annotations(annotations(item))]
 
 
+def wait_marked_only_in(cluster: ClusterApi, namespace: str = "") -> None:
+    """Wait until no pod elsewhere carries anything of ours, as pods of earlier tests do while they are deleted."""
+
+    def gone() -> bool:
+        return not marked(
+            pod for pod in cluster.rest.items("/api/v1/pods") if pod["metadata"]["namespace"] != namespace
+        )
+
+    cluster.wait_until(gone, "marked pods of earlier tests to be gone")
+
+
 def status(cluster: ClusterApi, plural: str, name: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = cluster.rest.get(f"{API}/{plural}/{name}").get("status") or {}
     return found

@@ -18,6 +18,7 @@ from spillway.domain.balance.node_scores import NodeLoads
 from spillway.domain.policies.governance import Governance
 from spillway.state.board import Board
 from spillway.state.node_scores import NodeScores
+from spillway.telemetry.extender import LOAD_TIMESTAMP
 
 log: Final = structlog.get_logger(__name__)
 
@@ -79,6 +80,7 @@ class LoadFeed:
         self._source = source
         self._readings = readings
         self._scores.use(readings)
+        LOAD_TIMESTAMP.set(max((one.at for one in readings), default=0.0))
 
     def _readings_of(self, loads: Mapping[str, Loads], governance: Governance) -> tuple[NodeLoads, ...]:
         """The leader's readings; those of its predecessor while it has none and there is a ZonalBalance."""

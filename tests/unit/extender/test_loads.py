@@ -8,6 +8,7 @@ from spillway.domain.model.names import NodeName
 from spillway.extender.loads import LoadFeed
 from spillway.state.catalog import Kind
 from spillway.state.node_scores import NodeScores
+from spillway.telemetry.registry import REGISTRY
 from tests.builders import make_node
 from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, resource
@@ -41,6 +42,10 @@ class Replica:
     async def scored(self) -> list[int] | None:
         await self.feed.turn()
         return self.scores.of(NODES)
+
+
+def _load_timestamp() -> float | None:
+    return REGISTRY.get_sample_value("spillway_extender_load_timestamp_seconds")
 
 
 def follower(clock: FakeClock, **spec: Any) -> Replica:
@@ -107,5 +112,7 @@ async def test_the_loads_of_a_zonal_balance_that_is_gone_do_not_count() -> None:
     leader = Replica(FakeClock())
     leader.read(a=0.0, b=40.0)
     assert await leader.scored() == [10, 5]
+    assert _load_timestamp() == leader.world.now()
     leader.world.catalog.replace(Kind.ZONAL_BALANCE, [], 60)
     assert await leader.scored() is None
+    assert _load_timestamp() == 0.0
