@@ -88,6 +88,8 @@ class Scene:
         """The spec of the pods in the templates of all workloads."""
         self.annotations: dict[str, str] = {}
         """The annotations in these templates."""
+        self.rolled_out: dict[str, Any] | None = None
+        """The template of all Deployments while they are rolled out; None while none is."""
         self.spec: dict[str, Any] = {}
         """Other fields of the specs of all workloads."""
         self.workloads = FakeReader(self._read)
@@ -110,12 +112,20 @@ class Scene:
         return self.answer
 
     def _read(self, path: str) -> dict[str, Any]:
+        template = {"metadata": {"annotations": self.annotations}, "spec": self.template}
+        status = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas"), 2) | {"observedGeneration": 1}
         for kind, prefix in (("/deployments/", "deploy"), ("/replicasets/", "rs")):
             _, _, name = path.partition(kind)
-            if name:
-                template = {"metadata": {"annotations": self.annotations}, "spec": self.template}
-                spec = {"replicas": 2, "template": template, **self.spec}
-                return {"metadata": {"name": name, "uid": f"{prefix}-{name}"}, "spec": spec}
+            if not name:
+                continue
+            if prefix == "deploy":
+                status["updatedReplicas"] = 2 if self.rolled_out is None else 0
+                template = self.rolled_out or template
+            return {
+                "metadata": {"name": name, "uid": f"{prefix}-{name}", "generation": 1},
+                "spec": {"replicas": 2, "template": template, **self.spec},
+                "status": status,
+            }
         return {"items": []}
 
     def load(self, *percent: float) -> None:

@@ -23,7 +23,7 @@ LOOKS: Final = 20
 PASSING: Final = frozenset({Left.SETTLING, Left.ROLLOUT, Left.NOT_READY})
 """Reasons that pass by themselves: a node that is being emptied waits for them."""
 _LASTING: Final = frozenset({Left.DO_NOT_DISRUPT, Left.VOLUMES})
-"""Reasons in the pod template, which a ReplicaSet keeps."""
+"""Reasons in the pod template, which the owner of a ReplicaSet never changes: for another one it makes another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class WorkloadLook:
     at: float
     reason: Left | None
     fit: PodFit | None
+    lasting: bool
+    """Whether the reason counts as long as the ReplicaSet is there."""
 
 
 class WorkloadLooks:
@@ -54,8 +56,8 @@ class WorkloadLooks:
             RequestError: the API server has no answer.
         """
         present, reason = await self._surges.examine(owner, pod)
-        if present is None:
-            # Of a workload that cannot surge, such as an Argo Rollout, the ReplicaSet has the template.
+        if present is None or present["metadata"]["uid"] != owner.uid:
+            # During a rollout, and after one that the watch does not show yet, a Deployment has another template.
             present = await self._surges.scaler.workload(itself(owner))
         fit: PodFit | None = None
         if present is not None:
@@ -63,7 +65,8 @@ class WorkloadLooks:
             fit = PodFit(template.get("spec") or {})
             # What passes by itself is read from the state.
             reason = stays_on_its_node(template) or (None if reason in PASSING else reason)
-        self._looks[owner.uid] = WorkloadLook(self._now(), reason, fit)
+        lasting = reason in _LASTING and bool(owner.owner_uid)
+        self._looks[owner.uid] = WorkloadLook(self._now(), reason, fit, lasting)
 
     def admits(self, owner: OwnerUid, node: NodeRecord) -> bool:
         """Whether the pods of a ReplicaSet may run on a node, by their own constraints; unknown counts as yes."""
@@ -81,7 +84,7 @@ class WorkloadLooks:
     def due(self, owner: OwnerUid) -> bool:
         """Whether the workload has to be read, for the first time or again."""
         look = self._looks.get(owner)
-        return look is None or (look.reason not in _LASTING and self._now() - look.at > LOOK_SECONDS)
+        return look is None or (not look.lasting and self._now() - look.at > LOOK_SECONDS)
 
     def forget_gone(self, owners: Container[OwnerUid]) -> None:
         """Forget the ReplicaSets that are not among these."""

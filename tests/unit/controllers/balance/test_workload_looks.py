@@ -1,0 +1,79 @@
+"""What is read of workloads, and for how long it counts."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from spillway.controllers.balance.workload_looks import LOOK_SECONDS, WorkloadLooks
+from spillway.domain.surge.hindrance import Left
+from tests.builders import make_pod, make_replicaset
+from tests.support.rebalancing import SETTLE_SECONDS, Scene
+
+STAYS = {"metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}, "spec": {}}
+CLAIM = {"spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}}
+ON_DISKS = {"spec": {"nodeSelector": {"disk": "ssd"}}}
+API = make_replicaset("api")
+
+
+async def read(scene: Scene, looks: WorkloadLooks) -> None:
+    await looks.read(scene.world.state.replicasets[API.uid], scene.world.state.pods[make_pod("api-1").uid])
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("newer", [STAYS, CLAIM])
+async def test_the_template_of_a_rollout_says_nothing_about_the_pods_before_it(
+    newer: dict[str, Any], *, paused: bool
+) -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    scene.rolled_out, scene.spec = newer, {"paused": paused}
+    await read(scene, looks)
+    assert looks.reason(API.uid, again=False) is (Left.PAUSED if paused else None)
+    scene.clock.forward(LOOK_SECONDS + 1.0)
+    assert looks.due(API.uid)
+
+
+@pytest.mark.parametrize(("own", "reason"), [(STAYS, Left.DO_NOT_DISRUPT), (CLAIM, Left.VOLUMES)])
+async def test_pods_of_a_template_that_keeps_them_stay_while_another_one_is_rolled_out(
+    own: dict[str, Any], reason: Left
+) -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    scene.annotations = (own.get("metadata") or {}).get("annotations", {})
+    scene.template, scene.rolled_out = own["spec"], {"spec": {}}
+    await read(scene, looks)
+    scene.clock.forward(LOOK_SECONDS + 1.0)
+    assert looks.reason(API.uid, again=True) is reason
+
+
+async def test_the_nodes_that_pods_may_use_are_those_of_their_own_template() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    node = next(iter(scene.world.state.nodes.values()))
+    scene.rolled_out = ON_DISKS
+    await read(scene, looks)
+    assert looks.admits(API.uid, node)
+    scene.rolled_out, scene.template = {"spec": {}}, ON_DISKS["spec"]
+    await read(scene, looks)
+    assert not looks.admits(API.uid, node)
+
+
+async def test_pods_are_moved_after_a_rollout_to_a_template_that_keeps_pods_was_taken_back() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    scene.rolled_out = STAYS
+    await scene.later()
+    scene.rolled_out = None
+    await scene.later(LOOK_SECONDS + SETTLE_SECONDS)
+    assert scene.evicted
+
+
+async def test_a_replicaset_that_nothing_owns_may_get_another_template() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    scene.world.state.apply(msgspec.structs.replace(API, replicas=2, owner_uid="", owner_kind="", owner_name=""))
+    scene.template = CLAIM["spec"]
+    await read(scene, looks)
+    assert looks.reason(API.uid, again=False) is Left.VOLUMES
+    scene.clock.forward(LOOK_SECONDS + 1.0)
+    assert looks.reason(API.uid, again=True) is None, "it is due to be read again"
