@@ -41,6 +41,8 @@ class FakeWriter:
         self.done: list[Write] = []
         """What was answered with True."""
         self.respond = respond
+        self.before_evicting: Callable[[], None] | None = None
+        """What happens while an eviction waits for its turn."""
         self._evict = evict
 
     @property
@@ -71,6 +73,8 @@ class FakeWriter:
         return await self._write("patch_node", node.name, body)
 
     async def evict(self, pod: PodRecord, *, wanted: Callable[[], bool] = lambda: True) -> Eviction:
+        if self.before_evicting is not None:
+            self.before_evicting()
         if not wanted():
             return Eviction.WITHDRAWN
         await self._write("evict", pod.name, {}, pod)

@@ -2,10 +2,11 @@
 
 Contract: pods are evicted one after another, as fast as the writer's bucket allows, so that a refusal is known before
 the next request. No pod is tried twice before all were tried once, so pods that their budgets protect, or that cannot
-be evicted, do not delay others; they are tried again for as long as the pool drains. Pods that no owner replaces are
-never evicted. A Job counts an evicted pod as failed, so a retry is taken first, and pods of a Job with one retry left
-stay; the Job is read again every `JOB_SECONDS`. Progress is the number of pods left in the whole pool, so it needs no
-memory and survives a restart.
+be evicted, do not delay others; they are tried again for as long as the pool drains. Whether a pod has to leave is
+looked at again immediately before each request; whether enough replicas are ready is left to PodDisruptionBudgets,
+because on a pool that fails they are not. Pods that no owner replaces are never evicted. A Job counts an evicted pod as
+failed, so a retry is taken first, and pods of a Job with one retry left stay; the Job is read again every
+`JOB_SECONDS`. Progress is the number of pods left in the whole pool, so it needs no memory and survives a restart.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ from spillway.controllers.placement.job_retries import JOB_SECONDS, retry_taken
 from spillway.domain.model.names import OwnerUid, PodUid
 from spillway.domain.model.owners import comes_with_node
 from spillway.domain.model.records import PodRecord
-from spillway.domain.nodes.cordon import is_spared, plan_drain
+from spillway.domain.nodes.cordon import is_spared, leaves_on_drain, plan_drain
 from spillway.domain.placement.job_retries import Retries
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Reader
@@ -111,16 +112,25 @@ class DrainController(Controller):
         self._publish(key, before, leaving, evicted=0)
         evicted = 0
         for pod in waiting[:PASS_PODS]:
-            # A pass lasts some seconds: stop once the hold is lifted or the data is too old.
-            if not (self._drains(key) and self.world.fresh):
-                break
-            evicted += await self._evict(key, turn, pod)
+            # A pass lasts some seconds.
+            if self._wanted(key, pod):
+                evicted += await self._evict(key, turn, pod)
         self._publish(key, before, leaving, evicted=evicted)
         return NEXT_PASS_SECONDS if len(waiting) > PASS_PODS or self._still_open(key) else AGAIN_SECONDS
 
     def _drains(self, budget: str) -> bool:
         hold = holds_of(self.world.governance).get(budget)
         return hold is not None and hold.drains(self.world.now())
+
+    def _wanted(self, budget: str, pod: PodRecord) -> bool:
+        """Whether a pod still has to leave: the hold, the pool, its node and the pod may have changed."""
+        if not (self.world.fresh and self._drains(budget)):
+            return False
+        present = self.world.state.pods.get(pod.uid)
+        node = None if present is None else self.world.state.nodes.get(present.node)
+        if present is None or node is None or not leaves_on_drain(present):
+            return False
+        return node.unschedulable and self.world.membership.pool_of_node(node.name) == budget
 
     def _publish(self, budget: str, before: DrainProgress, leaving: Iterable[PodRecord], *, evicted: int) -> None:
         turn, pods = self._turns[budget], list(self._pods(budget))
@@ -170,6 +180,8 @@ class DrainController(Controller):
             turn.no_retry.pop(pod.owner_uid, None)
             result = await self._ask(budget, pod)
             deletion.done = result is Eviction.EVICTED
+        if result is Eviction.WITHDRAWN:
+            return False
         if result is Eviction.EVICTED:
             turn.evicted.add(pod.uid)
         return turn.answered(pod, leaves=result in {Eviction.EVICTED, Eviction.GONE})
@@ -177,7 +189,8 @@ class DrainController(Controller):
     async def _ask(self, budget: str, pod: PodRecord) -> Eviction | None:
         """The answer to the eviction of one pod; None after an error."""
         try:
-            return await self._writer.evict(pod)
+            # The writer may wait for its rate, or try again.
+            return await self._writer.evict(pod, wanted=lambda: self._wanted(budget, pod))
         except RequestError as error:
             # Two budgets over one pod (500), a webhook that protects it, a namespace that ends: matters of this pod.
             self.log.warning("eviction failed, retrying later", key=budget, pod=pod.key, error=str(error))

@@ -15,6 +15,7 @@ from spillway.domain.placement.job_retries import Retries
 from spillway.kube.errors import ApiError, UnreachableError
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
+from spillway.state.cluster import STALE_AFTER_SECONDS
 from tests.builders import make_node, make_pod
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_reader import FakeReader
@@ -93,21 +94,6 @@ async def test_a_drain_that_nobody_has_begun_begins_now() -> None:
     begun = controller.progress["eci"].started
     assert begun is not None
     assert begun.timestamp() == int(world.now())
-
-
-async def test_nobody_more_is_asked_once_the_hold_is_lifted() -> None:
-    def lift(_: PodRecord) -> Eviction:
-        world.catalog.upsert(
-            Kind.VIRTUAL_NODE_BUDGET,
-            resource(Kind.VIRTUAL_NODE_BUDGET, "eci", version=59, nodeSelector=SELECTOR, cordon="None"),
-        )
-        return Eviction.EVICTED
-
-    controller, asked, world = draining(3, lift)
-    await controller.reconcile("eci")
-    assert asked.names == ["web-002"]
-    assert await controller.reconcile("eci") is None
-    assert controller.progress == {}
 
 
 async def test_a_pool_that_is_not_closed_yet_is_not_drained_either() -> None:
@@ -226,3 +212,79 @@ async def test_a_pod_that_is_not_evicted_costs_its_job_no_retry(answer: Callable
 
 def _raise(error: Exception) -> Eviction:
     raise error
+
+
+# What is looked at again immediately before each request
+
+
+def cordon(scene: Scene, wanted: str, labels: dict[str, str] = LABELS, *, version: int = 2) -> None:
+    """The VirtualNodeBudget has this cordon, and selects nodes with these labels, from now on."""
+    selector = {"matchLabels": labels}
+    budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", version=version, nodeSelector=selector, cordon=wanted)
+    scene.world.catalog.upsert(Kind.VIRTUAL_NODE_BUDGET, budget)
+
+
+def _open_node(scene: Scene) -> None:
+    node = scene.world.state.nodes[NodeName("v1")]
+    scene.world.state.apply(msgspec.structs.replace(node, unschedulable=False))
+
+
+def _end_pods(scene: Scene) -> None:
+    for pod in list(scene.world.state.pods.values()):
+        scene.world.state.apply(msgspec.structs.replace(pod, terminating=True))
+
+
+CHANGES: dict[str, Callable[[Scene], None]] = {
+    "the hold is lifted": lambda scene: cordon(scene, "None"),
+    "the pods are to stay": lambda scene: cordon(scene, "Hold"),
+    "the node is in no pool": lambda scene: cordon(scene, "HoldAndDrain", {"pool": "another"}),
+    "the node is open": _open_node,
+    "the pods terminate": _end_pods,
+    "the state is stale": lambda scene: scene.clock.forward(STALE_AFTER_SECONDS + 1.0),
+}
+
+
+def webs(count: int) -> list[PodRecord]:
+    return [on_v1(f"web-{n}", created=float(n)) for n in range(count)]
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_no_further_pod_is_evicted_after_a_change(what: str) -> None:
+    def change(_: PodRecord) -> Eviction:
+        CHANGES[what](scene)
+        return Eviction.EVICTED
+
+    scene = Scene(*webs(3), answer=change)
+    await scene.drain()
+    assert scene.writer.names == ["web-2"]
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_an_eviction_that_waits_for_its_turn_is_withdrawn_after_a_change(what: str) -> None:
+    scene = Scene(*webs(1))
+    scene.writer.before_evicting = lambda: CHANGES[what](scene)
+    found = await scene.drain()
+    assert (scene.writer.names, found["evicted"], found["blocked"]) == ([], 0, 0)
+
+
+async def test_an_eviction_that_is_withdrawn_costs_its_job_no_retry() -> None:
+    scene = Scene(*etl(1), limit=2)
+    scene.writer.before_evicting = lambda: cordon(scene, "Hold")
+    assert (await scene.drain())["evicted"] == 0
+    cordon(scene, "HoldAndDrain", version=3)
+    scene.writer.before_evicting = None
+    assert (await scene.drain(AGAIN_SECONDS))["evicted"] == 1
+
+
+async def test_a_drain_that_was_lifted_has_no_progress() -> None:
+    scene = Scene(*webs(1))
+    await scene.drain()
+    cordon(scene, "None")
+    assert await scene.controller.reconcile("eci") is None
+    assert scene.controller.progress == {}
+
+
+async def test_pods_of_which_too_few_are_ready_are_left_to_their_disruption_budgets() -> None:
+    scene = Scene(*(on_v1(f"web-{n}", created=float(n), ready=False, ready_since=0.0) for n in range(3)))
+    await scene.drain()
+    assert scene.writer.names == ["web-2", "web-1", "web-0"]
