@@ -74,7 +74,7 @@ class Board:
     forecasts: Mapping[str, DemandForecast] = field(default_factory=lambda: MappingProxyType({}))
     """The forecast demand by workload, `Deployment/shop/cart`; absent for one that has none."""
     forecasts_published: float | None = None
-    """When the present forecasts were published, Unix seconds; None while there are none."""
+    """When the present forecasts were published, Unix seconds; None while none of them is up to date."""
     forecasts_changed: Signal[()] = field(default_factory=lambda: Signal[()]("DemandForecast"))
     """Emitted when forecasts were replaced."""
     recommendations: Mapping[str, Recommendation] = field(default_factory=lambda: MappingProxyType({}))
@@ -119,7 +119,8 @@ class Board:
     def set_forecasts(self, forecasts: Mapping[str, DemandForecast]) -> None:
         """Set the forecasts after a refresh."""
         self.forecasts = MappingProxyType(dict(forecasts))
-        self.forecasts_published = self.now() if forecasts else None
+        now = self.now()
+        self.forecasts_published = now if any(not one.is_stale(now) for one in forecasts.values()) else None
         self.forecasts_changed.emit()
 
     def set_recommendations(self, recommendations: Mapping[str, Recommendation]) -> None:

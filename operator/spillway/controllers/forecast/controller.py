@@ -3,7 +3,9 @@
 Contract: one key. Forecasts are refreshed soon after each step of five minutes has ended, at an offset of this
 process's own, and at once after a relevant change of the policies; while histories are still being read, one refresh
 follows the other. A failed refresh changes nothing: what was published ages, and counts no more after `STALE_SECONDS`.
-It is tried again with growing delays. While no class asks for a forecast no process runs and Prometheus is not asked.
+It is tried again with growing delays. What was published of a workload whose demand alone cannot be read ages as well,
+so that headroom knows that a forecast is missing and not that nothing rises; after a day it is withdrawn. While no
+class asks for a forecast no process runs and Prometheus is not asked.
 Steps are those of the time of demand (`Pace`); what is published has times of the clock.
 """
 
@@ -21,6 +23,7 @@ from spillway.domain.model import event_reasons
 from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.named_workloads import named
 from spillway.domain.model.owners import workload_of
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
 from spillway.kube.protocols import Recorder
 from spillway.sources.prometheus import NoPrometheusError
@@ -184,10 +187,18 @@ class ForecastController(Controller):
         problems = {one.workload: one for one in (*asked.problems, *found.problems) if self._counts(one, asked)}
         metrics.set_workloads(forecast=len(forecasts), backfilling=found.backlog, unusable=len(problems))
         self._show(forecasts)
-        self.world.board.set_forecasts(forecasts)
+        self.world.board.set_forecasts(self._aging(problems, now) | forecasts)
         self.report = ForecastReport(policies=_policies(asked), problems=problems, made=now, backlog=found.backlog)
         self._report_problems(asked)
         self.report_changed.emit()
+
+    def _aging(self, problems: Mapping[str, DemandProblem], now: float) -> dict[str, DemandForecast]:
+        """The last forecasts of workloads whose demand cannot be read, for a day."""
+        return {
+            workload: one
+            for workload, one in self.world.board.forecasts.items()
+            if workload in problems and now - one.made < DAY_SECONDS
+        }
 
     @staticmethod
     def _counts(problem: DemandProblem, asked: WorkloadsToForecast) -> bool:

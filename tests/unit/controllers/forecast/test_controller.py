@@ -8,6 +8,7 @@ import pytest
 from spillway.domain.forecast.occasions import Occasion
 from spillway.domain.forecast.pace import Pace
 from spillway.domain.forecast.refresh import NO_SAMPLES, DemandNeed, DemandProblem, DemandSource, RefreshProblem
+from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.scaling.demand import STALE_SECONDS, DemandForecast
 from spillway.state.catalog import Kind
 from spillway.telemetry import forecast as metrics
@@ -15,6 +16,8 @@ from tests.builders import make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.unit.controllers.forecast.forecast_cases import CPU, WEB, Process, controller_of, policy, world_of
+
+DB = "StatefulSet/shop/db"
 
 
 async def test_asked_published_and_measured(clock: FakeClock, process: Process) -> None:
@@ -102,7 +105,7 @@ async def test_a_statefulset_is_forecast_as_well(clock: FakeClock, process: Proc
     world = world_of(clock, policy(), statefulset=True)
     await controller_of(world, process).reconcile("refresh")
 
-    assert {one.workload for one in process.requests[0].needs} == {WEB, "StatefulSet/shop/db"}
+    assert {one.workload for one in process.requests[0].needs} == {WEB, DB}
 
 
 async def test_it_is_refreshed_soon_after_each_step_and_at_once_while_histories_are_read(
@@ -213,6 +216,28 @@ async def test_a_failure_leaves_the_forecasts_which_age(clock: FakeClock, proces
     process.trouble = ""
     await controller.reconcile("refresh")
     assert not controller.report.trouble
+
+
+async def test_the_forecast_of_a_workload_whose_demand_alone_fails_ages_for_a_day(
+    clock: FakeClock, process: Process
+) -> None:
+    world = world_of(clock, policy(), statefulset=True)
+    controller = controller_of(world, process)
+    await controller.reconcile("refresh")
+    before = world.board.forecasts[WEB]
+
+    process.problems = (DemandProblem(WEB, "QueryFails", "bad_data"),)
+    clock.forward(STALE_SECONDS + 1)
+    await controller.reconcile("refresh")
+    assert set(world.board.forecasts) == {WEB, DB}
+    assert world.board.forecasts[WEB] == before
+    assert before.is_stale(clock.now())
+    assert not world.board.forecasts[DB].is_stale(clock.now())
+    assert controller.report.problems.keys() == {WEB}
+
+    clock.forward(DAY_SECONDS)
+    await controller.reconcile("refresh")
+    assert set(world.board.forecasts) == {DB}
 
 
 @pytest.mark.parametrize("resource", [policy(None), policy(mode="Disabled")], ids=["no target", "disabled"])
