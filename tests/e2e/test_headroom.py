@@ -87,6 +87,28 @@ class _Scene:
         }
 
     @property
+    def softly_tainted(self) -> set[str]:
+        return {
+            one["metadata"]["name"]
+            for one in self.cluster.rest.items("/api/v1/nodes", labelSelector="tier=elastic")
+            if any(taint["key"] == "spillway.dev/elastic" for taint in one["spec"].get("taints") or ())
+        }
+
+    @property
+    def claims(self) -> set[str]:
+        return {one["metadata"]["name"] for one in self.cluster.rest.items("/apis/karpenter.sh/v1/nodeclaims")}
+
+    def provisioned(self, units: int) -> bool:
+        """Whether Karpenter says of buffers of so many units, as they are now, that nodes or orders hold them."""
+        buffers = self.cluster.rest.items(BUFFERS)
+        return sum(one["spec"]["replicas"] for one in buffers) == units and all(
+            (condition["status"], condition.get("observedGeneration")) == ("True", one["metadata"]["generation"])
+            for one in buffers
+            for condition in (one.get("status") or {}).get("conditions") or ()
+            if condition["type"] == "Provisioning"
+        )
+
+    @property
     def balloons(self) -> list[dict[str, Any]]:
         return self.cluster.pods(SYSTEM, HEADROOM)
 
@@ -208,6 +230,16 @@ def test_karpenter_keeps_the_headroom_of_capacity_buffers(scene: _Scene) -> None
     assert not scene.balloons
     before = scene.nodes
     assert len(before) * SLOTS >= 8
+
+    # Two more units fit on the nodes that exist, which have the soft taint by now: Karpenter finds that they do, and
+    # orders no others.
+    scene.cluster.wait_until(lambda: scene.softly_tainted == before, "the soft taint of all elastic nodes")
+    claims = scene.claims
+    scene.policy(**{"from": "Fixed", "min": {"pods": 8}, "unit": UNIT})
+    scene.cluster.wait_until(lambda: scene.provisioned(8), "Karpenter's room for eight units")
+    assert scene.claims == claims
+    assert scene.wait_condition("Kept")["headroom"]["ready"] == 8
+    assert scene.nodes == before
 
     scene.scale(8)
     pods = scene.cluster.wait_pods_ready(scene.namespace, 8)

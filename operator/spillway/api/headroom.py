@@ -97,7 +97,8 @@ class HeadroomZone(Model):
     pods: Count
     """The placeholder pods that are needed there."""
     ready: Count = 0
-    """Of these, placeholder pods that have a node, so that their room can be used at once."""
+    """Of these, placeholder pods that have a node, so that their room can be used at once. With a CapacityBuffer: those
+    that the free room of ready elastic nodes holds."""
 
 
 class HeadroomStatus(Model):
@@ -106,7 +107,8 @@ class HeadroomStatus(Model):
     pods: Count
     """The placeholder pods that are needed."""
     ready: Count = 0
-    """Of these, placeholder pods that have a node."""
+    """Of these, placeholder pods that have a node, or with a CapacityBuffer, that the free room of ready elastic nodes
+    holds."""
     nodes: Count = 0
     """The number of empty elastic nodes that would hold all of them."""
     unit: HeadroomUnit | None = None

@@ -18,7 +18,8 @@ WANTED: Final = gauge(
 )
 READY: Final = gauge(
     "spillway_headroom_ready_pods",
-    "Placeholder pods of spillway_headroom_pods that have a node. Leader only.",
+    "Placeholder pods of spillway_headroom_pods that have a node, or with a CapacityBuffer, that the free room of "
+    "ready elastic nodes holds. Leader only.",
     _POLICY_AND_ZONE,
 )
 FORECAST: Final = gauge(

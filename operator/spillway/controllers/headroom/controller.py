@@ -263,8 +263,8 @@ class HeadroomController(Controller):
         ready: dict[Zone, int] = {}
         for held in self._held(policy, now):
             if now.by is By.BUFFERS:
-                buffer = seen.found.of(paths.CAPACITY_BUFFERS, held.name)
-                there = (buffer.replicas or 0) if buffer is not None and buffer.provisioned else 0
+                # The status of a buffer also counts machines that are ordered and have not joined.
+                there = seen.nodes.elastic[policy].room_for(held.unit, held.zone)
             else:
                 there = sum(bool(pod.node) for pod in seen.balloons.get(held.name, ()))
             ready[held.zone] = min(there, held.pods)
@@ -360,7 +360,7 @@ class HeadroomController(Controller):
         self.queue.add_after(ALL, CHANGED_SECONDS)
 
     def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
-        if self._memories and (old is None or new is None):
+        if self._memories and (old is None or new is None or old.ready != new.ready):
             self._look_soon()
 
     def _replicaset_changed(self, old: ReplicaSetRecord | None, new: ReplicaSetRecord | None) -> None:

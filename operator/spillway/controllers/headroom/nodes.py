@@ -32,6 +32,13 @@ class ElasticNodes:
     """What each of them has for pods."""
     taints: dict[Taint, None] = field(default_factory=dict)
     """Their lasting taints."""
+    free: dict[Zone, list[Usage]] = field(default_factory=lambda: defaultdict(list))
+    """By zone: the free room of those that take pods now."""
+
+    def room_for(self, unit: Shape, zone: Zone) -> int:
+        """How many units the free room of a zone holds; the empty zone stands for all of them."""
+        rooms = [self.free.get(zone, ())] if zone else self.free.values()
+        return sum(unit.fits_free(free) for room in rooms for free in room)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,10 @@ async def nodes_now(world: World, policies: Collection[str]) -> NodesNow:
                 found.nodes.append(node)
                 found.zones.add(place.zone)
                 found.sizes[_for_pods(world, node)] += 1
-                found.taints.update(dict.fromkeys(lasting_taints(node)))
+                lasting = lasting_taints(node)
+                found.taints.update(dict.fromkeys(lasting))
+                if takes_pods(node) and lasting == hard_taints(node):
+                    found.free[place.zone].append(world.state.node_usage.free_on(node))
         if node.ready and owned_by_all(world, node):
             free_fixed.append(world.state.node_usage.free_on(node))
     return NodesNow(elastic, free_fixed)

@@ -48,8 +48,6 @@ class Present:
     replicas: int | None
     answered: bool
     """Of a CapacityBuffer: whether a node autoscaler has said anything about it."""
-    provisioned: bool
-    """Of a CapacityBuffer: whether all of it fits on nodes that exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +163,7 @@ def _as_wanted(present: Present | None, body: Json) -> bool:
 def _present(resource: ApiResource, item: Json) -> Present:
     metadata = item["metadata"]
     annotations = metadata.get("annotations") or {}
-    conditions = {one.get("type"): one.get("status") for one in (item.get("status") or {}).get("conditions") or ()}
+    conditions = {one.get("type") for one in (item.get("status") or {}).get("conditions") or ()}
     return Present(
         resource=resource,
         name=metadata["name"],
@@ -175,5 +173,4 @@ def _present(resource: ApiResource, item: Json) -> Present:
         created=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
         replicas=(item.get("spec") or {}).get("replicas"),
         answered="ReadyForProvisioning" in conditions,
-        provisioned=conditions.get("Provisioning") == "True",
     )

@@ -1,8 +1,8 @@
 """The objects that hold headroom: balloon Deployments, or CapacityBuffers with the template of their pods.
 
 Contract: pure. Every object carries the label `names.HEADROOM` and the marks of `domain.model.created`. A balloon asks
-for one unit, runs on elastic nodes of one zone alone, never on virtual nodes, and ends at once. What tells a node
-autoscaler not to remove a node is never on it.
+for one unit, runs on elastic nodes of one zone alone (it tolerates their soft taint), never on virtual nodes, and ends
+at once. What tells a node autoscaler not to remove a node is never on it.
 """
 
 import hashlib
@@ -17,9 +17,10 @@ from spillway.domain.headroom.leaving import BALLOON_COST
 from spillway.domain.headroom.shape import Shape
 from spillway.domain.model.created import Created
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import HEADROOM, HEADROOM_PREFIX, POD_DELETION_COST, ZONE_LABEL, Zone
+from spillway.domain.model.names import ELASTIC_TAINT, HEADROOM, HEADROOM_PREFIX, POD_DELETION_COST, ZONE_LABEL, Zone
 from spillway.domain.model.records import Taint
 from spillway.domain.model.units import quantity
+from spillway.domain.nodes.taints import SOFT
 
 BUFFER_API: Final = "autoscaling.x-k8s.io/v1beta1"
 ACTIVE_CAPACITY: Final = "buffer.x-k8s.io/active-capacity"
@@ -180,8 +181,15 @@ def _nodes(held: Held) -> dict[str, Any]:
     return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
 
 
+_SOFTLY: Final = {"key": ELASTIC_TAINT, "operator": "Exists", "effect": SOFT}
+"""Without it, Karpenter would never place a unit of a CapacityBuffer on a node with the soft taint of elastic nodes: it
+takes a soft taint that no NodePool declares for a hard one. It would replace the nodes of a buffer whenever they join.
+"""
+
+
 def _tolerations(taints: Iterable[Taint]) -> Sequence[dict[str, str]]:
-    return [
+    lasting = [
         {"key": taint.key, "operator": "Equal", "value": taint.value, "effect": taint.effect}
         for taint in sorted(set(taints), key=lambda one: (one.key, one.value, one.effect))
     ]
+    return [_SOFTLY, *lasting]

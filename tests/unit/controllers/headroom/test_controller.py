@@ -1,11 +1,12 @@
 """The headroom of a policy over time: its size, the objects that hold it, and the nodes that may go."""
 
 import pytest
+from msgspec.structs import replace
 
 from spillway.api.headroom import HeadroomStatus
-from spillway.controllers.headroom.controller import BARREN_SECONDS, IGNORED_SECONDS, TAKEN_SECONDS
+from spillway.controllers.headroom.controller import BARREN_SECONDS, CHANGED_SECONDS, IGNORED_SECONDS, TAKEN_SECONDS
 from spillway.domain.model.names import ZONE_LABEL
-from spillway.domain.model.records import Pending, Phase
+from spillway.domain.model.records import Pending, Phase, Taint
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.state.catalog import Kind
@@ -294,14 +295,46 @@ async def test_capacity_buffers_are_used_where_an_autoscaler_acts_on_them() -> N
     assert scene.server.replicas("deployments") == {}
     for (plural, _), item in scene.server.items.items():
         if plural == "capacitybuffers":
-            conditions = [
-                {"type": "ReadyForProvisioning", "status": "True"},
-                {"type": "Provisioning", "status": "True"},
-            ]
-            item["status"] = {"conditions": conditions}
+            item["status"] = {"conditions": [{"type": "ReadyForProvisioning", "status": "True"}]}
     await scene.look(IGNORED_SECONDS + 1)
     assert scene.server.replicas("capacitybuffers") == {"a": 2, "b": 2}
     assert scene.condition == (True, "Kept")
+
+
+async def test_units_of_a_buffer_are_ready_while_nodes_that_take_pods_have_room_for_them() -> None:
+    """What Karpenter says of a buffer also counts machines that have not joined."""
+    joining = elastic("e2", "b", ready=False)
+    scene = Scene(policy({**FIXED, "min": {"pods": 4}}), by="capacity-buffer", buffers=True, nodes=(elastic("e1"),))
+    scene.world.state.apply(joining)
+    await scene.look()
+    # Four replicas of a core each fill the node of four cores.
+    assert [(one.zone, one.pods, one.ready) for one in headroom_of(scene).zones] == [("a", 2, 0), ("b", 2, 0)]
+    for (plural, _), item in scene.server.items.items():
+        if plural == "capacitybuffers":
+            item["status"] = {"conditions": [{"type": "Provisioning", "status": "True"}]}
+    await scene.look()
+    assert scene.condition == (False, "WaitingForNodes")
+
+    scene.leave("shop", "cart-0")
+    scene.world.state.apply(replace(joining, ready=True))
+    await scene.look()
+    assert [one.ready for one in headroom_of(scene).zones] == [1, 2]
+    # One that is about to be removed, or that its cloud has not initialised, takes no pods.
+    scene.world.state.apply(replace(joining, ready=True, taints=(Taint("karpenter.sh/disrupted", "NoSchedule", ""),)))
+    await scene.look()
+    assert headroom_of(scene).ready == 1
+
+
+async def test_a_node_that_becomes_ready_requires_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(policy({**FIXED, "min": {"pods": 4}}), by="capacity-buffer", buffers=True)
+    await scene.look()
+    asked: list[float] = []
+    monkeypatch.setattr(scene.controller.queue, "add_after", lambda _, seconds: asked.append(seconds))
+    list(scene.controller.subscribe())
+    scene.world.state.apply(elastic("e2", "b", ready=False))
+    assert asked == [CHANGED_SECONDS]
+    scene.world.state.apply(elastic("e2", "b", ready=False, unschedulable=True))
+    assert asked == [CHANGED_SECONDS]
 
 
 async def test_buffers_that_nobody_acts_on_are_replaced_by_balloons() -> None:

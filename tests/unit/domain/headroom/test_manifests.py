@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.api.common import LabelSelector
+from spillway.domain.fit.taint_toleration import tolerates
 from spillway.domain.headroom.manifests import Held, Look, balloons, capacity_buffer, name_of, pod_template, quantities
 from spillway.domain.headroom.shape import Shape
-from spillway.domain.model.names import APPLIED, HEADROOM, HEADROOM_PREFIX, POLICY, Zone
+from spillway.domain.model.names import APPLIED, ELASTIC_TAINT, EMPTYING_TAINT, HEADROOM, HEADROOM_PREFIX, POLICY, Zone
 from spillway.domain.model.owners import is_balloon
 from spillway.domain.model.records import Taint
+from spillway.domain.nodes.taints import SOFT
 from tests.builders import make_pod
 
 LOOK = Look("pause", "spillway-headroom", ("registry",))
@@ -58,11 +60,22 @@ def test_a_balloon_runs_on_elastic_nodes_of_its_zone_and_never_on_virtual_ones()
         {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]},
         {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]},
     ]
-    assert _pod()["spec"]["tolerations"] == [
-        {"key": "dedicated", "operator": "Equal", "value": "x", "effect": "NoSchedule"}
-    ]
+    tolerations = _pod()["spec"]["tolerations"]
+    assert {"key": "dedicated", "operator": "Equal", "value": "x", "effect": "NoSchedule"} in tolerations
     anywhere = _pod(Held("online", "uid", Zone(""), 3, Shape(1, 1), ELASTIC))
     assert "topology.kubernetes.io/zone" not in str(anywhere["spec"]["affinity"]["nodeAffinity"])
+
+
+def test_the_soft_taint_of_elastic_nodes_keeps_no_unit_of_a_buffer_off() -> None:
+    """Karpenter takes a soft taint that no NodePool declares for a hard one."""
+    tolerations = pod_template(HELD, LOOK, "system")["template"]["spec"]["tolerations"]
+    for taint, tolerated in (
+        (Taint(ELASTIC_TAINT, SOFT, "online"), True),
+        (Taint(ELASTIC_TAINT, "NoSchedule", "online"), False),
+        # Room on a node that is being emptied is no headroom, and units would keep the node.
+        (Taint(EMPTYING_TAINT, SOFT, "online"), False),
+    ):
+        assert any(tolerates(one, taint) for one in tolerations) is tolerated
 
 
 def test_every_object_is_marked_owned_and_named_alike() -> None:
