@@ -176,6 +176,7 @@ class ForesightRun:
             self.cluster.add_karpenter_pool(
                 f"{one.value}-elastic",
                 labels={**one.labels, stage.ELASTIC: one.value},
+                taints=stage.elastic_taints(one),
                 cpus=[stage.ELASTIC_CPU],
                 consolidate_after=stage.CONSOLIDATE_AFTER,
             )
@@ -268,7 +269,7 @@ class ForesightRun:
                 _say(
                     f"{(last.at - self.demand.start) / 60:4.1f} min {one:9} demand {last.demand:5.1f} "
                     f"unmet {last.unmet:4.1f} replicas {last.replicas} ready {last.ready} waiting {waiting} "
-                    f"nodes {last.elastic_nodes} headroom {last.headroom}"
+                    f"nodes {last.elastic_nodes} headroom {last.headroom_ready} of {last.headroom}"
                 )
 
     def _patiently(self, work: Callable[[], None]) -> None:
@@ -282,7 +283,7 @@ class ForesightRun:
         rest = self.cluster.rest
         nodes = rest.items("/api/v1/nodes")
         claims = rest.items(CLAIMS)
-        headroom = _headroom(rest.get(f"{POLICIES}/{Foresight.SPILLWAY.value}"))
+        kept = _headroom(rest.get(f"{POLICIES}/{Foresight.SPILLWAY.value}"))
         ready: Pods = {}
         now = time.time()
         for one in Foresight:
@@ -310,7 +311,7 @@ class ForesightRun:
                     replicas=sum(asked.values()),
                     allocatable=_allocatable(nodes, one),
                     elastic_nodes=len(own),
-                    headroom=headroom if one is Foresight.SPILLWAY else 0,
+                    **(kept if one is Foresight.SPILLWAY else {}),
                 )
             )
         if now - self._driven >= DRIVE_SECONDS:
@@ -383,8 +384,10 @@ def _cores(quantity: str) -> float:
     return float(quantity.removesuffix("m")) / 1000 if quantity.endswith("m") else float(quantity)
 
 
-def _headroom(policy: Object) -> int:
-    return int(((policy.get("status") or {}).get("headroom") or {}).get("pods", 0))
+def _headroom(policy: Object) -> dict[str, int]:
+    """The headroom of a policy, as `Moment` names it."""
+    found = (policy.get("status") or {}).get("headroom") or {}
+    return {"headroom": int(found.get("pods", 0)), "headroom_ready": int(found.get("ready", 0))}
 
 
 if __name__ == "__main__":

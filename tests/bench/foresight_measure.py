@@ -46,6 +46,8 @@ class Moment:
     """Those that were ordered and are not gone, whether they are ready or not."""
     headroom: int = 0
     """Units that the policy's status says are needed."""
+    headroom_ready: int = 0
+    """Of these, units that the status says are ready."""
 
 
 @dataclass(slots=True)
@@ -148,6 +150,7 @@ def series(moments: Sequence[Moment], start: float, every_seconds: float = 30.0)
                     "ready": moment.ready,
                     "elastic_nodes": moment.elastic_nodes,
                     "headroom": moment.headroom,
+                    "headroom_ready": moment.headroom_ready,
                 }
             )
     return found

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from demo.scenario import REQUEST_MILLIS
 from localcluster.nodes import USAGE_CPU
+from spillway.domain.model.names import ELASTIC_TAINT
+from spillway.domain.nodes.taints import SOFT
 
 Object = dict[str, Any]
 
@@ -77,6 +79,13 @@ def deployment(contender: Foresight, name: str, replicas: int) -> Object:
             },
         },
     }
+
+
+def elastic_taints(contender: Foresight) -> list[dict[str, str]]:
+    """The soft taint that a NodePool has to name where a policy enforces: Karpenter takes any other for a hard one."""
+    if contender is not Foresight.SPILLWAY:
+        return []
+    return [{"key": ELASTIC_TAINT, "value": contender.value, "effect": SOFT}]
 
 
 VISITOR: Final = "visitor"

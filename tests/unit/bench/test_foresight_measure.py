@@ -55,6 +55,13 @@ def test_shares_are_weighed_by_time() -> None:
     assert found["mean_cpu_percent"] == pytest.approx(100 * 350 / 700)
 
 
+def test_the_series_tells_which_part_of_the_headroom_is_ready() -> None:
+    seen = Seen()
+    seen.moments.append(Moment(START, 1, 0, 1, 1, headroom=9, headroom_ready=4))
+    [found] = figures(seen, START, START + 40)["series"]
+    assert (found["headroom"], found["headroom_ready"]) == (9, 4)
+
+
 def test_each_goal_is_beside_what_was_measured() -> None:
     ours = {"mean_cpu_percent": 61.0, "pending_p99_s": 3.0, "needless_scale_downs": 0, "unmet_percent": 0.1}
     theirs = {"mean_cpu_percent": 66.0, "pending_p99_s": 200.0, "needless_scale_downs": 4, "unmet_percent": 9.0}
