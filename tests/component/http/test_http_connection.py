@@ -196,13 +196,14 @@ class Unread(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.reading = True
+        self.wrote = asyncio.Event()
         self.aborted = asyncio.Event()
 
     def is_closing(self) -> bool:
         return self.aborted.is_set()
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        pass
+    def write(self, _data: bytes | bytearray | memoryview) -> None:
+        self.wrote.set()
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -218,22 +219,22 @@ async def _nothing_here(request: http_connection.HttpRequest, transport: asyncio
     return HttpResponse.text(HTTPStatus.NOT_FOUND, "nothing here")
 
 
-@pytest.mark.parametrize("reads_again", [False, True])
+@pytest.mark.parametrize(("reads_again", "seconds"), [(False, 0.1), (True, 1.0)])
 async def test_a_client_that_does_not_read_its_answers_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, *, reads_again: bool
+    monkeypatch: pytest.MonkeyPatch, *, reads_again: bool, seconds: float
 ) -> None:
-    monkeypatch.setattr(http_connection, "RECEIVE_SECONDS", 0.1)
+    monkeypatch.setattr(http_connection, "RECEIVE_SECONDS", seconds)
     connection, transport = http_connection.HttpConnection(_nothing_here, lambda: False, Connections()), Unread()
     connection.connection_made(transport)
     connection.data_received(WHOLE)
     connection.pause_writing()
     assert not transport.reading
     # What is answered meanwhile gives the client no more time.
-    await asyncio.sleep(0.02)
+    await asyncio.wait_for(transport.wrote.wait(), DEFAULT_WAIT_SECONDS)
     if reads_again:
         connection.resume_writing()
         assert transport.reading
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.5 * seconds)
         assert not transport.aborted.is_set()
     else:
         await asyncio.wait_for(transport.aborted.wait(), DEFAULT_WAIT_SECONDS)
