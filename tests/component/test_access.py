@@ -46,6 +46,13 @@ def _allow(cluster: ClusterApi, namespace: str, name: str, rule: dict[str, Any] 
     cluster.rest.create(f"{RBAC}/clusterrolebindings", binding)
 
 
+async def _until(client: KubeClient, token: str, path: str, verdict: Verdict) -> None:
+    """Until the API server goes by what was written last about rights; nothing is remembered."""
+    async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
+        while await DelegatedAccess(client).get(token, path) is not verdict:  # noqa: ASYNC110  # it does not tell
+            await asyncio.sleep(0.05)
+
+
 def _forget(cluster: ClusterApi, namespace: str, name: str) -> None:
     for plural in ("clusterroles", "clusterrolebindings"):
         cluster.rest.delete(f"{RBAC}/{plural}/{namespace}-{name}")
@@ -56,6 +63,7 @@ async def test_only_a_token_with_the_right_reads_the_plans(
 ) -> None:
     plain, reader = (_token(cluster, namespace, name) for name in ("plain", "reader"))
     _allow(cluster, namespace, "reader")
+    await _until(client, reader, "/debug/plans", Verdict.ALLOWED)
     server = EndpointServer(
         "127.0.0.1",
         0,
@@ -91,8 +99,10 @@ async def test_an_answer_is_kept_for_a_short_time_only(cluster: ClusterApi, name
     access = DelegatedAccess(client, clock=clock.now)
     token = _token(cluster, namespace, "brief")
     _allow(cluster, namespace, "brief")
+    await _until(client, token, "/debug/plans", Verdict.ALLOWED)
     assert await access.get(token, "/debug/plans") is Verdict.ALLOWED
     _forget(cluster, namespace, "brief")
+    await _until(client, token, "/debug/plans", Verdict.FORBIDDEN)
     assert await access.get(token, "/debug/plans") is Verdict.ALLOWED
     await clock.advance(KEPT_SECONDS)
     assert await access.get(token, "/debug/plans") is Verdict.FORBIDDEN

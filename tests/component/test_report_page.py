@@ -14,9 +14,11 @@ from harness import Installation, install
 from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import ClusterApi
 from spillway.app.report.process import Job, RenderFailedError, render_beside
+from spillway.kube.access import Access, User, question
 from spillway.sources.connection import Connection
 from tests.support.installed import applied, policy
 
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 READ: dict[str, Any] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "spillway-report"}
 
@@ -63,6 +65,10 @@ async def test_who_may_read_the_page(
         "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": namespace}],
     }
     cluster.rest.create(f"{RBAC}/clusterrolebindings", binding)
+    asked_by = question(User.of_service_account(namespace, "reader"), Access("get", "/report"))
+    review = {"spec": asked_by}
+    # The operator would remember a refusal.
+    cluster.wait_until(lambda: cluster.rest.create(REVIEWS, review)["status"]["allowed"], "the reader's right")
     browser = "Basic " + base64.b64encode(f"me:{reader}".encode()).decode()
     try:
         with applied(cluster, policy("page")):
