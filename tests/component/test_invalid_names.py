@@ -27,6 +27,8 @@ from tests.support.fake_clock import FakeClock
 from tests.support.installed import annotations, deployment
 from tests.support.world import make_world, resource
 
+REVISION = "deployment.kubernetes.io/revision"
+
 
 class Recording(KubeClient):
     """A client that remembers which requests left."""
@@ -53,6 +55,7 @@ class Victim:
         self.namespace = cluster.create_namespace(f"victim-{uuid.uuid4().hex[:6]}")
         cluster.apply(deployment(self.namespace, "web", 1, nodeSelector={"no": "node"}))
         self.path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/web"
+        cluster.wait_until(lambda: REVISION in self.now["annotations"], "the Deployment's own controller")
         self.uid = self.now["uid"]
         self.traversal = f"../../{self.namespace}/deployments/web"
 

@@ -1,15 +1,23 @@
 """`spillway restore` on a cluster in which someone refuses one of the writes."""
 
+import pytest
+
 from localcluster import ClusterApi
 from localcluster.rest import RestError
 from spillway.app.restore import Restore
 from spillway.domain.model.names import COST_WRITTEN, POD_DELETION_COST, POLICY, POOLS, RESERVATION, TIER
 from spillway.kube.client import KubeClient
-from tests.support.installed import annotations, deployment
+from tests.support.installed import annotations, deployment, wait_marked_only_in
 
 COSTS = {POD_DELETION_COST: "-7", COST_WRITTEN: "-7"}
 
 GUARD = "guard-one-pod"
+
+
+@pytest.fixture(autouse=True)
+def unmarked(cluster: ClusterApi) -> None:
+    """Nothing is marked before a test: what was guarded in an earlier one may be refused as long as it is there."""
+    wait_marked_only_in(cluster)
 
 
 def guard(namespace: str, pod: str, operation: str = "UPDATE") -> list[dict[str, object]]:
