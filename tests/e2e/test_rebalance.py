@@ -1,7 +1,12 @@
 """Moves with the real scheduler, metrics-server and Eviction API: a busy node loses a pod, a protected one stays."""
 
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -29,6 +34,7 @@ from tests.support.tight import is_ready
 
 pytestmark = [pytest.mark.xdist_group("balance")]
 
+SOURCE: Final = Path(__file__).resolve().parents[2] / "operator"
 POOL: dict[str, Any] = {"pool": "moved"}
 APPS = ("a", "b", "c")
 APART = (("alone", 1), ("full", 3), ("more", 3))
@@ -238,6 +244,21 @@ def node_of(cluster: Cluster, namespace: str, app: str) -> set[str]:
     return {pod["spec"].get("nodeName", "") for pod in pods if pod["metadata"]["labels"]["app"] == app}
 
 
+def explained(cluster: Cluster, namespace: str, pod: str) -> dict[str, Any]:
+    """The answer of `spillway explain pod` at a prompt."""
+    command = [sys.executable, "-m", "spillway", "explain", "pod", pod, "-o", "json"]
+    answered = subprocess.run(
+        [*command, f"--namespace={namespace}", f"--kubeconfig={cluster.kubeconfig}"],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    answer: dict[str, Any] = json.loads(answered.stdout)
+    return answer
+
+
 @pytest.mark.parametrize("governed", [False, True], ids=["no policy", "placed by a policy"])
 def test_the_replacement_lands_on_the_planned_node_where_the_scheduler_would_choose_another(
     measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str], *, governed: bool
@@ -277,7 +298,11 @@ def test_the_replacement_lands_on_the_planned_node_where_the_scheduler_would_cho
         measured.apply(balance(mode="Active", by="Surge"))
         eventually(lambda: node_of(measured, measured_namespace, "moves") == {cold}, "the planned node", seconds=150)
         wait_at_rest(measured, measured_namespace, 5)
-    [pod] = [pod for pod in measured.pods(measured_namespace) if pod["metadata"]["labels"]["app"] == "moves"]
+        [pod] = [pod for pod in measured.pods(measured_namespace) if pod["metadata"]["labels"]["app"] == "moves"]
+        name, move = pod["metadata"]["name"], {"node": cold, "resource": "ZonalBalance/moved"}
+        eventually(lambda: explained(measured, measured_namespace, name)["move"] == move, "the Event about the move")
+        [other] = [one for one in measured.pods(measured_namespace) if one["metadata"]["labels"]["app"] == "stays"]
+        assert explained(measured, measured_namespace, other["metadata"]["name"])["move"] is None
     [term] = pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert term["preference"]["matchFields"][0]["values"] == [cold]
 

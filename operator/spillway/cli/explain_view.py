@@ -63,6 +63,8 @@ def _pod(found: PodAnswer) -> Iterator[Fact]:
     yield "policy", _governed(found)
     yield "state", f"{found.phase}, {'ready' if found.ready else 'not ready'}"
     yield "node", _place(found.node, found.tier, found.pool, found.zone)
+    if found.move is not None:
+        yield "moved for", f"{found.move.resource or 'unknown'} (planned node: {found.move.node})"
     yield "scale-down", _rank(found.scale_down)
     yield "price", _price(found.price)
 

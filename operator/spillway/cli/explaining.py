@@ -19,8 +19,10 @@ from spillway.app.explain.pools import explain_pool
 from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
 from spillway.cli.live import no_such
+from spillway.domain.balance.zones import planned_node
 from spillway.domain.explain.answers import Answer
 from spillway.domain.explain.gone import EventRecord, explain_gone
+from spillway.domain.explain.moved import explain_move
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import WorkloadKey, workload_of
@@ -82,7 +84,11 @@ async def _pod(client: KubeClient, snapshot: Snapshot, namespace: str, name: str
         there = (one.name for one in snapshot.world.state.pods_in(namespace))
         raise no_such(f"pod {name} in namespace {namespace}, and {told}", there)
     raw = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
-    return explain_pod(snapshot, pod, raw["metadata"].get("annotations") or {})
+    planned, move = planned_node(raw["spec"].get("affinity") or {}), None
+    if planned is not None:
+        owner, events = snapshot.world.state.replicasets.get(pod.owner_uid), await _events(client, namespace)
+        move = explain_move(planned, pod, "" if owner is None else owner.surge, events or ())
+    return explain_pod(snapshot, pod, raw["metadata"].get("annotations") or {}, move)
 
 
 async def _events(client: KubeClient, namespace: str) -> list[EventRecord] | None:

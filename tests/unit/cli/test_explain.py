@@ -19,9 +19,13 @@ from spillway.cli import live
 from spillway.cli.commands import application
 from spillway.cli.explain_view import FIRST, answer_view
 from spillway.cli.explaining import explained, workload_named
+from spillway.domain.balance.zones import affinity_additions
 from spillway.domain.explain.answers import Answer
 from spillway.domain.explain.gone import EventObject, EventRecord, explain_gone
-from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.event_source import REPORTING_CONTROLLER
+from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid
+from spillway.domain.surge.steps import Purpose
+from spillway.domain.surge.told import told_move
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
@@ -100,18 +104,28 @@ def test_the_answers_as_tables_and_as_json(found: Snapshot) -> None:
 
 
 class Events:
-    """An API server that answers a list of Events."""
+    """An API server that answers a list of Events, and with pods of this affinity."""
 
     credentials = SimpleNamespace(namespace="shop")
 
-    def __init__(self, refusal: ApiError | None) -> None:
+    def __init__(self, refusal: ApiError | None, affinity: dict[str, Any] | None = None) -> None:
         self._refusal = refusal
+        self._affinity = affinity
+        self.listed = 0
+
+    async def get_json(self, path: str) -> Any:
+        assert path.endswith("/namespaces/shop/pods/web-00")
+        return {"metadata": {"name": "web-00"}, "spec": {"affinity": self._affinity}}
 
     async def list_all(self, path: str) -> AsyncIterator[Any]:
         assert path.endswith("/namespaces/shop/events")
+        self.listed += 1
         if self._refusal is not None:
             raise self._refusal
         yield {"regarding": {"kind": "Pod", "name": "web-00"}, "reason": "Started", "note": "Started container web"}
+        moved = {"regarding": {"kind": "Deployment", "name": "web"}, "reason": "PodMoved"}
+        note = told_move("node hot to make zones even", "web-00", Purpose.REBALANCE, "even")
+        yield {**moved, "note": note, "reportingController": REPORTING_CONTROLLER}
 
 
 @pytest.mark.parametrize(
@@ -124,6 +138,31 @@ class Events:
 async def test_a_pod_that_is_not_there(found: Snapshot, refusal: ApiError | None, words: str) -> None:
     with pytest.raises(NotFoundError, match=words):
         await explained(cast("KubeClient", Events(refusal)), found.world, "pod", "web", namespace=None)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "resource"), [(None, "ZonalBalance/even"), (ApiError(403, "Forbidden", "events is forbidden"), None)]
+)
+async def test_a_pod_of_which_a_move_planned_the_node(
+    found: Snapshot, refusal: ApiError | None, resource: str | None
+) -> None:
+    [added] = affinity_additions({}, ZONE_LABEL, {}, node=NodeName("n1"))
+    server = Events(refusal, added.value)
+    answer = await explained(cast("KubeClient", server), found.world, "pod", "web-00", namespace=None)
+    assert json.loads(live.text_of(answer, live.Format.JSON, answer_view))["move"] == {
+        "node": "n1",
+        "resource": resource,
+    }
+    text = live.text_of(answer, live.Format.TABLE, answer_view)
+    assert f"{resource or 'unknown'} (planned node: n1)" in text
+
+
+async def test_events_are_read_only_for_pods_of_which_a_move_planned_the_node(found: Snapshot) -> None:
+    server = Events(None)
+    answer = await explained(cast("KubeClient", server), found.world, "pod", "web-00", namespace=None)
+    assert json.loads(live.text_of(answer, live.Format.JSON, answer_view))["move"] is None
+    assert "moved for" not in live.text_of(answer, live.Format.TABLE, answer_view)
+    assert server.listed == 0
 
 
 @pytest.mark.parametrize("what", ["pod", "workload", "node", "pool"])

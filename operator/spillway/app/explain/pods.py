@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from spillway.app.explain.ranking import ranking
 from spillway.app.explain.snapshot import Snapshot, governed
 from spillway.domain.budget.price import billed
-from spillway.domain.explain.answers import PodAnswer, Price, Rank
+from spillway.domain.explain.answers import PlannedMove, PodAnswer, Price, Rank
 from spillway.domain.explain.prices import node_price_of, physical_price, virtual_price
 from spillway.domain.explain.words import placement_sentence, pod_changes, pod_reasons, rank_changes
 from spillway.domain.model.names import PLACEMENT, POOLS, Tier
@@ -15,8 +15,13 @@ from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, Re
 from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason, effective
 
 
-def explain_pod(snapshot: Snapshot, pod: PodRecord, marks: Mapping[str, str]) -> PodAnswer:
-    """Where a pod is and why, its rank, its price, and what would change it. `marks` are its annotations."""
+def explain_pod(
+    snapshot: Snapshot, pod: PodRecord, marks: Mapping[str, str], move: PlannedMove | None = None
+) -> PodAnswer:
+    """Where a pod is and why, its rank, its price, and what would change it.
+
+    `marks` are its annotations, and `move` is the one that planned a node for it.
+    """
     state = snapshot.world.state
     owner, claim = state.owner(pod.owner_uid), snapshot.claim_of(pod)
     node = state.nodes.get(pod.node)
@@ -24,7 +29,8 @@ def explain_pod(snapshot: Snapshot, pod: PodRecord, marks: Mapping[str, str]) ->
     tier, pool = (None, "") if place is None else (place.tier, place.pool)
     threshold = None if claim is None else threshold_of(snapshot, owner, claim)
     rank = None if owner is None or not pod.active else _rank(snapshot, pod, owner)
-    why = list(pod_reasons(pod, node, tier, pool, placement=marks.get(PLACEMENT, ""), pools=marks.get(POOLS, "")))
+    placed, pools = marks.get(PLACEMENT, ""), marks.get(POOLS, "")
+    why = list(pod_reasons(pod, node, tier, pool, placement=placed, pools=pools, move=move))
     placing = snapshot.world.governance.placing_class(claim)
     placement = None if placing is None else placing.effective_placement
     why.append(placement_sentence(claim, placement, threshold))
@@ -49,6 +55,7 @@ def explain_pod(snapshot: Snapshot, pod: PodRecord, marks: Mapping[str, str]) ->
         tier=None if tier is None else tier.value,
         pool=pool or None,
         zone=None if place is None else place.zone or None,
+        move=move,
         why=tuple(why),
         scale_down=rank,
         price=None if node is None or place is None else price_of(snapshot, pod, node, place, claim),

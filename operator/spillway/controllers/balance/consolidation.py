@@ -38,6 +38,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
+from spillway.domain.surge.told import told_move
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.kube.slices import in_slices
@@ -265,10 +266,7 @@ class ConsolidationController(Controller):
         if end.moved:
             # Its additional replica counts as a change, so it rests for `settle`.
             memory.bounds.succeeded(workload, now, seconds=0.0)
-            message = (
-                f"A pod was moved off {end.where}, which is being emptied: an additional replica was ready before it "
-                "was deleted."
-            )
+            message = told_move(f"{end.where}, which is being emptied", end.successor, end.purpose, end.asker)
             self._events.record(reference, "Normal", event_reasons.POD_MOVED, message)
         else:
             memory.bounds.given_back(workload, end.result, now)

@@ -44,6 +44,7 @@ from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import reference_to, workload_of
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
+from spillway.domain.surge.told import told_move
 from spillway.kube.errors import RequestError
 from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.kube.writer import Eviction
@@ -328,10 +329,7 @@ class RebalanceController(Controller):
         metrics.MOVES.labels(end.asker, reason.value, "moved" if end.moved else end.result.value).inc()
         if end.moved:
             self._moved(memory, workload, now, end.to)
-            message = (
-                f"A pod was moved off {end.where} to {_TO[reason]}: an additional replica was ready before it was "
-                "deleted."
-            )
+            message = told_move(f"{end.where} to {_TO[reason]}", end.successor, end.purpose, end.asker)
             self._events.record(workload_of(end.replicaset).reference, "Normal", event_reasons.POD_MOVED, message)
         else:
             memory.begun.pop(workload, None)

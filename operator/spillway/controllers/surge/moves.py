@@ -70,6 +70,8 @@ class MoveEnd:
     """The node of the pod; empty if the pod was gone before this leader saw it."""
     to: NodeName = _UNKNOWN
     """The node of the additional replica; empty if there is none, or it is not known which pod that is."""
+    successor: str = ""
+    """The name of the additional replica; as empty as its node."""
 
     @property
     def moved(self) -> bool:
@@ -249,15 +251,15 @@ class SurgeMovesController(SurgeController):
             metrics.SURGES.labels(surge.purpose.value, ended.outcome.value).inc()
             if ended.outcome is SurgeOutcome.SUCCEEDED:
                 self.arrivals.note(workload_of(replicaset).key, surge.since, self.world.now())
-            to = self._came_to(replicaset, surge)
-            self._emit(replicaset, surge.pod, surge.purpose, surge.asker, ended.outcome, to=to)
+            new = self._additional(replicaset, surge)
+            self._emit(replicaset, surge.pod, surge.purpose, surge.asker, ended.outcome, new=new)
         return None
 
-    def _came_to(self, replicaset: ReplicaSetRecord, surge: Surge) -> NodeName:
-        """The node of the additional replica: the one pod that was created during the surge."""
+    def _additional(self, replicaset: ReplicaSetRecord, surge: Surge) -> PodRecord | None:
+        """The additional replica: the one pod that was created during the surge."""
         pods = self.world.state.active_pods_of(replicaset.uid)
-        new = [pod.node for pod in pods if pod.created >= surge.since and pod.uid != surge.pod]
-        return new[0] if len(new) == 1 else _UNKNOWN
+        new = [pod for pod in pods if pod.created >= surge.since and pod.uid != surge.pod]
+        return new[0] if len(new) == 1 else None
 
     def _end(self, replicaset: ReplicaSetRecord) -> None:
         self.runner.end(replicaset)
@@ -271,11 +273,12 @@ class SurgeMovesController(SurgeController):
         asker: str,
         result: SurgeOutcome | Left,
         *,
-        to: NodeName = _UNKNOWN,
+        new: PodRecord | None = None,
     ) -> None:
         known, last = self.world.state.pods.get(pod), self._nodes.pop(replicaset.uid, _UNKNOWN)
         node = last if known is None else known.node
-        self.ended.emit(MoveEnd(replicaset, pod, purpose, asker, result, node, to))
+        to, successor = (_UNKNOWN, "") if new is None else (new.node, new.name)
+        self.ended.emit(MoveEnd(replicaset, pod, purpose, asker, result, node, to, successor))
 
     def _progress(self, replicaset: ReplicaSetRecord, surge: Surge, present: Json) -> Progress:
         chosen = self.world.state.pods.get(surge.pod or PodUid(""))

@@ -95,8 +95,7 @@ def _preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights, node: N
         }
         for zone, weight in sorted(weights.items())
     ]
-    named = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
-    nodes = [] if node is None else [{"weight": HEAVIEST, "preference": named}]
+    nodes = [] if node is None else [{"weight": HEAVIEST, "preference": _named(node)}]
     if not (zones or nodes) or any(term in present for term in (*zones, *nodes)):
         # The webhook is called again, because another one has changed the pod.
         return None
@@ -108,6 +107,20 @@ def _preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights, node: N
     # What a node of the heaviest zone has, if all of the user's preferences hold there.
     others = sum(theirs) + (times * max(weights.values()) if weights else 0)
     return {**node_affinity, PREFERRED: [*present, *(zones * times), *(nodes * (1 + others // HEAVIEST))]}
+
+
+def planned_node(affinity: Json) -> NodeName | None:
+    """The node that a pod with this affinity prefers by its name, as `affinity_additions` wrote it; None for none."""
+    for term in (affinity.get("nodeAffinity") or {}).get(PREFERRED) or ():
+        fields = term["preference"].get("matchFields") or ()
+        if fields and term["preference"] == _named(node := NodeName((fields[0].get("values") or [""])[0])):
+            return node
+    return None
+
+
+def _named(node: NodeName) -> Json:
+    """The preference for one node."""
+    return {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
 
 
 def spread_additions(

@@ -59,6 +59,15 @@ class GovernedBy(msgspec.Struct, frozen=True, rename="camel"):
     workload_class: str
 
 
+class PlannedMove(msgspec.Struct, frozen=True, rename="camel"):
+    """The move by surge by which a pod came."""
+
+    node: str
+    """The node that the move planned for it, and that it prefers."""
+    resource: str | None
+    """Kind/name of the ZonalBalance or ElasticPolicy that asked for the move; null where nothing tells it any more."""
+
+
 class PodAnswer(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="Pod"):
     """A pod."""
 
@@ -73,6 +82,8 @@ class PodAnswer(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", t
     tier: str | None
     pool: str | None
     zone: str | None
+    move: PlannedMove | None
+    """Null for a pod for which no move planned a node."""
     why: tuple[str, ...]
     """Why it is where it is."""
     scale_down: Rank | None

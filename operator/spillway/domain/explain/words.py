@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from spillway.api.elasticpolicy import Placement
+from spillway.domain.explain.answers import PlannedMove
 from spillway.domain.model.names import AVOIDED_TAINTS, ELASTIC_TAINT, EMPTYING_TAINT, HOT_TAINT, Tier
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
@@ -41,6 +42,7 @@ _DECISIONS: Final = {
     PlacementReason.BEYOND_THRESHOLD: "as many pods as the threshold are on physical nodes already",
     PlacementReason.ALWAYS: "its class goes to virtual nodes first",
 }
+_NOTHING_KEPT: Final = "nothing keeps its pods on physical nodes or sends them to virtual ones"
 _TAINTS: Final = {
     ELASTIC_TAINT: "pods prefer fixed nodes to this elastic one",
     HOT_TAINT: "its real load is above the limit of a ZonalBalance, so new pods prefer other nodes",
@@ -54,13 +56,13 @@ def placement_sentence(claim: Claim | None, placement: Placement | None, thresho
     `placement` and `threshold` are None where the class of the claim places no pods.
     """
     if claim is None:
-        return "No policy governs its workload, so the scheduler alone chooses its nodes."
+        return f"No policy governs its workload, so {_NOTHING_KEPT}."
     if placement is not None and placement.virtual in _MODES:
         return _MODES[placement.virtual]
     if placement is None or threshold is None:
         return (
             f"The class {claim.workload_class} of the policy {claim.policy} has neither threshold nor placement, so "
-            "the scheduler alone chooses its nodes."
+            f"{_NOTHING_KEPT}."
         )
     kept = "All replicas are" if threshold.replicas is None else f"{threshold.replicas} replicas are"
     return f"{kept} kept on physical nodes: {_SOURCES[threshold.reason]}."
@@ -77,28 +79,50 @@ def taint_meaning(taint: Taint) -> str | None:
 
 
 def pod_reasons(
-    pod: PodRecord, node: NodeRecord | None, tier: Tier | None, pool: str, *, placement: str, pools: str
+    pod: PodRecord,
+    node: NodeRecord | None,
+    tier: Tier | None,
+    pool: str,
+    *,
+    placement: str,
+    pools: str,
+    move: PlannedMove | None = None,
 ) -> Iterator[str]:
-    """Why a pod is where it is. `placement` and `pools` are Spillway's marks on it, empty without one."""
+    """Why a pod is where it is. `placement` and `pools` are Spillway's marks on it, empty without one.
+
+    `move` is the one that planned a node for it.
+    """
     if node is None:
         yield _unbound(pod)
     if placement == "virtual":
         yield f"When it was created it was decided for virtual nodes, for these pools in this order: {pools}."
     elif placement == "physical":
         yield "When it was created it was decided for physical nodes."
-    else:
+    elif move is None:
         yield (
             "It has no annotation spillway.dev/placement: it was created before a policy placed its workload, or no "
             "replica of the operator answered in time, so the scheduler alone chose."
         )
     if tier is Tier.VIRTUAL and placement == "physical":
         yield "It found no room on physical nodes for as long as spillAfter, so it was allowed to go to virtual nodes."
-    if node is not None and tier is not Tier.VIRTUAL:
+    if move is not None:
+        yield _planned(move, node)
+    elif node is not None and tier is not Tier.VIRTUAL:
         yield "Among physical nodes the scheduler chose this one; a soft taint makes it prefer fixed to elastic nodes."
     if node is not None and not node.ready:
         yield f"Its node {node.name} is not ready."
     if node is not None and tier is Tier.VIRTUAL and pool:
         yield f"The pool {pool} was the first of these whose node the scheduler found suitable."
+
+
+def _planned(move: PlannedMove, node: NodeRecord | None) -> str:
+    by = f" for {move.resource.replace('/', ' ')}" if move.resource else ""
+    began = f"It was created as the additional replica of a move{by}"
+    if node is None or node.name == move.node:
+        return f"{began}, which planned the node {move.node}: the pod prefers that node to all others."
+    return (
+        f"{began}, which planned the node {move.node}; the scheduler found another one more suitable, or no room there."
+    )
 
 
 def _unbound(pod: PodRecord) -> str:

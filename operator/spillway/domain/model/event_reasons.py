@@ -67,7 +67,8 @@ and names the first ones."""
 POD_MOVED: Final = "PodMoved"
 """Normal, on the workload: a pod was evicted, or replaced by a surge, to make the zones of its workload or the load of
 nodes more even, to free requests on a node with little load, to spread its load class, or to empty an elastic node.
-Names its node, and for an eviction the node where its replacement is expected."""
+Names its node; for an eviction the node where its replacement is expected, and for a surge the additional replica and
+the resource that asked for the move."""
 MOVE_LEFT: Final = "MoveLeft"
 """Normal, on the workload: one of its pods was to be moved by a surge, and stays. Says why. It is tried again later."""
 NODE_EMPTIED: Final = "NodeEmptied"

@@ -55,8 +55,8 @@ class Cluster(FakeWriter):
         self.scaler = SurgeScaler(self.world, self, self)
         self.left: list[str] = []
         """Where the pods were of which the moves have ended."""
-        self.came: list[str] = []
-        """Where the additional replicas were, at their end."""
+        self.came: list[tuple[str, str]] = []
+        """The names of the additional replicas, and where they were, at their end."""
         self.lead()
 
     def lead(self) -> None:
@@ -69,7 +69,7 @@ class Cluster(FakeWriter):
         assert (end.purpose, end.asker, end.pod) == (Purpose.REBALANCE, "even", self.pod("p0", "hot").uid)
         self.results.append(end.result)
         self.left.append(end.where)
-        self.came.append(end.to)
+        self.came.append((end.successor, end.to))
 
     @staticmethod
     def pod(name: str, node: str, **changes: Any) -> PodRecord:
@@ -168,7 +168,7 @@ async def test_the_only_replica_goes_once_its_successor_is_ready_elsewhere(resou
     assert cluster.written == ["p0 costs less", "2->1", "unmark"]
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
     assert cluster.left == ["node hot"], "also once the pod is gone"
-    assert cluster.came == ["idle"]
+    assert cluster.came == [("new", "idle")]
     assert cluster.controller.in_progress(Purpose.REBALANCE, "even") == 0
 
 
@@ -182,7 +182,7 @@ async def test_of_several_new_pods_it_is_not_known_which_one_replaced_the_other(
         await cluster.step(SEEN_SECONDS)
     cluster.goes()
     await cluster.step(1)
-    assert (cluster.results, cluster.came) == ([SurgeOutcome.SUCCEEDED], [""])
+    assert (cluster.results, cluster.came) == ([SurgeOutcome.SUCCEEDED], [("", "")])
 
 
 async def test_it_waits_until_the_new_replica_is_available() -> None:

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.zones import HOSTNAME, ZoneReading, affinity_additions, spread_additions, zone_weights
+from spillway.domain.balance.zones import (
+    HOSTNAME,
+    ZoneReading,
+    affinity_additions,
+    planned_node,
+    spread_additions,
+    zone_weights,
+)
 from spillway.domain.model.documents import PREFERRED, REQUIRED
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from tests.support.json_patch import applied
@@ -92,6 +99,28 @@ def test_a_preference_is_added(affinity: dict[str, Any] | None, preferred: list[
         elif REQUIRED in value:
             assert result["spec"]["affinity"][key][REQUIRED] == value[REQUIRED]
     assert affinity_additions(result, ZONE_LABEL, weights) == ()
+
+
+OTHER_FIELD = {"matchFields": [{"key": "metadata.namespace", "operator": "In", "values": ["n4"]}]}
+WITHOUT_A_NODE: list[dict[str, Any]] = [
+    {},
+    {"nodeAffinity": {REQUIRED: MUST}},
+    {"nodeAffinity": {PREFERRED: [{"weight": 1, "preference": {"matchExpressions": []}}]}},
+    {"nodeAffinity": {PREFERRED: [{"weight": 1, "preference": OTHER_FIELD}]}},
+]
+
+
+@pytest.mark.parametrize("affinity", WITHOUT_A_NODE)
+@pytest.mark.parametrize("weights", [{}, {"a": 100}], ids=["zones equal", "a zone preferred"])
+def test_the_planned_node_is_read_from_the_affinity_that_was_added(
+    affinity: dict[str, Any], weights: Mapping[str, int]
+) -> None:
+    pod = {"spec": {"affinity": affinity} if affinity else {}}
+    assert planned_node(affinity) is None
+    without = applied(pod, affinity_additions(pod, ZONE_LABEL, weights))
+    assert planned_node(without["spec"].get("affinity") or {}) is None
+    result = applied(pod, affinity_additions(pod, ZONE_LABEL, weights, node=NodeName("n4")))
+    assert planned_node(result["spec"]["affinity"]) == "n4"
 
 
 APART = {"weight": 10, "podAffinityTerm": {"topologyKey": HOSTNAME}}

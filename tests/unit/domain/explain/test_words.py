@@ -5,6 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from spillway.api.elasticpolicy import Placement, PolicyMode
+from spillway.domain.explain.answers import PlannedMove
 from spillway.domain.explain.words import (
     decision_clause,
     kubernetes_clause,
@@ -69,6 +70,26 @@ def test_why_a_pod_is_where_it_is(marks: tuple[str, str], tier: Tier, words: str
 
     assert words in (said := " ".join(found))
     assert "n1 is not ready" in said
+
+
+@pytest.mark.parametrize(
+    ("move", "words"),
+    [
+        (
+            PlannedMove("n1", "ZonalBalance/even"),
+            "a move for ZonalBalance even, which planned the node n1: the pod prefers",
+        ),
+        (PlannedMove("n1", None), "a move, which planned the node n1: the pod prefers"),
+        (PlannedMove("n2", "ElasticPolicy/online"), "which planned the node n2; the scheduler found another one"),
+    ],
+)
+@pytest.mark.parametrize("placement", ["", "physical"])
+def test_a_move_planned_the_node_and_not_the_scheduler_alone(move: PlannedMove, words: str, placement: str) -> None:
+    said = " ".join(pod_reasons(make_pod(), make_node(), Tier.FIXED, "", placement=placement, pools="", move=move))
+
+    assert words in said
+    assert "the scheduler chose this one" not in said
+    assert "the scheduler alone" not in said
 
 
 @pytest.mark.parametrize(
