@@ -10,7 +10,7 @@ is going, because the order of the scale-down follows from it. A mark that Spill
 from collections import deque
 from collections.abc import Callable, Collection
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from spillway.controllers.surge.scaler import SurgeScaler, Target, target_of
@@ -30,7 +30,7 @@ from spillway.domain.surge.steps import (
 STEP_SECONDS: Final = 1.0
 """Seconds until a surge is checked again if none of its pods changes before."""
 GOING_SECONDS: Final = 30.0
-"""Seconds after which the mark is removed although the chosen pod is not going: the ReplicaSet was scaled again."""
+"""Seconds after which the mark is removed although the chosen pod is not going."""
 MARKS_KEPT: Final = 8
 """The number of removed marks to remember per workload; a watch is never behind by as many surges."""
 
@@ -118,13 +118,17 @@ class SurgeRunner:
         return chosen and await self._scaler.shrink(target, surge)
 
     async def _follow(self, replicaset: ReplicaSetRecord) -> Ended | None:
-        """Remove the mark of a workload that has been scaled back, once the chosen pod is going."""
+        """Remove the mark of a workload that has been scaled back, once the chosen pod is going.
+
+        If it stays, another client has added a replica before it was deleted, or another pod was deleted instead.
+        """
         until, ended = self._shrunk[replicaset.uid]
-        if self._now() < until and ended.surge is not None and self._scaler.stays(ended.surge):
+        stays = ended.surge is not None and self._scaler.stays(ended.surge)
+        if stays and self._now() < until:
             return None
         await self._scaler.forget(replicaset)
         self._shrunk.pop(replicaset.uid, None)
-        return ended
+        return replace(ended, outcome=SurgeOutcome.OVERTAKEN) if stays else ended
 
     def end(self, replicaset: ReplicaSetRecord) -> None:
         """Note that the surge of a ReplicaSet is over and its mark removed."""

@@ -32,7 +32,7 @@ _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
     SurgeOutcome.NOT_READY: "not every replica was ready in time",
     SurgeOutcome.NO_GAIN: "one more replica came to the same node",
     SurgeOutcome.REFUSED: "the API server refused one more replica",
-    SurgeOutcome.OVERTAKEN: "another client scaled the workload in the meantime",
+    SurgeOutcome.OVERTAKEN: "another client scaled the workload in the meantime, or another pod was deleted",
     SurgeOutcome.WITHDRAWN: "the move is not wanted any more",
     SurgeOutcome.FORGOTTEN: "the mark of the surge was too old",
 }

@@ -64,7 +64,8 @@ class SurgeOutcome(StrEnum):
     REFUSED = "Refused"
     """The API server refused the additional replica, as a ResourceQuota does."""
     OVERTAKEN = "Overtaken"
-    """Another client scaled the workload in the meantime, and its number of replicas stays."""
+    """Another client scaled the workload in the meantime, and its number of replicas stays; or another pod than the
+    chosen one was deleted."""
     WITHDRAWN = "Withdrawn"
     """It is not requested any more."""
     FORGOTTEN = "Forgotten"

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
-from spillway.controllers.surge.runner import STEP_SECONDS
+from spillway.controllers.surge.runner import GOING_SECONDS, STEP_SECONDS
 from spillway.controllers.surge.scaler import SEEN_SECONDS, SurgeScaler
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.model.names import POD_DELETION_COST, SURGE, ZONE_LABEL, NodeName, OwnerUid
@@ -183,6 +183,23 @@ async def test_of_several_new_pods_it_is_not_known_which_one_replaced_the_other(
     cluster.goes()
     await cluster.step(1)
     assert (cluster.results, cluster.came) == ([SurgeOutcome.SUCCEEDED], [("", "")])
+
+
+async def test_a_pod_that_stays_after_the_scale_down_was_not_moved() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    appears(cluster)
+    await cluster.step(1)
+    await cluster.step(SEEN_SECONDS)
+    assert cluster.replicas == 1
+    # Before the ReplicaSet controller has deleted a pod, an autoscaler adds one.
+    cluster.replicas = 2
+    assert await cluster.step(GOING_SECONDS - 1) == STEP_SECONDS
+    assert "unmark" not in cluster.written, "its order holds for a while"
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written[-1]) == ([SurgeOutcome.OVERTAKEN], "unmark")
+    now = cluster.clock.now()
+    assert not cluster.controller.arrivals.moved("Deployment/shop/web", 1000.0, now, within=60.0)
 
 
 async def test_it_waits_until_the_new_replica_is_available() -> None:
