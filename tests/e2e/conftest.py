@@ -51,8 +51,11 @@ def installation(cluster: ClusterApi) -> Iterator[Installation]:
 
 @pytest.fixture(scope="package")
 def measured(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
-    """The cluster of the scenarios about real load: metrics-server measures what pods pretend to use."""
-    with cluster_factory(Options(metrics_server=True)) as made:
+    """The cluster of the scenarios about real load: metrics-server measures what pods pretend to use.
+
+    An autoscaler keeps a higher number of replicas for longer than two of its looks may be apart on a busy machine.
+    """
+    with cluster_factory(Options(metrics_server=True, hpa_downscale_stabilization_seconds=20.0)) as made:
         assert isinstance(made, Cluster)
         yield made
 

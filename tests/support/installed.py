@@ -189,17 +189,21 @@ def audit_position(cluster: ClusterApi) -> int:
     return cluster.audit_log.stat().st_size
 
 
+def audit_entries(cluster: ClusterApi, since: int) -> list[Object]:
+    """What was written since a position of the audit log."""
+    assert isinstance(cluster, Cluster)
+    with cluster.audit_log.open("rb") as file:
+        file.seek(since)
+        return [json.loads(line) for line in file if line.endswith(b"\n")]
+
+
 def our_writes(cluster: ClusterApi, since: int, *, user: str = "spillway") -> list[tuple[str, str, str]]:
     """(verb, resource, name) of every write by the operator's ServiceAccount since a position of the audit log.
 
     Left out is its housekeeping: the Lease, and Events.
     """
-    assert isinstance(cluster, Cluster)
-    with cluster.audit_log.open("rb") as file:
-        file.seek(since)
-        entries = [json.loads(line) for line in file if line.endswith(b"\n")]
     found: list[tuple[str, str, str]] = []
-    for entry in entries:
+    for entry in audit_entries(cluster, since):
         reference = entry.get("objectRef") or {}
         name = entry["user"].get("username", "")
         if not name.startswith("system:serviceaccount:") or not name.endswith(f":{user}"):

@@ -1,0 +1,144 @@
+"""A move by surge beside a HorizontalPodAutoscaler with the defaults of Kubernetes: without `spec.behavior`."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, Final
+
+import pytest
+
+from harness import Installation
+from localcluster import Cluster
+from localcluster.nodes import USAGE_CPU
+from spillway.domain.scale_down.reasons import VictimReason
+from tests.support.installed import (
+    added_nodes,
+    applied,
+    audit_entries,
+    audit_position,
+    deployment,
+    eventually,
+    policy,
+    stays,
+)
+from tests.support.moving import (
+    POOL,
+    ReadyWatch,
+    autoscaler,
+    balance,
+    node_of,
+    only_on,
+    pinned,
+    surging,
+    using,
+    wait_at_rest,
+)
+
+pytestmark = [pytest.mark.xdist_group("balance")]
+
+OPERATOR, AUTOSCALER = "spillway", "horizontal-pod-autoscaler"
+PERCENT: Final = 300
+"""What the autoscaler aims at: three cores of each replica, which requests one."""
+
+
+@pytest.fixture
+def nodes(measured: Cluster) -> Iterator[list[str]]:
+    """Three nodes of one zone for one scenario."""
+    with added_nodes(measured, "moved", 3, cpu="8", zones=["zone-a"]) as names:
+        yield names
+
+
+def by_default(namespace: str, name: str, least: int) -> dict[str, Any]:
+    """An autoscaler by CPU that leaves everything else to Kubernetes."""
+    found = autoscaler(namespace, name, least, maximum=least + 3)
+    found["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] = PERCENT
+    del found["spec"]["behavior"]
+    return found
+
+
+def scales(cluster: Cluster, since: int, namespace: str, name: str) -> list[tuple[str, int]]:
+    """Who scaled a Deployment since a position of the audit log, and to how many replicas."""
+    found: list[tuple[str, int]] = []
+    for entry in audit_entries(cluster, since):
+        about, code = entry.get("objectRef") or {}, (entry.get("responseStatus") or {}).get("code")
+        wanted = (about.get("resource"), about.get("subresource"), about.get("namespace"), about.get("name"))
+        if wanted == ("deployments", "scale", namespace, name) and code == HTTPStatus.OK:
+            body = entry["requestObject"]
+            # The operator sends a JSON patch, of which the last operation sets the number.
+            replicas = body[-1]["value"] if isinstance(body, list) else body["spec"]["replicas"]
+            found.append((entry["user"]["username"].rpartition(":")[2], replicas))
+    return found
+
+
+def deleted(cluster: Cluster, since: int, namespace: str) -> list[str]:
+    """The pods that ReplicaSets deleted since a position of the audit log, in this order."""
+    return [
+        entry["objectRef"]["name"]
+        for entry in audit_entries(cluster, since)
+        if (entry["verb"], (entry.get("objectRef") or {}).get("resource")) == ("delete", "pods")
+        and entry["objectRef"]["namespace"] == namespace
+        and entry["user"]["username"].endswith(":replicaset-controller")
+    ]
+
+
+def test_the_replica_that_the_autoscaler_keeps_after_a_move_goes_once_its_window_is_over(
+    measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str]
+) -> None:
+    busy, other, cold = nodes
+    # A new replica uses little, so three of them use more than two are to, and two use no more than that.
+    web, stay = (deployment(measured_namespace, app, 1, nodeSelector=POOL) for app in ("web", "stay"))
+    web["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "1"
+    # The autoscaler looks several times during the surge.
+    web["spec"]["minReadySeconds"] = 10
+    using(web, USAGE_CPU, "300m")
+    using(stay, USAGE_CPU, "3")["spec"]["template"]["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] = "true"
+    # Of a node without pods, metrics-server knows nothing here.
+    measured.apply(using(pinned(measured_namespace, "low", cold, "100m"), USAGE_CPU, "100m"))
+    only_on(measured, measured_namespace, busy, [other, cold], web, stay)
+    for name in (busy, cold):
+        measured.kubectl("cordon", name)
+    measured.kubectl("-n", measured_namespace, "scale", "deployment/web", "--replicas=2")
+    eventually(lambda: node_of(measured, measured_namespace, "web") == {busy, other}, "a replica on a second node")
+    measured.wait_pods_ready(measured_namespace, 4)
+    for name in (busy, cold):
+        measured.kubectl("uncordon", name)
+    before = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in measured.pods(measured_namespace, "app=web")}
+    measured.set_usage(measured_namespace, before, cpu="3")
+    measured.apply(by_default(measured_namespace, "web", least=2))
+    path = f"/apis/autoscaling/v2/namespaces/{measured_namespace}/horizontalpodautoscalers/web"
+
+    def measures() -> bool:
+        metrics = (measured.rest.get(path).get("status") or {}).get("currentMetrics") or ()
+        use = [(one.get("resource") or {}).get("current", {}).get("averageUtilization", 0) for one in metrics]
+        return bool(use) and abs(use[0] - PERCENT) <= PERCENT / 20
+
+    eventually(measures, "the autoscaler to know what the replicas use", seconds=90)
+    measured.rest.merge(f"/api/v1/namespaces/{measured_namespace}", {"metadata": {"labels": {"team": "moved"}}})
+    since, watch = audit_position(measured), ReadyWatch(measured, measured_namespace)
+    overtaken = measuring.total("spillway_balance_moves_total", balance="moved", result="Overtaken")
+    wanted = [(OPERATOR, 3), (OPERATOR, 2), (AUTOSCALER, 3), (AUTOSCALER, 2)]
+
+    def scaled() -> list[tuple[str, int]]:
+        watch.look()
+        return scales(measured, since, measured_namespace, "web")
+
+    with applied(measured, policy("moved", namespace_label="moved"), balance(mode="Active", by="Surge")):
+        eventually(lambda: len(scaled()) >= len(wanted), "the autoscaler to give up the replica", seconds=240)
+        wait_at_rest(measured, measured_namespace, 4)
+        # For longer than the window of the autoscaler.
+        stays(
+            lambda: scaled() == wanted and not surging(measured, measured_namespace),
+            "nothing is scaled or moved again",
+            seconds=45,
+        )
+
+    assert watch.least == {"web": 2, "stay": 1, "low": 1}
+    plans = [plan for plan in measuring.plans() if plan["namespace"] == measured_namespace]
+    planned = {one["name"]: one["reason"] for plan in plans for one in plan["victims"]}
+    gone = deleted(measured, since, measured_namespace)
+    if measuring.total("spillway_balance_moves_total", balance="moved", result="Overtaken") > overtaken:
+        # The autoscaler has looked between the scale-down of the move and the deletion, which therefore was none.
+        assert gone == list(planned)[-1:], "the planned pod"
+    else:
+        assert gone == list(planned), "exactly the planned pods, in this order"
+        assert (before[gone[0]], planned[gone[0]], len(gone)) == (busy, VictimReason.REPLACED.value, 2)
+    assert len(measured.pods(measured_namespace, "app=web")) == 2
