@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from localcluster import ClusterApi
 from localcluster.rest import Object
@@ -14,12 +15,19 @@ from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import Webhook
 from spillway.domain.model.names import CORDONED_BY, ELASTIC_TAINT
+from spillway.domain.policies.governance import Governance
 from spillway.telemetry import admission as metrics
 from tests.support.admission_rig import AdmissionRig
+from tests.support.e2e import WEBHOOK_TIMEOUT_SECONDS
 from tests.support.policies import governance_of
 
 ELASTIC = {"pool": "faults-elastic"}
 VIRTUAL = {"type": "virtual-kubelet", "provider": "faults"}
+
+
+def _rig(cluster: ClusterApi, governance: Governance, **more: Any) -> AdmissionRig:
+    """A rig for whose answer the API server waits as long as a busy machine needs."""
+    return AdmissionRig(cluster, governance, timeout_seconds=WEBHOOK_TIMEOUT_SECONDS, **more)
 
 
 def _node(name: str, rig: AdmissionRig, labels: dict[str, str], **spec: object) -> Object:
@@ -47,7 +55,7 @@ def _taints(node: Object) -> list[tuple[str, str, str]]:
 def test_an_elastic_node_is_born_with_its_taint(cluster: ClusterApi) -> None:
     mine = {"key": "mine", "effect": "NoSchedule"}
     with (
-        AdmissionRig(cluster, governance_of(elastic=ELASTIC, virtual=VIRTUAL)) as rig,
+        _rig(cluster, governance_of(elastic=ELASTIC, virtual=VIRTUAL)) as rig,
         _created(
             cluster,
             _node("faults-1", rig, ELASTIC),
@@ -63,7 +71,7 @@ def test_an_elastic_node_is_born_with_its_taint(cluster: ClusterApi) -> None:
 
 def test_a_node_of_a_held_pool_is_born_closed(cluster: ClusterApi) -> None:
     with (
-        AdmissionRig(cluster, governance_of(virtual=VIRTUAL, cordon="Hold")) as rig,
+        _rig(cluster, governance_of(virtual=VIRTUAL, cordon="Hold")) as rig,
         _created(
             cluster,
             _node("held-1", rig, VIRTUAL),
@@ -78,7 +86,7 @@ def test_a_node_of_a_held_pool_is_born_closed(cluster: ClusterApi) -> None:
 
 def test_in_recommend_nodes_are_born_as_they_come(cluster: ClusterApi) -> None:
     with (
-        AdmissionRig(cluster, governance_of(mode="Recommend", elastic=ELASTIC)) as rig,
+        _rig(cluster, governance_of(mode="Recommend", elastic=ELASTIC)) as rig,
         _created(cluster, _node("plain-1", rig, ELASTIC)) as nodes,
     ):
         assert _taints(nodes[0]) == []
@@ -95,7 +103,7 @@ def test_a_defect_of_ours_blocks_nothing(cluster: ClusterApi) -> None:
     errors = metrics.ERRORS.labels("nodes")
     before = errors._value.get()
     with (
-        AdmissionRig(cluster, governance_of(elastic=ELASTIC), wrap=_broken) as rig,
+        _rig(cluster, governance_of(elastic=ELASTIC), wrap=_broken) as rig,
         _created(cluster, _node("defect-1", rig, ELASTIC)) as nodes,
     ):
         assert _taints(nodes[0]) == []
@@ -105,9 +113,7 @@ def test_a_defect_of_ours_blocks_nothing(cluster: ClusterApi) -> None:
 def test_certificates_rotate_under_load_without_a_failed_call(cluster: ClusterApi) -> None:
     """Two servers share the port, one of them only follows; every creation of a node must come back tainted."""
     lifetimes = Lifetimes(authority=timedelta(seconds=18), serving=timedelta(seconds=8), overlap=timedelta(seconds=2))
-    with AdmissionRig(
-        cluster, governance_of(elastic=ELASTIC), lifetimes=lifetimes, poll_seconds=0.5, replicas=2
-    ) as rig:
+    with _rig(cluster, governance_of(elastic=ELASTIC), lifetimes=lifetimes, poll_seconds=0.5, replicas=2) as rig:
         served: set[int] = set()
         authorities: set[str] = set()
         untainted: list[str] = []
@@ -138,7 +144,7 @@ def test_certificates_rotate_under_load_without_a_failed_call(cluster: ClusterAp
 
 
 def test_an_admission_server_that_is_away_blocks_nothing(cluster: ClusterApi) -> None:
-    with AdmissionRig(cluster, governance_of(elastic=ELASTIC)) as rig:
+    with _rig(cluster, governance_of(elastic=ELASTIC)) as rig:
         rig.run(rig.stop_serving())
         with _created(cluster, _node("away-1", rig, ELASTIC)) as nodes:
             assert _taints(nodes[0]) == []

@@ -9,14 +9,17 @@ by the operator's own code. Where the API server cannot reach this machine, maki
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from harness.reach import webhook_host
-from localcluster import ClusterApi
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
 from spillway.admission.authority import Lifetimes
 from spillway.admission.certificates import CONFIGURATION_KINDS, Certificates
+from spillway.admission.deadline import USUAL_TIMEOUT_SECONDS, Deadline
+from spillway.admission.review import AdmissionRequest, Answer
 from spillway.admission.server import AdmissionServer, Webhook
 from spillway.admission.tls import ServingTls
 from spillway.domain.policies.governance import Governance
@@ -28,7 +31,6 @@ from tests.builders import make_state
 T = TypeVar("T")
 
 Wrap = Callable[[Webhook], Webhook]
-_START_SECONDS = 30.0
 _SERVICE = "spillway-webhook"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
@@ -45,8 +47,9 @@ class AdmissionRig:
         poll_seconds: float = 10.0,
         replicas: int = 1,
         wrap: Wrap = lambda webhook: webhook,
-        exclude: Sequence[str] = (),
+        timeout_seconds: int = int(USUAL_TIMEOUT_SECONDS),
     ) -> None:
+        """`timeout_seconds` is how long the API server waits for an answer."""
         self.cluster = cluster
         self._host = webhook_host(cluster)
         self.governance = governance
@@ -58,7 +61,9 @@ class AdmissionRig:
         self._poll_seconds = poll_seconds
         self._replicas = replicas
         self._wrap = wrap
-        self._exclude = frozenset(exclude)
+        self._timeout_seconds = timeout_seconds
+        self._probe = f"{self.name}-probe"
+        self._probed = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=self.name, daemon=True)
         self._tasks: list[asyncio.Task[None]] = []
@@ -76,7 +81,25 @@ class AdmissionRig:
             self.cluster.rest.create(f"{_ADMISSION}/{plural}", body)
         self.run(self.certificates.ensure())
         self._tasks.append(self.run(self._spawn(self.certificates.run())))
+        for tls in self.tls:
+            self.run(tls.ready.wait())
+        self.cluster.wait_until(self._is_called, "the API server to call the webhooks")
         return self
+
+    def _is_called(self) -> bool:
+        """Whether the API server knows the configuration, with the certificate: it takes both over a moment later."""
+        node = {"metadata": {"name": self._probe, "labels": self.labels}}
+        self.cluster.rest.request("POST", "/api/v1/nodes", body=node, params={"dryRun": "All"})
+        return self._probed.is_set()
+
+    def _noting_the_probe(self, webhook: Webhook) -> Webhook:
+        async def handle(request: AdmissionRequest, deadline: Deadline) -> Answer:
+            if request.name != self._probe:
+                return await webhook.handle(request, deadline)
+            self._probed.set()
+            return Answer("unchanged")
+
+        return replace(webhook, handle=handle)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -85,7 +108,7 @@ class AdmissionRig:
             self.cluster.rest.delete(f"{_ADMISSION}/{plural}/{self.name}")
         self.run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_START_SECONDS)
+        self._thread.join(DEFAULT_WAIT_SECONDS)
         self._loop.close()
         self.cluster.rest.delete(f"/api/v1/namespaces/{self.name}")
 
@@ -96,7 +119,7 @@ class AdmissionRig:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the rig's loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_START_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(DEFAULT_WAIT_SECONDS)
 
     @property
     def admission(self) -> Admission:
@@ -105,7 +128,7 @@ class AdmissionRig:
     async def _start(self) -> None:
         self.client = await KubeClient.connect(str(self.cluster.kubeconfig))
         self._tasks.append(await self._spawn(Informers(self.client, self.state).run()))
-        await self.state.wait_synced(_START_SECONDS)
+        await self.state.wait_synced(DEFAULT_WAIT_SECONDS)
         self._admission = build_admission(self.state, lambda: self.governance, self.client)
         self._tasks.append(await self._spawn(self._admission.events.run()))
         for _ in range(self._replicas):
@@ -124,8 +147,10 @@ class AdmissionRig:
             else:
                 self.certificates = certificates
             self.tls.append(tls)
-            webhooks = [self._wrap(webhook) for webhook in self._admission.webhooks]
-            server = AdmissionServer(webhooks, tls=tls.context, port=self.port)
+            webhooks = [self._noting_the_probe(self._wrap(webhook)) for webhook in self._admission.webhooks]
+            server = AdmissionServer(
+                webhooks, tls=tls.context, port=self.port, timeout_seconds=float(self._timeout_seconds)
+            )
             await server.start()
             self.port = server.port
             self._servers.append(server)
@@ -171,8 +196,7 @@ class AdmissionRig:
             self._webhook("nodes", "/mutate/nodes", "", "CREATE", "nodes", **chosen),
         ]
         meta = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": self.name}}
-        served = [webhook for webhook in mutating if webhook["name"].split(".")[0] not in self._exclude]
-        return [{**meta, "kind": "MutatingWebhookConfiguration", "webhooks": served}]
+        return [{**meta, "kind": "MutatingWebhookConfiguration", "webhooks": mutating}]
 
     def _webhook(
         self, name: str, path: str, group: str, operation: str, *resources: str, **more: Any
@@ -186,7 +210,7 @@ class AdmissionRig:
             "rules": [rule],
             "failurePolicy": "Ignore",
             "sideEffects": "None",
-            "timeoutSeconds": 2,
+            "timeoutSeconds": self._timeout_seconds,
             "admissionReviewVersions": ["v1"],
             **more,
         }
