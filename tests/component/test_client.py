@@ -5,6 +5,7 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from spillway.kube import auth
+from spillway.kube import client as client_module
 from spillway.kube.auth import Credentials
 from spillway.kube.client import KubeClient
 from spillway.kube.decode import NAMESPACES
 from spillway.kube.errors import ApiError, UnreachableError
 from spillway.kube.pages_ahead import items_ahead
 from tests.support.fake_api import FakeApi, page, slow, status
+from tests.support.fake_clock import FakeClock
 
 PATH = "/api/v1/namespaces"
 
@@ -140,11 +143,17 @@ async def test_what_is_refused_for_good_or_for_longer_than_the_timeout_is_not_as
     assert not made
 
 
-async def test_patience_ends_with_the_timeout_of_the_request(api: FakeApi) -> None:
-    api.list_answers.extend([page(429, "later", "text/plain", **{"Retry-After": "1"})] * 5)
-    async with KubeClient(Credentials(Configuration(host=api.url), None), patient=True) as client:
+async def test_patience_ends_with_the_timeout_of_the_request(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(client_module, "time", SimpleNamespace(monotonic=clock.now))
+
+    async def sleep(seconds: float) -> None:
+        clock.forward(seconds)
+
+    api.list_answers.extend([page(429, "later", "text/plain", **{"Retry-After": "20"})] * 5)
+    async with KubeClient(Credentials(Configuration(host=api.url), None), patient=True, sleep=sleep) as client:
         with pytest.raises(ApiError, match="later"):
-            await client.request("GET", PATH, timeout=1.9)
+            await client.request("GET", PATH, timeout=39.0)
     assert len(api.lists) == 2
 
 

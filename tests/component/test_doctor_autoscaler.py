@@ -13,6 +13,7 @@ from tests.support.installed import applied, deployment
 POOL = "flags"
 ELASTIC = {"pool": POOL}
 NO_WEBHOOKS = {"webhook": {"enabled": False}}
+DNS_PODS = "/api/v1/namespaces/kube-system/pods"
 STATUS = {
     "apiVersion": "v1",
     "kind": "ConfigMap",
@@ -70,6 +71,7 @@ def test_doctor_reads_the_flags_of_cluster_autoscaler(cluster: ClusterApi, names
                 with applied(cluster, cluster_autoscaler(namespace, *bad), its_status, system):
                     rolled_out(cluster, "kube-system", "dns")
                     hindering = findings(cluster)
+                cluster.wait_until(lambda: not cluster.rest.items(DNS_PODS, labelSelector="app=dns"), "no pod of dns")
                 with applied(cluster, cluster_autoscaler(namespace, *good, "--balance-similar-node-groups")):
                     cluster.kubectl(
                         "-n", namespace, "rollout", "status", "deployment/cluster-autoscaler", "--timeout=60s"

@@ -4,7 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 
-from localcluster import ClusterApi
+from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 
@@ -25,7 +25,7 @@ async def test_events_are_told_by_kubectl(cluster: ClusterApi, namespace: str) -
         now += 61
         recorder.record(involved, "Warning", "Odd", "something is odd")
         told = ""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEFAULT_WAIT_SECONDS):
             while "x2" not in told:
                 told = await asyncio.to_thread(
                     cluster.kubectl, "events", "-n", "default", "--for", f"namespace/{namespace}"

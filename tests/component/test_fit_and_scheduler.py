@@ -36,6 +36,7 @@ def test_a_pod_that_fits_is_scheduled_and_one_that_does_not_waits(
     cluster: ClusterApi, namespace: str, seed: int
 ) -> None:
     chance = random.Random(seed)
+    _wait_alone(cluster)
     names = _nodes(cluster, chance)
     volumes = _volumes(cluster, namespace, names)
     try:
@@ -44,6 +45,15 @@ def test_a_pod_that_fits_is_scheduled_and_one_that_does_not_waits(
         cluster.delete_nodes(names)
         cluster.delete(volumes, "--wait=false")
     assert not wrong, "\n\n".join(wrong)
+
+
+def _wait_alone(cluster: ClusterApi) -> None:
+    """Until no pod of an earlier test is on a node: to the scheduler it may be one that a pod asks to be near to."""
+
+    def alone() -> bool:
+        return not [pod for pod in cluster.rest.items("/api/v1/pods") if pod["spec"].get("nodeName")]
+
+    cluster.wait_until(alone, "the pods of earlier tests to be gone")
 
 
 def _disagreements(cluster: ClusterApi, namespace: str, chance: random.Random) -> Iterator[str]:

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from localcluster import DEFAULT_WAIT_SECONDS
@@ -245,10 +247,19 @@ async def test_a_watch_that_fails_is_opened_again_without_a_list(
 async def test_failing_watches_are_opened_less_and_less_often(
     api: FakeApi, state: ClusterState, start: Callable[..., None]
 ) -> None:
-    api.watch_answers.extend([page(200, "")] * 1000)
+    opened: list[float] = []
+    empty = page(200, "")
+
+    async def answer(request: web.Request) -> web.StreamResponse | None:
+        opened.append(asyncio.get_running_loop().time())
+        return await empty(request)
+
+    api.watch_answers.extend([answer] * 1000)
     start(backoff_seconds=0.05)
-    await asyncio.sleep(1.5)
-    assert 3 <= len(api.watches) <= 8
+    await until(lambda: len(opened) >= 5)
+    pauses = [later - earlier for earlier, later in pairwise(opened[:5])]
+    # Jitter takes up to half of a pause; a busy machine makes it longer, never shorter.
+    assert all(pause >= 0.05 / 2 * 2**number for number, pause in enumerate(pauses)), pauses
 
 
 async def test_a_listener_that_raises_does_not_end_the_watch(

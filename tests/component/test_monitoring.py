@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -89,6 +90,11 @@ def _api(cluster: Cluster, path: str) -> Any:
     return json.loads(connection.getresponse().read())["data"]
 
 
+def _query_at(cluster: Cluster, expression: str, at: float) -> list[Object]:
+    found: list[Object] = _api(cluster, f"query?{urlencode({'query': expression, 'time': at})}")["result"]
+    return found
+
+
 def _wait(cluster: Cluster, expression: str) -> list[Object]:
     return cluster.wait_until(lambda: cluster.prometheus_query(expression), expression)
 
@@ -162,12 +168,13 @@ def test_what_is_consumed_is_recorded_by_workload_tier_and_pool(watched: Cluster
 
         [bytes_sent] = _wait(watched, "namespace_workload_tier_pool:spillway_log_bytes:rate5m > 0")
         assert bytes_sent["metric"].items() >= LABELS.items()
+        # The rate grows with each scrape of the first minutes, so both have to be of the same moment.
+        record = "namespace_workload_tier_pool:spillway_log_bytes:rate5m"
+        [recorded] = _wait(watched, f"timestamp({record} > 0)")
+        at = float(recorded["value"][1])
         one, both = (
-            sum(float(sample["value"][1]) for sample in watched.prometheus_query(f"sum({expression})"))
-            for expression in (
-                'rate(vector_component_sent_bytes_total{component_id="kafka"}[5m])',
-                "namespace_workload_tier_pool:spillway_log_bytes:rate5m",
-            )
+            sum(float(sample["value"][1]) for sample in _query_at(watched, f"sum({expression})", at))
+            for expression in ('rate(vector_component_sent_bytes_total{component_id="kafka"}[5m])', record)
         )
         assert one < both < 3 * one, "both shippers, and the sink for Kafka alone"
         for record in ("spillway_consumed_cpu_seconds:rate5m", "spillway_consumed_memory_byte_seconds:rate5m"):

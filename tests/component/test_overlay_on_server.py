@@ -88,6 +88,8 @@ def test_a_namespace_with_a_quota_takes_the_shipper_with_the_pod(cluster: Cluste
         path = f"/api/v1/namespaces/{namespace}/resourcequotas"
         cluster.rest.create(path, quota)
         cluster.wait_until(lambda: "hard" in cluster.rest.get(f"{path}/all").get("status", {}), "the quota")
+        # Admission hears of the quota's status later, and refuses all pods until then.
+        cluster.wait_until(lambda: dry_run(cluster, namespace, body), "the quota in admission")
 
         assert dry_run(cluster, namespace, overlaid(body, {"logs": LOGS}).pod)
         with pytest.raises(RestError, match="must specify requests"):

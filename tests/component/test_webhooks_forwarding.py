@@ -26,6 +26,8 @@ from tests.support.fake_clock import FakeClock
 
 PATH = "/forwarded/questions"
 NAME = "spillway-webhook.spillway-system.svc"
+PATIENCE_SECONDS = 60.0
+"""The time for an answer where a test is not about it."""
 POD = {"metadata": {"generateName": "web-"}}
 
 
@@ -54,7 +56,7 @@ def _tls(material: Material, *, authorities: bool = True) -> ServingTls:
 @asynccontextmanager
 async def _leader(handler: Handler, tls: ServingTls) -> AsyncIterator[str]:
     server = PeerServer(
-        [Webhook("peers", PATH, handler, 5.0)],
+        [Webhook("peers", PATH, handler, PATIENCE_SECONDS)],
         tls=tls.peer_context,
         port=0,
         host="127.0.0.1",
@@ -83,7 +85,7 @@ def _request(uid: str = "u1", pod: object = POD) -> AdmissionRequest:
     return AdmissionRequest(uid=uid, operation="CREATE", namespace="shop", dry_run=True, object=raw)
 
 
-def _deadline(seconds: float = 5.0) -> Deadline:
+def _deadline(seconds: float = PATIENCE_SECONDS) -> Deadline:
     return Deadline(asyncio.get_running_loop().time, seconds)
 
 
