@@ -333,10 +333,13 @@ class Installation:
         return f"http://127.0.0.1:{self._metrics_ports[index]}{path}"
 
     def _get(self, index: int, path: str) -> tuple[int, str]:
-        headers = {"Authorization": f"Bearer {self.reader_token}"} if path not in ("/healthz", "/readyz") else {}
+        is_probe = path in ("/healthz", "/readyz")
+        headers = {} if is_probe else {"Authorization": f"Bearer {self.reader_token}"}
+        # A probe of a process that hangs is asked again; a page is read once.
+        patience = 5.0 if is_probe else DEFAULT_WAIT_SECONDS
         request = urllib.request.Request(self.url(index, path), headers=headers)  # noqa: S310  # loopback
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # loopback
+            with urllib.request.urlopen(request, timeout=patience) as answer:  # noqa: S310  # loopback
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

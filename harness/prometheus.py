@@ -20,12 +20,12 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from localcluster import binaries, build
+from localcluster import DEFAULT_WAIT_SECONDS, binaries, build
 from localcluster.errors import ClusterError
 from localcluster.ports import free_ports
 from localcluster.processes import Process, Processes
 
-_START_SECONDS = 30.0
+_START_SECONDS = DEFAULT_WAIT_SECONDS
 _SAMPLES_A_REQUEST = 50_000
 _SENDS = 3
 """Attempts to send a request. Prometheus 3.13 sometimes panics in its handler of remote write and closes the connection

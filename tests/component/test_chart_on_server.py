@@ -73,6 +73,7 @@ def test_the_crds_are_established_and_are_known_by_their_short_names(cluster: Cl
         assert "spec" in cluster.kubectl("explain", "elasticpolicy")
         explained = " ".join(cluster.kubectl("explain", "zonalbalance.spec.classes").split())
         assert "Classes of workloads by what their pods use most" in explained
+        installation.uninstall()
 
 
 TEST_POD = "/api/v1/namespaces/spillway-system/pods/spillway-test"

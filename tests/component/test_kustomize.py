@@ -61,6 +61,7 @@ def reader(cluster: ClusterApi) -> Iterator[Installation]:
         installed.wait_ready(0)
         installed.wait_leader()
         yield installed
+        installed.uninstall()
 
 
 @pytest.mark.usefixtures("reader")

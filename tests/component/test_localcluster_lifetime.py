@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localcluster import Cluster, ClusterError, binaries, detached
+from localcluster import DEFAULT_WAIT_SECONDS, Cluster, ClusterError, binaries, detached
 from localcluster.rest import Rest
 
 pytestmark = pytest.mark.cluster
@@ -89,7 +89,7 @@ def _command(*args: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=DEFAULT_WAIT_SECONDS,
         cwd=binaries.PROJECT,
     )
 

@@ -88,6 +88,14 @@ class Scene:
             if pod.namespace == self.namespace and pod.owner_name.rsplit("-", 1)[0] == name
         ]
 
+    def wanted(self, name: str) -> int:
+        """The replicas that its ReplicaSets have in their specs."""
+        return sum(
+            one.replicas
+            for one in list(self.rig.state.replicasets.values())
+            if one.namespace == self.namespace and one.name.rsplit("-", 1)[0] == name
+        )
+
     def replicaset(self, name: str) -> str:
         (owner,) = {pod.owner_name for pod in self.pods(name)}
         return owner
@@ -95,7 +103,9 @@ class Scene:
     def ready(self, name: str, replicas: int) -> None:
         def settled() -> bool:
             pods = self.pods(name)
-            return len(pods) == replicas and all(pod.ready and pod.active for pod in pods)
+            # On the way to a smaller number there may be so many as well.
+            wanted = self.wanted(name) == replicas == len(pods)
+            return wanted and all(pod.ready and pod.active for pod in pods)
 
         self.cluster.wait_until(settled, f"{replicas} ready pods of {name}")
 
