@@ -51,7 +51,8 @@ def _wait_alone(cluster: ClusterApi) -> None:
     """Until no pod of an earlier test is on a node: to the scheduler it may be one that a pod asks to be near to."""
 
     def alone() -> bool:
-        return not [pod for pod in cluster.rest.items("/api/v1/pods") if pod["spec"].get("nodeName")]
+        nodes = {node["metadata"]["name"] for node in cluster.rest.items("/api/v1/nodes")}
+        return not [pod for pod in cluster.rest.items("/api/v1/pods") if pod["spec"].get("nodeName") in nodes]
 
     cluster.wait_until(alone, "the pods of earlier tests to be gone")
 
