@@ -8,7 +8,7 @@ import pytest
 from harness import Installation
 from harness.scene import Scene
 from localcluster import Cluster, ClusterApi, ClusterFactory, Options
-from tests.support.e2e import LEASE_SECONDS, PATIENT, Start, two_replicas
+from tests.support.e2e import PATIENT, Start, two_replicas
 from tests.support.stage import OwnedNodes, Stage
 from tests.support.tight import MakeStage, TightStage
 
@@ -43,8 +43,7 @@ def cluster(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
 @pytest.fixture(scope="package")
 def installation(cluster: ClusterApi) -> Iterator[Installation]:
     """The chart's objects in the cluster, and the rights of its ServiceAccount; no process runs yet."""
-    flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=2"]
-    with Installation(cluster, PATIENT, flags=flags) as installed:
+    with Installation(cluster, PATIENT, flags=["--status-seconds=2"]) as installed:
         installed.apply()
         yield installed
 
@@ -89,34 +88,39 @@ def elastic(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="package")
 def installed(elastic: Cluster) -> Iterator[Installation]:
     """The chart's objects in that cluster; no process runs yet."""
-    flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1"]
-    with Installation(elastic, PATIENT, flags=flags) as installation:
+    with Installation(elastic, PATIENT, flags=["--status-seconds=1"]) as installation:
         installation.apply()
         yield installation
 
 
 @contextmanager
-def _processes(installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
-    """Starts operator processes; at the end all that run are killed, and their Lease is deleted with them."""
+def _processes(request: pytest.FixtureRequest, installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
+    """Starts operator processes; at the end all that run are killed, and their Lease is deleted with them.
+
+    They have the `OPERATOR_FLAGS` of the module.
+    """
+    of_module = getattr(request.module, "OPERATOR_FLAGS", ())
 
     def begin(count: int = 2, *flags: str) -> Installation:
         for index in range(count):
-            installation.start_one(index, flags=flags)
+            installation.start_one(index, flags=[*of_module, *flags])
         installation.wait_ready(*range(count))
         installation.wait_leader()
         return installation
 
     cluster.rest.delete(LEASE_PATH)
-    yield begin
-    for index in installation.running:
-        installation.kill(index)
-    cluster.rest.delete(LEASE_PATH)
+    try:
+        yield begin
+    finally:
+        for index in installation.running:
+            installation.kill(index)
+        cluster.rest.delete(LEASE_PATH)
 
 
 @pytest.fixture
-def start(installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
+def start(request: pytest.FixtureRequest, installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
     """Processes of this scenario's own."""
-    with _processes(installation, cluster) as begin:
+    with _processes(request, installation, cluster) as begin:
         yield begin
 
 
@@ -124,9 +128,9 @@ def start(installation: Installation, cluster: ClusterApi) -> Iterator[Start]:
 def operators(
     request: pytest.FixtureRequest, installation: Installation, cluster: ClusterApi
 ) -> Iterator[Installation]:
-    """Two replicas for all scenarios of a module, one of which leads; they have the module's `OPERATOR_FLAGS`."""
-    with _processes(installation, cluster) as begin:
-        yield begin(2, *getattr(request.module, "OPERATOR_FLAGS", ()))
+    """Two replicas for all scenarios of a module, one of which leads."""
+    with _processes(request, installation, cluster) as begin:
+        yield begin(2)
 
 
 @pytest.fixture(scope="module")

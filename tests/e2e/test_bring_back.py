@@ -5,16 +5,17 @@ from typing import Any
 
 from harness import Installation
 from localcluster import ClusterApi
+from tests.support.e2e import QUICK_LEASE
 from tests.support.monitoring import expect_samples
 from tests.support.tight import FLAGS, HOLD_SECONDS, PODS_PER_NODE, MakeStage, TightStage, is_ready
 
-OPERATOR_FLAGS = FLAGS
+OPERATOR_FLAGS = (*FLAGS, QUICK_LEASE)
 BRING_BACK = {"threshold": {"mode": "Manual", "replicas": 100}, "placement": {"spillAfter": "1s"}}
 
 
 def start(installation: Installation, *indexes: int) -> None:
     for index in indexes:
-        installation.start_one(index, flags=FLAGS)
+        installation.start_one(index, flags=OPERATOR_FLAGS)
     installation.wait_ready(*indexes)
 
 
@@ -143,7 +144,7 @@ def test_many_that_cannot_move_keep_none_from_its_turn(make_stage: MakeStage, cl
     stuck = [f"stuck-{number}" for number in range(24)]
     for name in (*stuck, "healthy"):
         stage.half(name, 1)
-    cluster.wait_pods_ready(stage.namespace, PODS_PER_NODE + len(stuck) + 1, timeout_seconds=120)
+    cluster.wait_pods_ready(stage.namespace, PODS_PER_NODE + len(stuck) + 1)
     assert stage.bound_tiers("healthy")["virtual"] == 1
     for name in (*stuck, "healthy"):
         pause(stage, name, paused=True)

@@ -99,7 +99,7 @@ class Shop:
         self.kubectl("patch", kind, name, "--type=merge", f"--patch={patch}")
 
     def wait(self, what: str, condition: str) -> None:
-        self.kubectl("wait", what, f"--for={condition}", "--timeout=60s")
+        self.kubectl("wait", what, f"--for={condition}", "--timeout=180s")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Release:
 def shop(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with cluster_factory(Options()) as cluster, prometheus_running() as prometheus:
         cluster.require("loopback-webhooks")
-        flags = [f"--prometheus-url={prometheus.url}", "--status-seconds=1", "--lease-seconds=8"]
+        flags = [f"--prometheus-url={prometheus.url}", "--status-seconds=1"]
         with playground(cluster, flags) as operator:
             console = Console(tmp_path_factory.mktemp("shop"), {"KUBECONFIG": str(cluster.kubeconfig)})
             yield Shop(cluster, operator, console, prometheus, *free_ports(1))
@@ -206,7 +206,7 @@ def pools(shop: Shop) -> Iterator[None]:
         for pool in ("eci-a", "tke-b"):
             shop.wait(f"vnb/{pool}", "condition=Accepting")
         shop.cluster.apply(CART.replace("NAMESPACE", "default"))
-        shop.kubectl("rollout", "status", "deployment/cart", "--timeout=60s")
+        shop.kubectl("rollout", "status", "deployment/cart", "--timeout=180s")
         shop.wait("vnb/eci-a", "jsonpath={.status.used.pods}=4")
         yield
     finally:

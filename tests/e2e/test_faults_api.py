@@ -8,7 +8,7 @@ from harness import Installation, Proxy
 from harness.proxy import Flow
 from harness.scene import Scene, by_tier, tier_violations, zone_skew
 from localcluster import Cluster, ClusterApi
-from tests.support.e2e import Start
+from tests.support.e2e import QUICK_LEASE, Start
 
 
 @pytest.fixture
@@ -21,10 +21,14 @@ def proxy(cluster: ClusterApi) -> Iterator[Proxy]:
 @pytest.fixture
 def proxied(start: Start, installation: Installation, proxy: Proxy) -> Installation:  # it cleans up
     """One replica that reaches the API server through the proxy; the API server reaches it directly."""
-    installation.start_one(0, kubeconfig=installation.kubeconfig_through(proxy.port))
+    _start(installation, proxy)
     installation.wait_ready(0)
     installation.wait_leader()
     return installation
+
+
+def _start(installation: Installation, proxy: Proxy) -> None:
+    installation.start_one(0, kubeconfig=installation.kubeconfig_through(proxy.port), flags=[QUICK_LEASE])
 
 
 def _scale_and_check(scene: Scene, replicas: int) -> None:
@@ -95,10 +99,13 @@ def test_unreachable_for_a_while_then_everything_is_made_up_for(
     assert not tier_violations(before, after), "the costs that pods got when they were bound decide"
     proxy.set(Flow.PASS)
 
-    # It may have lost its Lease meanwhile and ended, as it must; the kubelet would start it again.
-    if proxied.pid(0) is None:
-        proxied.start_one(0, kubeconfig=proxied.kubeconfig_through(proxy.port))
-    cluster.wait_until(lambda: node not in scene.tainted(), "the change that was missed")
+    def made_up_for() -> bool:
+        # It may have lost its Lease meanwhile, and ends then, sooner or later; the kubelet would start it again.
+        if proxied.pid(0) is None:
+            _start(proxied, proxy)
+        return node not in scene.tainted()
+
+    cluster.wait_until(made_up_for, "the change that was missed")
     proxied.wait_ready(0)
     _scale_and_check(scene, 10)
 

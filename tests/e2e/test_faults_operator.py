@@ -10,9 +10,10 @@ import pytest
 from harness import Installation
 from harness.scene import Scene, by_tier, tier_violations, zone_skew
 from localcluster import ClusterApi
-from tests.support.e2e import LEASE_SECONDS, Start
+from tests.support.e2e import LEASE_SECONDS, QUICK_LEASE, Start
 from tests.support.installed import deployment, eventually, status
 
+OPERATOR_FLAGS = (QUICK_LEASE,)
 SLOW_NODE_WRITES = "--node-writes-per-second=10"
 """So that a kill meets the work half done."""
 

@@ -11,7 +11,6 @@ import pytest
 from harness import Installation
 from localcluster import Cluster, ClusterFactory, Options
 from localcluster.rest import Object
-from tests.support.e2e import LEASE_SECONDS
 from tests.support.installed import API, deployment
 from tests.support.monitoring import expect_samples
 
@@ -49,7 +48,7 @@ def app(name: str) -> Object:
 
 
 def test_what_pods_use_becomes_a_forecast_in_status_metrics_and_recommendation(watched: Cluster) -> None:
-    flags = [f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=2", f"--prometheus-url={watched.prometheus_url}"]
+    flags = ["--status-seconds=2", f"--prometheus-url={watched.prometheus_url}"]
     with watched.namespace() as namespace, Installation(watched, flags=flags) as operator:
         operator.apply()
         for name in ("web", "broken"):

@@ -7,7 +7,7 @@ import pytest
 from harness import Installation
 from localcluster import ClusterApi, ClusterFactory, Options
 from tests.e2e.conftest import pytest_runtest_makereport
-from tests.support.e2e import two_replicas
+from tests.support.e2e import QUICK_LEASE, two_replicas
 
 __all__ = ["pytest_runtest_makereport"]
 
@@ -23,5 +23,5 @@ def cluster(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
 @pytest.fixture(scope="session")
 def installation(cluster: ClusterApi) -> Iterator[Installation]:
     """Two replicas that serve KEDA's external scaler."""
-    with two_replicas(cluster, {"kedaScaler": {"enabled": True}}) as installed:
+    with two_replicas(cluster, {"kedaScaler": {"enabled": True}}, QUICK_LEASE) as installed:
         yield installed

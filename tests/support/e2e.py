@@ -8,7 +8,9 @@ from harness import Installation
 from localcluster import ClusterApi
 
 LEASE_SECONDS = 8
-"""The shortest that can be renewed in time: a scenario waits for it wherever a leader is killed."""
+"""The shortest that can be renewed in time, for scenarios that wait for its end because a leader is killed."""
+QUICK_LEASE = f"--lease-seconds={LEASE_SECONDS}"
+"""The flag for that. All others have the default: a leader that loses its Lease on a busy machine ends for good."""
 
 WEBHOOK_TIMEOUT_SECONDS = 10
 """How long the API server waits for the webhooks, where a scenario is not about that wait.
@@ -30,11 +32,7 @@ class Start(Protocol):
 @contextmanager
 def two_replicas(cluster: ClusterApi, values: Mapping[str, Any], *flags: str) -> Iterator[Installation]:
     """An installation by these values of the chart, whose two replicas are ready, one of them leading."""
-    with Installation(
-        cluster,
-        {**PATIENT, **values},
-        flags=[f"--lease-seconds={LEASE_SECONDS}", "--status-seconds=1", *flags],
-    ) as installed:
+    with Installation(cluster, {**PATIENT, **values}, flags=["--status-seconds=1", *flags]) as installed:
         installed.apply()
         installed.start(2)
         installed.wait_ready()
