@@ -39,7 +39,7 @@ READER: Final = "spillway-reader"
 _REPLACED_KINDS: Final = ("Deployment", "PodDisruptionBudget")
 """kwok would simulate the pods; the processes take their place."""
 _POLL_SECONDS: Final = 0.05
-_STOP_SECONDS: Final = 20.0
+_STOP_SECONDS: Final = 60.0
 
 
 class Installation:

@@ -214,7 +214,7 @@ class Scene(Closing):
     def wait_enforced(self) -> None:
         """Until the policy has reached the operator: its elastic nodes are tainted."""
         elastic = set(self.nodes["elastic"])
-        self.cluster.wait_until(lambda: elastic <= self.tainted(), f"the taints of {self.policy}", timeout_seconds=15)
+        self.cluster.wait_until(lambda: elastic <= self.tainted(), f"the taints of {self.policy}")
 
     def wait_stamped(self, name: str) -> list[PodView]:
         """Until each of the Deployment's pods carries the tier of its node and a cost; returns them."""
@@ -225,7 +225,7 @@ class Scene(Closing):
                 pods if all(pod.annotations.get(TIER) == pod.tier and COST in pod.annotations for pod in pods) else []
             )
 
-        return self.cluster.wait_until(stamped, f"the marks on the pods of {name}", timeout_seconds=30)
+        return self.cluster.wait_until(stamped, f"the marks on the pods of {name}")
 
     def wait_ready(self, name: str, count: int, *, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> list[PodView]:
         """Until the Deployment has exactly `count` pods, all ready."""

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(os.environ.get("CLUSTER", "local") != "local", reason="looks at processes of a local cluster"),
 ]
 
-BEGINS_SECONDS = 240.0
+BEGINS_SECONDS = 420.0
 """About a minute where the machine has nothing else to do."""
 
 START: Final = """

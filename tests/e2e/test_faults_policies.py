@@ -127,7 +127,7 @@ def test_uninstalling_leaves_the_cluster_as_it_was_found(
     operator.stop()
     operator.restore()
 
-    cluster.wait_until(lambda: _nodes(scene) == before, "the nodes as they were", timeout_seconds=10)
+    cluster.wait_until(lambda: _nodes(scene) == before, "the nodes as they were")
     left = {pod.name: dict(pod.annotations) for pod in scene.pods("web")}
     assert left.pop(theirs.name)["example.com/mine"] == "kept"
     for name, annotations in left.items():

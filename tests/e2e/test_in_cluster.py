@@ -93,5 +93,5 @@ def test_it_runs_on_in_cluster_credentials_and_a_read_only_file_system(
             cluster.wait_until(leads, "it to lead")
         finally:
             process.terminate()
-            code = process.wait(30)
+            code = process.wait(120)
     assert code == 0, log.read_text()

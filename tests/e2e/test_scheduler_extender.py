@@ -165,7 +165,7 @@ def _wait_measured(cluster: Cluster, nodes: Collection[str], *, since: float) ->
         times = {one["metadata"]["name"]: datetime.fromisoformat(one["timestamp"]).timestamp() for one in found}
         return all(times.get(node, 0.0) > since for node in nodes)
 
-    eventually(newest, "a measurement that shows the pods wholly", seconds=120)
+    eventually(newest, "a measurement that shows the pods wholly")
 
 
 def _scored_by(

@@ -26,7 +26,7 @@ _HERE: Final = re.compile(r"<<'?(\w+)'?")
 _AGES: Final = re.compile(r"\b(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+[smhd]\b|<unknown>|<invalid>")
 _TIMES: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _NUMBERS: Final = re.compile(r"-?\d+(?:\.\d+)?")
-_OUTPUT_SECONDS: Final = 60.0
+_OUTPUT_SECONDS: Final = 180.0
 """How long what a command prints may take to become what the page shows; commands with an output only read."""
 _COMMAND_SECONDS: Final = 300.0
 """The end of a command that hangs; on a busy machine the deletion of the kinds alone has taken 90 s."""
