@@ -140,7 +140,13 @@ def test_half_empty_nodes_empty_without_a_missing_replica_and_karpenter_removes_
         assert set(shown) <= set(kept) - {full}
         line = f"Deployment/{scene.namespace}/{kept[full]}: AutoscalerAtMaximum"
         eventually(lambda: line in (scene.consolidation.get("left") or []), f"{line} beside {shown}")
-        assert installed.total("spillway_consolidation_nodes_emptying", policy=scene.namespace) == len(shown)
+        eventually(
+            lambda: (
+                installed.total("spillway_consolidation_nodes_emptying", policy=scene.namespace)
+                == len(scene.consolidation["emptying"])
+            ),
+            "the metric to say the same as the status",
+        )
         assert {pod["metadata"]["uid"] for pod in scene.pods} == before
         assert scene.emptying == set()
 
@@ -251,9 +257,13 @@ def test_beside_a_karpenter_that_drains_nodes_each_does_its_part_within_the_budg
     assert scene.least[moved] == 1
     assert seen == before, "neither has made the other add a node"
     assert most == 1
-    events = scene.cluster.rest.items(f"/apis/events.k8s.io/v1/namespaces/{scene.namespace}/events")
-    evicted = {one["regarding"]["name"].rsplit("-", 2)[0] for one in events if one["reason"] == "Evicted"}
-    assert evicted
+
+    def told(reason: str) -> set[str]:
+        """Of whom the Events with this reason are; they are written after what they tell."""
+        events = scene.cluster.rest.items(f"/apis/events.k8s.io/v1/namespaces/{scene.namespace}/events")
+        return {one["regarding"]["name"] for one in events if one["reason"] == reason}
+
+    evicted = {name.rsplit("-", 2)[0] for name in eventually(lambda: told("Evicted"), "Karpenter's Events")}
     assert evicted <= set(paused)
-    assert {one["regarding"]["name"] for one in events if one["reason"] == "PodMoved"} == {moved}
+    assert eventually(lambda: told("PodMoved"), "the Event of the move") == {moved}
     assert installed.total("spillway_surges_total", purpose="Consolidate", outcome="Succeeded") >= 1

@@ -57,6 +57,11 @@ def wait_condition(stage: Stage, kind: str, *reasons: str) -> None:
     )
 
 
+def wait_step(stage: Stage, step: int) -> None:
+    """Until the status of pool `a` names this size: it is written after the pods were replaced."""
+    stage.cluster.wait_until(lambda: stage.pool_status().get("ladderStep") == step, f"step {step} in the status")
+
+
 def nodes_of(stage: Stage, pool: str = "a") -> list[str]:
     return [name for name in stage.nodes if name.startswith(stage.pools[pool])]
 
@@ -85,7 +90,9 @@ def test_a_lost_pool_of_a_hundred_pods_is_replaced_by_the_next_and_comes_back_by
     print(f"\n{LOST} pods of a lost pool ran elsewhere after {time.monotonic() - begun:.1f} s")  # noqa: T201
     wait_condition(stage, "Healthy", "NodesNotReady")
     assert stage.pool_conditions()["Accepting"] == ("False", "Unhealthy")
-    assert any("web" in about for about, _ in stage.events("PodsReplaced"))
+    stage.cluster.wait_until(
+        lambda: any("web" in about for about, _ in stage.events("PodsReplaced")), "the Event on the workload"
+    )
     expect_samples(operators, "spillway_failover_pods_total", "spillway_pool_failures_total")
 
     stage.cluster.heal_nodes(nodes_of(stage))
@@ -243,7 +250,7 @@ def test_without_stock_the_next_size_is_asked_for_then_the_next_pool(stage: Stag
     assert {size_of(pod) for pod in pods} == {"4-8Gi"}
     marks = {pod["metadata"]["annotations"]["spillway.dev/size"].partition(" ")[0] for pod in pods}
     assert marks == {f"4000m-{8 << 30}"}
-    assert stage.pool_status()["ladderStep"] == 2
+    wait_step(stage, 2)
     assert stage.pool_conditions()["InStock"] == ("True", "BiggerSize")
     expect_samples(operators, "spillway_pool_stock_outs_total")
     # The extra cost of the bigger size counts.
@@ -270,7 +277,7 @@ def test_a_provider_that_takes_a_list_gets_one_and_an_event_is_heard(stage: Stag
     pods = provider.wait_where(a=4)
     assert {size_of(pod) for pod in pods} == {"2-4Gi,4-8Gi"}
     assert {pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] for pod in pods} == {"100m"}
-    assert stage.pool_status()["ladderStep"] == 1
+    wait_step(stage, 1)
 
     provider.in_stock.clear()
     stage.scale("web", 6)
@@ -305,5 +312,5 @@ def test_a_job_whose_pod_fails_for_want_of_stock_ends_on_owned_nodes(stage: Stag
     cluster.wait_until(lambda: {"Complete", "Failed"} & ended().keys(), "the Job's end")
     assert ended().get("Complete") == "True"
     assert list(places.values()) == ["a", "physical"]
-    assert stage.pool_status()["ladderStep"] == 1, "seen by the first failure"
-    assert [about for about, _ in stage.events("PodsFailed")] == ["Job/report"]
+    wait_step(stage, 1)
+    assert cluster.wait_until(lambda: [about for about, _ in stage.events("PodsFailed")], "the Event") == ["Job/report"]

@@ -96,9 +96,8 @@ def test_a_pod_that_passes_a_limit_because_it_grew_is_replaced_elsewhere(stage: 
 
         cluster.wait_until(moved, "the pod that grew on pool b")
     assert on_pool(stage, [*stage.pods("web"), *stage.pods("cart")]) == 800
-    assert ("Deployment/cart", f"Pods that never started are replaced: a limit of {stage.pools['a']} is exceeded.") in (
-        stage.events("PodsReplaced")
-    )
+    said = f"Pods that never started are replaced: a limit of {stage.pools['a']} is exceeded."
+    cluster.wait_until(lambda: ("Deployment/cart", said) in stage.events("PodsReplaced"), "the Event")
 
 
 def test_a_limit_counts_what_a_pod_holds_until_its_resize_is_done(stage: Stage, cluster: ClusterApi) -> None:

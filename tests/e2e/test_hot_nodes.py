@@ -86,8 +86,11 @@ def test_new_pods_avoid_a_hot_node_and_without_data_nothing_changes(
             assert "imbalancePercent" not in status(measured, "zonalbalances", "even")
 
         eventually(lambda: not hot(measured), "the cooled node to lose its taint")
-        stale = condition(measured, "zonalbalances", "even", "LoadDataStale")
-        assert (stale["status"], stale["reason"]) == ("False", "LoadIsFresh")
+        eventually(
+            lambda: condition(measured, "zonalbalances", "even", "LoadDataStale").get("reason") == "LoadIsFresh",
+            "the status to say that the load is fresh",
+        )
+        assert condition(measured, "zonalbalances", "even", "LoadDataStale")["status"] == "False"
 
         measured.set_usage(measured_namespace, [pod], cpu="7")
         eventually(lambda: hot(measured) == {busy}, "the node to be hot again")

@@ -59,6 +59,8 @@ def test_a_burst_lands_as_the_threshold_says_and_so_does_all_that_follows(
     assert told >= BURST - decided, "whoever was not decided is counted somewhere"
     assert operators.total("spillway_placement_forwards_total", result="answered") > before, "both replicas were asked"
 
+    # Kubernetes deletes pods that are not ready before all others, wherever they are.
+    cluster.wait_pods_ready(stage.namespace, BURST, "app=web")
     stage.scale("web", THRESHOLD - 20)
     assert stage.tiers(stage.wait_bound("web", THRESHOLD - 20)) == {"physical": THRESHOLD - 20}
     stage.scale("web", THRESHOLD + 50)

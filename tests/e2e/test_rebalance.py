@@ -95,15 +95,18 @@ def test_a_busy_node_loses_a_pod_and_a_disruption_budget_holds(
             "spillway_balance_moves_total",
             "spillway_balance_node_imbalance_ratio",
         )
-        after = measured.wait_pods_ready(measured_namespace, 9)
-        gone = {before[name] for name in before.keys() - {pod["metadata"]["name"] for pod in after}}
-        assert gone
-        assert "a" not in gone
+        # A hot node: the new pods are on the others. More pods may be moved at any time.
+        measured.wait_pods_ready(measured_namespace, 9)
         left = on(measured, measured_namespace, busy)
-        # The node is hot, so the new pods are on the others.
-        assert len(left) == len(before) - len(gone)
-        events = measured.rest.items(f"/apis/events.k8s.io/v1/namespaces/{measured_namespace}/events")
-        assert {one["regarding"]["name"] for one in events if one["reason"] == "PodMoved"} == gone
+        assert left.items() < before.items()
+        assert "a" in left.values()
+
+        def told_of_all() -> bool:
+            gone = before.keys() - on(measured, measured_namespace, busy)
+            told = {name for name, _ in moved_notes(measured, measured_namespace)}
+            return told == {before[name] for name in gone}
+
+        eventually(told_of_all, "an Event about each pod that was moved")
 
 
 def counted(measuring: Installation, result: str) -> float:
@@ -136,8 +139,8 @@ def test_the_only_replica_moves_without_a_gap_and_a_workload_at_its_maximum_is_l
         return bool(wanted & set(lines))
 
     with applied(measured, *policies, balance(mode="Active", by="Surge", maxMovesPerMinute=10)):
-        eventually(away, "the only replica of a workload to leave the busy node", seconds=150)
-        eventually(left, "the workload at its maximum to be left", seconds=60)
+        eventually(away, "the only replica of a workload to leave the busy node")
+        eventually(left, "the workload at its maximum to be left")
         wait_at_rest(measured, measured_namespace, 7)
         watch.look()
 
@@ -225,7 +228,7 @@ def test_the_replacement_lands_on_the_planned_node_where_the_scheduler_would_cho
         assert node_of(measured, measured_namespace, "new") == {requested}, "where the scheduler sends a new pod"
 
         measured.apply(balance(mode="Active", by="Surge"))
-        eventually(lambda: node_of(measured, measured_namespace, "moves") == {cold}, "the planned node", seconds=150)
+        eventually(lambda: node_of(measured, measured_namespace, "moves") == {cold}, "the planned node")
         wait_at_rest(measured, measured_namespace, 5)
         [pod] = [pod for pod in measured.pods(measured_namespace) if pod["metadata"]["labels"]["app"] == "moves"]
         name, move = pod["metadata"]["name"], {"node": cold, "resource": "ZonalBalance/moved"}
@@ -239,6 +242,18 @@ def test_the_replacement_lands_on_the_planned_node_where_the_scheduler_would_cho
 def lines_of(cluster: Cluster) -> list[str]:
     found: list[str] = (status(cluster, "zonalbalances", "moved").get("moves") or {}).get("next") or []
     return found
+
+
+def two_lines(cluster: Cluster) -> list[str]:
+    """The moves in the status once there are two: a plan from before all pods were measured has fewer."""
+    found = lines_of(cluster)
+    return found if len(found) == 2 else []
+
+
+def moved_notes(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
+    """Of which workload each Event about a move is, and what it says."""
+    events = cluster.rest.items(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
+    return [(one["regarding"]["name"], one["note"]) for one in events if one["reason"] == "PodMoved"]
 
 
 def done(measuring: Installation, reason: str) -> float:
@@ -270,25 +285,24 @@ def test_room_is_made_on_an_idle_node_of_which_everything_is_requested_so_that_p
         return node_of(measured, measured_namespace, "wide") == {other}
 
     with applied(measured, balance(mode="DryRun")):
-        [line] = eventually(lambda: lines_of(measured), "a move in the status", seconds=90)
+        [line] = eventually(lambda: lines_of(measured), "a move in the status")
         assert line.startswith(f"{measured_namespace}/wide-")
         assert line.endswith(f": {idle} (requests 94 % to 31 %) to {other}")
 
         measured.apply(balance(mode="Active", by="Surge"))
-        eventually(away, "the pod that requests much to be on the node that has room", seconds=150)
+        eventually(away, "the pod that requests much to be on the node that has room")
         wait_at_rest(measured, measured_namespace, 5)
         watch.look()
         # Now a pod of the busy node fits there.
         eventually(
             lambda: any(f": {busy} (7" in line and line.endswith(f" to {idle}") for line in lines_of(measured)),
             "a move from the busy node to the one with room",
-            seconds=60,
         )
 
     assert watch.least == dict.fromkeys(("filler", "mid", "wide", "hot", "warm"), 1)
     assert (done(measuring, "Requests"), counted(measuring, "evicted")) == (moved + 1, evicted)
-    events = measured.rest.items(f"/apis/events.k8s.io/v1/namespaces/{measured_namespace}/events")
-    [note] = [one["note"] for one in events if one["reason"] == "PodMoved"]
+    # The move from the busy node may have been made as well by now.
+    [note] = [note for name, note in moved_notes(measured, measured_namespace) if name == "wide"]
     assert f"off node {idle} to free requests on a node with little load" in note
 
 
@@ -314,7 +328,7 @@ def test_pods_of_a_load_class_that_crowd_one_node_are_spread_over_the_nodes_of_t
         return all(len(one) == 1 for one in found) and set().union(*found) == set(nodes)
 
     with applied(measured, balance(classes, mode="DryRun")):
-        lines = eventually(lambda: lines_of(measured), "moves in the status", seconds=120)
+        lines = eventually(lambda: two_lines(measured), "two moves in the status")
         assert [line.split(": ")[1].rpartition(" to ")[0] for line in lines] == [
             f"{crowded} (memory-bound 56 % to 38 %)",
             f"{crowded} (memory-bound 38 % to 19 %)",
@@ -323,10 +337,10 @@ def test_pods_of_a_load_class_that_crowd_one_node_are_spread_over_the_nodes_of_t
         assert measuring.total("spillway_balance_moves_planned", balance="moved", reason="Classes") == 2
 
         measured.apply(balance(classes, mode="Active", by="Surge"))
-        eventually(spread, "each node to have one pod of the class", seconds=150)
+        eventually(spread, "each node to have one pod of the class")
         wait_at_rest(measured, measured_namespace, 5)
         watch.look()
-        eventually(lambda: not lines_of(measured), "no further move", seconds=60)
+        eventually(lambda: not lines_of(measured), "no further move")
 
     assert {app: least for app, least in watch.least.items() if app in APPS} == dict.fromkeys(APPS, 1)
     assert (done(measuring, "Classes"), counted(measuring, "evicted")) == (moved + 2, evicted)
@@ -350,7 +364,7 @@ def test_no_move_begins_while_the_metrics_are_cut_and_moves_begin_again_afterwar
             return done(measuring, "Zones") - before
 
         with applied(measured, rule):
-            eventually(lambda: moved() >= 1, "the first move", seconds=90)
+            eventually(lambda: moved() >= 1, "the first move")
             with without_metrics(measured):
                 eventually(
                     lambda: condition(measured, "zonalbalances", "moved", "LoadDataStale").get("status") == "True",
@@ -367,4 +381,4 @@ def test_no_move_begins_while_the_metrics_are_cut_and_moves_begin_again_afterwar
                 )
                 shown = status(measured, "zonalbalances", "moved").get("moves") or {}
                 assert (shown.get("planned", 0), shown.get("next") or []) == (0, [])
-            eventually(lambda: moved() > found, "moves to begin again", seconds=90)
+            eventually(lambda: moved() > found, "moves to begin again")

@@ -26,6 +26,13 @@ def _left_out(stage: Stage, about: str, pool: str) -> list[str]:
     return [note for owner, note in found if owner == about and stage.pools[pool] in note]
 
 
+def _wait_left_out(stage: Stage, about: str, pool: str, because: str) -> None:
+    """Until an Event says so for this cause: Events are written after the answer about the pod."""
+    stage.cluster.wait_until(
+        lambda: any(because in note for note in _left_out(stage, about, pool)), f"an Event with {because!r}"
+    )
+
+
 def _limit(stage: Stage, **limit: Any) -> None:
     spec = {"limits": [{"type": "Container", **limit}]}
     path = f"/api/v1/namespaces/{stage.namespace}/limitranges"
@@ -45,7 +52,7 @@ def test_a_pool_whose_overlay_a_limit_range_refuses_is_left_out_for_the_next_poo
     _limit(stage, max={"cpu": "1"}, default={"cpu": "1"})
     stage.deploy("web", 6)
     assert _places(stage, stage.wait_bound("web", 6)) == {"b"}
-    assert any("maximum cpu usage per Container is 1" in note for note in _left_out(stage, "Deployment/web", "a"))
+    _wait_left_out(stage, "Deployment/web", "a", "maximum cpu usage per Container is 1")
     stage.cluster.wait_until(lambda: _refused(stage, "a"), "the condition PodsRefused")
 
 
@@ -81,7 +88,7 @@ def test_a_pod_security_level_that_refuses_an_overlay_holds_nothing_up(stage: St
     )
     stage.deploy("web", 4)
     assert _places(stage, stage.wait_bound("web", 4)) == {"b"}
-    assert any("violates PodSecurity" in note for note in _left_out(stage, "Deployment/web", "a"))
+    _wait_left_out(stage, "Deployment/web", "a", "violates PodSecurity")
 
 
 def test_a_size_that_a_namespace_refuses_is_skipped(stage: Stage) -> None:
@@ -98,7 +105,7 @@ def test_a_size_that_a_namespace_refuses_is_skipped(stage: Stage) -> None:
         return len(pods) == 3 and all(stage.place(pod["spec"].get("nodeName", "?a")) == "physical" for pod in pods)
 
     stage.cluster.wait_until(lambda: physical() and _bound(stage), "three physical pods")
-    assert any("size 2000m" in note for note in _left_out(stage, "Deployment/web", "a"))
+    _wait_left_out(stage, "Deployment/web", "a", "size 2000m")
 
 
 def _bound(stage: Stage) -> bool:

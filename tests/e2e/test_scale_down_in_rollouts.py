@@ -56,16 +56,27 @@ def _wait_others(scene: Scene, before: list[PodView], count: int) -> list[PodVie
 
 
 def _wait_fewer(scene: Scene, before: list[PodView]) -> list[PodView]:
-    """Until pods of before have gone and no more go; returns those that stay."""
+    """Until pods of before have gone, every controller is at rest, and no more go; returns those that stay."""
     known = {pod.uid for pod in before}
     counts: list[int] = []
 
     def settled() -> list[PodView]:
         stay = [pod for pod in scene.pods("web") if pod.uid in known]
-        counts.append(len(stay))
+        counts.append(len(stay) if _are_at_rest(scene) else -1)
         return stay if len(stay) < len(before) and counts[-6:] == [len(stay)] * 6 else []
 
     return scene.cluster.wait_until(settled, "fewer pods of the old version")
+
+
+def _are_at_rest(scene: Scene) -> bool:
+    """Whether the Deployment, if there is one, and every ReplicaSet was seen as it is, and has the pods it wants."""
+    root = f"/apis/apps/v1/namespaces/{scene.namespace}"
+    deployments, replicasets = (
+        scene.cluster.rest.items(f"{root}/{plural}") for plural in ("deployments", "replicasets")
+    )
+    owners = [*deployments, *replicasets]
+    seen = all(one["status"].get("observedGeneration") == one["metadata"]["generation"] for one in owners)
+    return seen and all(one["status"]["replicas"] == one["spec"]["replicas"] for one in replicasets)
 
 
 def _assert_normal_order(operator: Installation, scene: Scene, before: list[PodView], after: list[PodView]) -> None:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from harness import Installation
 from harness.prometheus import Labels, PushedPrometheus, prometheus_running
 from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
-from tests.support.e2e import LEASE_SECONDS, two_replicas
+from localcluster.rest import Object, RestError
+from tests.support.e2e import LEASE_SECONDS, QUICK_LEASE, two_replicas
 from tests.support.scaled import (
     FLOOR,
     conditions_of,
@@ -60,9 +61,9 @@ def history() -> Iterator[PushedPrometheus]:
 def installation(served: ClusterApi, history: PushedPrometheus) -> Iterator[Installation]:
     """Two replicas that serve the external metrics API."""
     flag = f"--prometheus-url={history.url}"
-    with two_replicas(served, {"externalMetrics": {"enabled": True}}, flag) as installed:
+    with two_replicas(served, {"externalMetrics": {"enabled": True}}, flag, QUICK_LEASE) as installed:
         served.kubectl(
-            "wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1beta1.external.metrics.k8s.io"
+            "wait", "--for=condition=Available", "--timeout=180s", "apiservice/v1beta1.external.metrics.k8s.io"
         )
         yield installed
 
@@ -96,12 +97,18 @@ def _managed_policy(namespace: str) -> dict[str, Any]:
 
 def _value(cluster: ClusterApi, namespace: str) -> int | None:
     """What kube-apiserver passes on; None if it cannot be asked now, or knows no such workload."""
-    selector = "labelSelector=kind%3DDeployment%2Cworkload%3Dweb"
     try:
-        found = json.loads(cluster.kubectl("get", "--raw", f"{API}/namespaces/{namespace}/{METRIC}?{selector}"))
-    except ClusterError:
+        found = cluster.rest.get(f"{API}/namespaces/{namespace}/{METRIC}", labelSelector="kind=Deployment,workload=web")
+    except RestError:
         return None
     return sum(int(item["value"]) for item in found["items"]) if found["items"] else None
+
+
+def _listed(cluster: ClusterApi, namespace: str, field: str) -> list[Object]:
+    """A list of the status of the namespace's policy."""
+    status = cluster.rest.get(f"{GROUP_PATH}/elasticpolicies/{namespace}").get("status") or {}
+    found: list[Object] = status.get(field) or []
+    return found
 
 
 def test_an_hpa_scales_up_at_a_schedules_start_and_down_after_it_by_cpu(
@@ -125,11 +132,15 @@ def test_an_hpa_scales_up_at_a_schedules_start_and_down_after_it_by_cpu(
         # No pod has any load.
         served.wait_until(lambda: replicas_of(served, namespace) == FLOOR, "the floor of the schedule")
         assert datetime.now(UTC) >= start
-        status = served.rest.get(f"{GROUP_PATH}/elasticpolicies/{namespace}")["status"]
-        [shown] = status["scaling"]
-        assert (shown["workload"], shown["reason"], shown["schedule"], shown["autoscaler"]) == (
+
+        def by_schedule() -> list[Object]:
+            """What the status lists, once it says so; autoscalers may read the number before the status is written."""
+            listed = _listed(served, namespace, "scaling")
+            return listed if [one["reason"] for one in listed] == ["Schedule"] else []
+
+        [shown] = served.wait_until(by_schedule, "the schedule in the status")
+        assert (shown["workload"], shown["schedule"], shown["autoscaler"]) == (
             f"Deployment/{namespace}/web",
-            "Schedule",
             "peak",
             "web",
         )
@@ -169,9 +180,11 @@ def test_an_hpa_scales_up_before_a_forecast_peak_and_to_and_from_zero(
         served.wait_until(lambda: replicas_of(served, namespace) in {6, 7}, "the replicas of the peak")
         served.wait_until(lambda: replicas_of(served, namespace, "querier") in {3, 4}, "replicas for the queue")
         assert time.time() < peak
-        status = served.rest.get(path)["status"]
-        assert [one["reason"] for one in status["scaling"]] == ["Forecast", "Forecast"]
-        assert sorted(float(one["present"]) for one in status["forecasts"]) == [0.0, 1.0]
+        served.wait_until(
+            lambda: [one["reason"] for one in _listed(served, namespace, "scaling")] == ["Forecast", "Forecast"],
+            "both forecasts in the status",
+        )
+        assert sorted(float(one["present"]) for one in _listed(served, namespace, "forecasts")) == [0.0, 1.0]
         served.rest.delete(path)
 
 
@@ -190,6 +203,7 @@ def test_the_number_stays_while_the_leader_is_gone(served: ClusterApi, installat
         while time.monotonic() < end:
             value = _value(served, namespace)
             seen += [] if value is None else [value]
+            time.sleep(0.1)
         # A connection to the killed process may fail once; whatever is answered is the number.
         assert set(seen) == {FLOOR}
         assert len(seen) > LEASE_SECONDS

@@ -242,10 +242,13 @@ def test_enough_of_it_gives_a_threshold_and_what_exceeds_that_goes_virtual(plann
     assert planned.grown("cart", CART + 3) == {"physical": CART, "virtual": 3}
     assert planned.grown("capped", 3) == {"physical": 2, "virtual": 1}
 
-    events = planned.stage.cluster.rest.items("/apis/events.k8s.io/v1/namespaces/default/events")
-    about = (planned.stage.id, "ThresholdsPlanned")
-    notes = [one["note"] for one in events if (one["regarding"]["name"], one["reason"]) == about]
-    assert any("2 thresholds differ" in note for note in notes), notes
+    def told() -> bool:
+        events = planned.stage.cluster.rest.items("/apis/events.k8s.io/v1/namespaces/default/events")
+        about = (planned.stage.id, "ThresholdsPlanned")
+        notes = [one["note"] for one in events if (one["regarding"]["name"], one["reason"]) == about]
+        return any("2 thresholds differ" in note for note in notes)
+
+    planned.stage.cluster.wait_until(told, "the Event about 2 thresholds that differ")
 
 
 def test_what_it_saves_and_how_many_nodes_to_own_are_told_in_status_and_metrics(planned: Shop) -> None:
@@ -343,7 +346,7 @@ def test_the_annotation_overrides_and_a_bad_one_is_refused(planned: Shop) -> Non
     annotate("0")
     planned.wait_thresholds(noted=(0, "Annotation"))
     stage.roll_out("noted", "2")
-    cluster.kubectl("rollout", "status", f"-n={stage.namespace}", "deployment/noted", "--timeout=60s")
+    cluster.kubectl("rollout", "status", f"-n={stage.namespace}", "deployment/noted", "--timeout=180s")
     assert stage.tiers(stage.wait_bound("noted", 3)) == {"virtual": 3}
 
 
@@ -366,7 +369,7 @@ def test_every_query_of_the_dashboards_has_data(planned: Shop) -> None:
         return [one for one in left if not named_metrics(one).keys() & elsewhere]
 
     with suppress(ClusterError):
-        stage.cluster.wait_until(lambda: not missing(), "data for the dashboards", timeout_seconds=90)
+        stage.cluster.wait_until(lambda: not missing(), "data for the dashboards")
     assert missing() == []
 
     times = np.arange(np.ceil(time.time()) - 120, time.time() + 1, 1.0)
@@ -475,7 +478,7 @@ def test_a_policy_that_only_recommends_makes_no_room_for_others(planned: Shop) -
                 "spec": {"replicas": 6, "selector": {"matchLabels": {"app": "watched"}}, "template": template},
             },
         )
-        cluster.kubectl("rollout", "status", f"-n={namespace}", "deployment/watched", "--timeout=60s")
+        cluster.kubectl("rollout", "status", f"-n={namespace}", "deployment/watched", "--timeout=180s")
         cluster.rest.create(
             path.rpartition("/")[0],
             {

@@ -93,8 +93,11 @@ def test_what_waits_becomes_plain_and_what_is_physical_stays(stage: Stage, withd
     physical, sent = _fill(stage)
     withdraw(stage)
     _wait_plain(stage, physical, sent)
-    told = [about for about, note in stage.events("PodsReplaced") if "no policy" in note]
-    assert set(told) == {"Deployment/web"}
+
+    def told() -> set[str]:
+        return {about for about, note in stage.events("PodsReplaced") if "no policy" in note}
+
+    assert stage.cluster.wait_until(told, "the Event") == {"Deployment/web"}
 
 
 @pytest.mark.parametrize("how", ["budget deleted", "no longer listed"])

@@ -1,6 +1,5 @@
 """Zones of new replicas with the real scheduler: they go where their own service is most loaded, within maxSkew."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -131,7 +130,7 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
         # At a scale-down the least loaded zones give first; by the pods on each node alone, the busy one would.
         serve(measured, measured_namespace, "ours", busy_millis=2 * BUSY_MILLIS)
         eventually(lambda: measured_pods(measured, measured_namespace, "ours") == 9, "all replicas to be measured")
-        time.sleep(REFRESH_SECONDS + 1)
+        wait_read(measuring)
         eventually(preferred, "the busy zone to be preferred again")
         left = scale(measured, measured_namespace, "ours", 6)
         assert left[BUSY] >= max(left["zone-a"], left["zone-c"]) + 2
@@ -188,6 +187,20 @@ def test_a_zone_that_is_lost_holds_no_pod_up_and_gets_its_replicas_back_without_
     assert measuring.total("spillway_surges_total", purpose="Rebalance", outcome="Succeeded") >= 4
 
 
+def wait_read(measuring: Installation) -> None:
+    """Until the leader has read the load of zones once more.
+
+    It does so in every `load.refresh`, as it reads the load of nodes, which it counts: while three of those end, one of
+    zones begins and ends.
+    """
+
+    def readings() -> float:
+        return measuring.total("spillway_balance_load_readings_total", balance="zoned")
+
+    before = readings()
+    eventually(lambda: readings() >= before + 3, "the load to be read three times")
+
+
 def moving(cluster: Cluster) -> dict[str, Any]:
     """The part of the ZonalBalance's status about moves."""
     found: dict[str, Any] = status(cluster, "zonalbalances", "zoned").get("moves") or {}
@@ -234,7 +247,10 @@ def test_pods_of_a_measured_class_are_labelled_and_kept_apart(
             for app in ("late", "plain")
         }
         assert landed == {"late": full, "plain": empty}
-    assert measuring.total("spillway_balance_class_workloads", balance="zoned") == 0
+    eventually(
+        lambda: measuring.total("spillway_balance_class_workloads", balance="zoned") == 0,
+        "the metric to go with its balance",
+    )
 
 
 def wait_known(cluster: Cluster, namespace: str) -> None:

@@ -87,15 +87,22 @@ class Stage:
 
     def wait_governed(self) -> None:
         """Until pods of a last, catching class are marked, whichever replica is asked."""
+        self._wait_probes(f"the policy {self.id} to be known", marked=True)
+
+    def wait_ungoverned(self) -> None:
+        """Until no pod is marked, whichever replica is asked."""
+        self._wait_probes(f"the policy {self.id} to mark no pod", marked=False)
+
+    def _wait_probes(self, what: str, *, marked: bool) -> None:
         path = f"/api/v1/namespaces/{self.namespace}/pods?dryRun=All"
 
-        def marked() -> bool:
+        def all_are() -> bool:
             # At once: one after the other they would all take the same connection, to the same replica.
             with ThreadPoolExecutor(_PROBES) as pool:
                 made = list(pool.map(lambda _: self.cluster.rest.create(path, self._probe()), range(_PROBES)))
-            return all(PLACEMENT in (pod["metadata"].get("annotations") or {}) for pod in made)
+            return all((PLACEMENT in (pod["metadata"].get("annotations") or {})) is marked for pod in made)
 
-        self.cluster.wait_until(marked, f"the policy {self.id} to be known")
+        self.cluster.wait_until(all_are, what)
 
     def _probe(self) -> Object:
         # Of a kind that the operator does not look up: there is no such object.
