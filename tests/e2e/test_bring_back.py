@@ -61,7 +61,10 @@ def test_virtual_replicas_come_back_when_room_returns_and_nothing_is_written_aft
     wait_home(stage, "web", replicas, budget=f"{budgets}/web")
 
     assert len(before & {pod["metadata"]["uid"] for pod in stage.pods("web")}) == PODS_PER_NODE, "others were moved too"
-    assert operators.total("spillway_bring_backs_total", policy=stage.id) == 3
+    # It is counted after the mark of the last surge was removed.
+    cluster.wait_until(
+        lambda: operators.total("spillway_bring_backs_total", policy=stage.id) == 3, "three surges to be counted"
+    )
     assert operators.total("spillway_bring_backs_total", policy=stage.id, outcome="BroughtBack") == 3
     expect_samples(operators, "spillway_bring_backs_total")
     cluster.wait_until(lambda: stage.events("BroughtBack"), "the Event")

@@ -81,7 +81,8 @@ def test_never_stays_waiting_and_a_limit_holds_for_those_that_spill(
 
     cluster.wait_until(lambda: stage.bound_tiers("web")["virtual"] == 3, "what the limits leave")
     kept = {"policy": stage.id, "reason": "NoPool"}
-    cluster.wait_until(lambda: operators.total("spillway_spill_kept_total", **kept) == 3, "the others to be kept")
+    # One that lost its place, because its pod changed at that moment, was kept by then as well.
+    cluster.wait_until(lambda: operators.total("spillway_spill_kept_total", **kept) >= 3, "the others to be kept")
     assert stage.bound_tiers("web") == {"physical": 0, "virtual": 3, "waiting": 3}
     assert stage.bound_tiers("home") == {"physical": 2, "virtual": 0, "waiting": 1}
     places = [stage.place(pod["spec"]["nodeName"]) for pod in stage.pods("web") if pod["spec"].get("nodeName")]

@@ -218,7 +218,10 @@ def test_pods_of_a_measured_class_are_labelled_and_kept_apart(
     for one, cpu, memory in ((filler, "10m", "2Gi"), (busy, "2", "256Mi")):
         usage = {USAGE_CPU: cpu, USAGE_MEMORY: memory}
         one["spec"]["template"]["metadata"]["annotations"] = usage
-    measured.apply([filler, busy])
+    # The scheduler avoids the full node only if it has seen the pod there.
+    measured.apply(filler)
+    measured.wait_pods_ready(measured_namespace, 1)
+    measured.apply(busy)
     pods = measured.wait_pods_ready(measured_namespace, 2)
     assert {pod["metadata"]["labels"]["app"]: pod["spec"]["nodeName"] for pod in pods} == {
         "filler": full,
