@@ -56,7 +56,7 @@ class Installation:
     ) -> None:
         self.cluster = cluster
         self.namespace = NAMESPACE
-        self.webhook_port, self.metrics_api_port, self.keda_port, self.extender_port = free_ports(4)
+        self.webhook_port, self.metrics_api_port, self.keda_port, self.extender_port, self.explain_port = free_ports(5)
         self.values: Final = self._values(values or {})
         """The chart's values, which lead the API server to the processes."""
         self.chart = Chart.render(self.values, namespace=NAMESPACE)
@@ -90,6 +90,7 @@ class Installation:
             "externalMetrics": self.metrics_api_port,
             "kedaScaler": self.keda_port,
             "schedulerExtender": self.extender_port,
+            "explainApi": self.explain_port,
         }
         for name, port in ports.items():
             if _enabled(values, name):
@@ -107,6 +108,8 @@ class Installation:
             yield "--report-page"
         if _enabled(values, "schedulerExtender"):
             yield from ("--scheduler-extender", f"--scheduler-extender-port={self.extender_port}")
+        if _enabled(values, "explainApi"):
+            yield from ("--explain-api", f"--explain-api-port={self.explain_port}")
 
     def __enter__(self) -> Self:
         return self

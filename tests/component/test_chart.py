@@ -14,6 +14,7 @@ from mkdocs.structure.files import get_files
 from harness.chart import CHART, IMAGE, PROJECT, RELEASE, Chart, ChartError, run_helm
 from localcluster.rest import Object
 from spillway.app.prometheus import connection_of
+from spillway.domain.explain.served import RESOURCES
 
 EVERYTHING: dict[str, Any] = {
     "image": {"digest": "sha256:" + "0" * 64},
@@ -25,6 +26,7 @@ EVERYTHING: dict[str, Any] = {
     "externalMetrics": {"enabled": True},
     "kedaScaler": {"enabled": True},
     "schedulerExtender": {"enabled": True},
+    "explainApi": {"enabled": True},
     "metrics": {
         name: {"enabled": True, "labels": {"release": "prometheus"}}
         for name in ("serviceMonitor", "prometheusRule", "dashboards", "virtualNodes", "logs")
@@ -325,6 +327,36 @@ def test_the_scheduler_reaches_its_extender_through_the_operators_own_service(ch
         Chart.render({"schedulerExtender": {"enabled": True}, "webhook": {"enabled": False}})
 
 
+def test_the_explain_api_leads_to_the_operators_own_service(chart: Chart) -> None:
+    made = Chart.render({"explainApi": {"enabled": True}})
+
+    registered = made.one("APIService")
+    assert registered["metadata"]["name"] == "v1alpha1.explain.spillway.dev"
+    assert registered["spec"]["service"] == {"name": "spillway-webhook", "namespace": "spillway-system", "port": 9448}
+    service = made.one("Service", "spillway-webhook")
+    assert [port["port"] for port in service["spec"]["ports"]] == [443, 9448]
+    [container] = made.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert {"--explain-api", "--explain-api-port=9448"} <= set(container["args"])
+    binding = made.one("RoleBinding", "spillway-explain")
+    assert (binding["metadata"]["namespace"], binding["roleRef"]["name"]) == (
+        "kube-system",
+        "extension-apiserver-authentication-reader",
+    )
+    [rule] = [rule for _, rule in _rules(made) if "apiservices" in rule["resources"]]
+    assert (rule["resourceNames"], set(rule["verbs"])) == (["v1alpha1.explain.spillway.dev"], {"get", "patch"})
+    [(role, rule)] = [one for one in _rules(made) if "explain.spillway.dev" in one[1]["apiGroups"]]
+    assert (role, rule["verbs"]) == ("ClusterRole/spillway-view", ["get"])
+    assert set(rule["resources"]) == {one.plural for one in RESOURCES.values()}
+
+    assert not chart.kinds("APIService")
+    assert not [one for one in _rules(chart) if "explain.spillway.dev" in one[1]["apiGroups"]]
+    managed = Chart.render({"explainApi": {"enabled": True}, **CERT_MANAGER})
+    assert not [rule for _, rule in _rules(managed) if "apiservices" in rule["resources"]]
+    assert "cert-manager.io/inject-ca-from" in managed.one("APIService")["metadata"]["annotations"]
+    with pytest.raises(ChartError, match=r"needs webhook\.enabled"):
+        Chart.render({"explainApi": {"enabled": True}, "webhook": {"enabled": False}})
+
+
 def test_the_network_policy_lets_replicas_alone_to_their_port_and_others_as_the_values_say(chart: Chart) -> None:
     def admitted(made: Chart) -> dict[str, Any]:
         policy = made.one("NetworkPolicy")["spec"]
@@ -342,10 +374,12 @@ def test_the_network_policy_lets_replicas_alone_to_their_port_and_others_as_the_
         "externalMetrics": {"enabled": True},
         "kedaScaler": {"enabled": True},
         "schedulerExtender": {"enabled": True},
+        "explainApi": {"enabled": True},
         "networkPolicy": {"apiServer": ["10.0.0.1/32"], "kedaFrom": keda, "metricsFrom": prometheus},
     }
     server = [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
-    wanted = {"webhook": server, "metrics-api": server, "scheduler": server, "keda": keda, "metrics": prometheus}
+    wanted: dict[str, Any] = dict.fromkeys(("webhook", "metrics-api", "scheduler", "explain"), server)
+    wanted |= {"keda": keda, "metrics": prometheus}
     assert admitted(Chart.render(narrow)) == wanted
 
 
@@ -460,11 +494,11 @@ def test_a_service_account_of_the_users_gets_the_rights() -> None:
     served = Chart.render(
         {
             "serviceAccount": {"name": "mine"},
-            **{one: {"enabled": True} for one in ("externalMetrics", "schedulerExtender")},
+            **{one: {"enabled": True} for one in ("externalMetrics", "schedulerExtender", "explainApi")},
         }
     )
     bindings = [one for one in served.kinds("RoleBinding") if one["metadata"]["namespace"] == "kube-system"]
-    assert [subject["name"] for one in bindings for subject in one["subjects"]] == ["mine", "mine"]
+    assert [subject["name"] for one in bindings for subject in one["subjects"]] == ["mine"] * 3
     for policy in chart.kinds("ValidatingAdmissionPolicy"):
         assert ":spillway-system:mine'" in policy["spec"]["matchConditions"][0]["expression"]
     named = Chart.render({"serviceAccount": {"name": "mine"}})

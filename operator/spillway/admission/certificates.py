@@ -60,7 +60,7 @@ class Certificates:
         service: str = "spillway-webhook",
         secret: str = "spillway-webhook-tls",  # noqa: S107  # the Secret's name
         configuration: str = "spillway",
-        api_service: str = "",
+        api_services: Sequence[str] = (),
         lifetimes: Lifetimes = Lifetimes(),  # noqa: B008  # frozen
         poll_seconds: float = 5.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -69,12 +69,12 @@ class Certificates:
     ) -> None:
         """`key_loaded` is called with the authority's private key, which all replicas read, whenever it was read.
 
-        `api_service` is the APIService that has to trust the certificate too; empty without one.
+        `api_services` are the APIServices that have to trust the certificate too.
         """
         self._client = client
         self._tls = tls
         self._service = (namespace, service)
-        self._api_service = api_service
+        self._api_services = tuple(api_services)
         self._collection = paths.SECRETS.within(namespace)
         self._path = paths.SECRETS.named(secret, namespace=namespace)
         self._namespace = namespace
@@ -192,8 +192,8 @@ class Certificates:
         in_place = True
         for plural in CONFIGURATION_KINDS:
             in_place &= await self._publish_in(plural, bundle, missing_only=missing_only)
-        if self._api_service:
-            in_place &= await self._publish_in_api_service(bundle, missing_only=missing_only)
+        for name in self._api_services:
+            in_place &= await self._publish_in_api_service(name, bundle, missing_only=missing_only)
         now = self._now()
         if missing_only or not in_place:
             self._published = None
@@ -225,9 +225,9 @@ class Certificates:
             trusted = all(trusts(_decoded(bundle), certificate) for bundle in bundles)
             metrics.CERTIFICATE_TRUSTED.labels(plural.removesuffix(_SUFFIX)).set(trusted)
 
-    async def _publish_in_api_service(self, bundle: bytes, *, missing_only: bool) -> bool:
-        """The same in the APIService, unless another installation owns it."""
-        path = paths.API_SERVICES.named(self._api_service)
+    async def _publish_in_api_service(self, name: str, bundle: bytes, *, missing_only: bool) -> bool:
+        """The same in an APIService, unless another installation owns it."""
+        path = paths.API_SERVICES.named(name)
         try:
             found = await self._client.get_json(path)
         except ApiError as error:

@@ -1,86 +1,104 @@
-"""The documents of the aggregated API: what kube-apiserver, kubectl and the HPA controller read.
+"""The documents of an aggregated API: what kube-apiserver and kubectl read to know its resources, and refusals.
 
-Contract: pure. Discovery names one resource, the metric. A value is a whole number of replicas.
+Contract: pure. A group has one version.
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from spillway.api.scalars import rfc3339
-from spillway.domain.scaling.autoscalers import METRIC
+_VERSIONS: Final = ("v2", "v2beta1")
+_LIST: Final = "APIGroupDiscoveryList"
 
-GROUP: Final = "external.metrics.k8s.io"
-VERSION: Final = "v1beta1"
-GROUP_VERSION: Final = f"{GROUP}/{VERSION}"
-ROOT: Final = f"/apis/{GROUP_VERSION}"
-API_SERVICE: Final = f"{VERSION}.{GROUP}"
-"""The name of the APIService."""
 
-_VERSION_ENTRY: Final = {"groupVersion": GROUP_VERSION, "version": VERSION}
-_GROUP: Final[Mapping[str, Any]] = {"name": GROUP, "versions": [_VERSION_ENTRY], "preferredVersion": _VERSION_ENTRY}
+class Resource(NamedTuple):
+    """A resource of which single objects are read."""
 
-GROUPS: Final[Mapping[str, Any]] = {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_GROUP]}
-"""The document at `/apis`."""
-ONE_GROUP: Final[Mapping[str, Any]] = {"kind": "APIGroup", "apiVersion": "v1", **_GROUP}
-"""The document at `/apis/external.metrics.k8s.io`."""
-RESOURCES: Final[Mapping[str, Any]] = {
-    "kind": "APIResourceList",
-    "apiVersion": "v1",
-    "groupVersion": GROUP_VERSION,
-    "resources": [
-        {
-            "name": METRIC,
-            "singularName": "",
-            "namespaced": True,
-            "kind": "ExternalMetricValueList",
-            "verbs": ["get"],
+    plural: str
+    kind: str
+    namespaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ApiGroup:
+    """An API group of one version."""
+
+    name: str
+    version: str
+    resources: Sequence[Resource]
+
+    @property
+    def group_version(self) -> str:
+        """As `apiVersion` gives it."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def root(self) -> str:
+        """The path below which its resources are."""
+        return f"/apis/{self.group_version}"
+
+    @property
+    def groups(self) -> Mapping[str, Any]:
+        """The document at `/apis`."""
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [self._group]}
+
+    @property
+    def one_group(self) -> Mapping[str, Any]:
+        """The document at `/apis/{name}`."""
+        return {"kind": "APIGroup", "apiVersion": "v1", **self._group}
+
+    @property
+    def resource_list(self) -> Mapping[str, Any]:
+        """The document at `root`."""
+        return {
+            "kind": "APIResourceList",
+            "apiVersion": "v1",
+            "groupVersion": self.group_version,
+            "resources": [
+                {
+                    "name": one.plural,
+                    "singularName": "",
+                    "namespaced": one.namespaced,
+                    "kind": one.kind,
+                    "verbs": ["get"],
+                }
+                for one in self.resources
+            ],
         }
-    ],
-}
-"""The document at `/apis/external.metrics.k8s.io/v1beta1`."""
 
+    def discovery(self, accept: str) -> tuple[str, Mapping[str, Any]] | None:
+        """The content type and the document of aggregated discovery, by which kube-apiserver reads `/apis`.
 
-def discovery(accept: str) -> tuple[str, Mapping[str, Any]] | None:
-    """The content type and the document of aggregated discovery, by which kube-apiserver reads `/apis`.
+        None if the header `Accept` asks for none of its versions: then `groups` is the answer.
+        """
+        asked = accept.replace(" ", "")
+        version = next((one for one in _VERSIONS if f"g=apidiscovery.k8s.io;v={one};" in asked), None)
+        if version is None:
+            return None
+        resources = [
+            {
+                "resource": one.plural,
+                "responseKind": {"group": self.name, "version": self.version, "kind": one.kind},
+                "scope": "Namespaced" if one.namespaced else "Cluster",
+                "singularResource": "",
+                "verbs": ["get"],
+            }
+            for one in self.resources
+        ]
+        item = {
+            "metadata": {"name": self.name},
+            "versions": [{"version": self.version, "freshness": "Current", "resources": resources}],
+        }
+        return (
+            f"application/json;g=apidiscovery.k8s.io;v={version};as={_LIST}",
+            {"kind": _LIST, "apiVersion": f"apidiscovery.k8s.io/{version}", "metadata": {}, "items": [item]},
+        )
 
-    None if the header `Accept` asks for none of its versions: then `GROUPS` is the answer.
-    """
-    asked = accept.replace(" ", "")
-    version = next((one for one in ("v2", "v2beta1") if f"g=apidiscovery.k8s.io;v={one};" in asked), None)
-    if version is None:
-        return None
-    kind = "APIGroupDiscoveryList"
-    resource = {
-        "resource": METRIC,
-        "responseKind": {"group": GROUP, "version": VERSION, "kind": "ExternalMetricValueList"},
-        "scope": "Namespaced",
-        "singularResource": "",
-        "verbs": ["get"],
-    }
-    item = {
-        "metadata": {"name": GROUP},
-        "versions": [{"version": VERSION, "freshness": "Current", "resources": [resource]}],
-    }
-    return (
-        f"application/json;g=apidiscovery.k8s.io;v={version};as={kind}",
-        {"kind": kind, "apiVersion": f"apidiscovery.k8s.io/{version}", "metadata": {}, "items": [item]},
-    )
-
-
-def value_list(values: Iterable[tuple[Mapping[str, str], int]], now: float) -> dict[str, Any]:
-    """The values of the metric by their labels, at `now` in Unix seconds."""
-    stamp = rfc3339(datetime.fromtimestamp(int(now), UTC))
-    return {
-        "kind": "ExternalMetricValueList",
-        "apiVersion": GROUP_VERSION,
-        "metadata": {},
-        "items": [
-            {"metricName": METRIC, "metricLabels": dict(labels), "timestamp": stamp, "value": str(value)}
-            for labels, value in values
-        ],
-    }
+    @property
+    def _group(self) -> Mapping[str, Any]:
+        entry = {"groupVersion": self.group_version, "version": self.version}
+        return {"name": self.name, "versions": [entry], "preferredVersion": entry}
 
 
 def refusal(status: HTTPStatus, message: str) -> dict[str, Any]:

@@ -1,12 +1,10 @@
-"""The server of `external.metrics.k8s.io/v1beta1`, to which kube-apiserver passes requests on.
+"""The server of an aggregated API, to which kube-apiserver passes requests on.
 
 Contract: every request except for the health checks is authenticated, by the headers of kube-apiserver or by a bearer
-token, and authorized by a SubjectAccessReview. The metric of a known workload is always answered, by any replica; the
-list is empty for a workload without `scaling`, which an autoscaler reports as a metric that it cannot read.
+token, and authorized by a SubjectAccessReview.
 """
 
 import ssl
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -16,25 +14,9 @@ import structlog
 from aiohttp import web
 
 from spillway.admission.http_server import HttpServer
-from spillway.aggregated.documents import (
-    GROUP,
-    GROUPS,
-    ONE_GROUP,
-    RESOURCES,
-    ROOT,
-    VERSION,
-    discovery,
-    refusal,
-    value_list,
-)
+from spillway.aggregated.documents import ApiGroup, refusal
 from spillway.aggregated.front_proxy import FrontProxy
-from spillway.aggregated.selector import SelectorError, parse_selector
-from spillway.domain.model.owners import WorkloadKey
-from spillway.domain.model.selectors import Selector
-from spillway.domain.scaling.autoscalers import METRIC
-from spillway.domain.scaling.recommend import Numbers
 from spillway.kube.access import Access, User, Verdict, bearer_token
-from spillway.telemetry import scaling as metrics
 
 log: Final = structlog.get_logger(__name__)
 
@@ -45,6 +27,11 @@ _TEXT: Final = {
     Verdict.UNAUTHENTICATED: "Unauthorized",
     Verdict.UNKNOWN: "the API server could not be asked who calls",
 }
+_USER: Final = web.RequestKey("user", User)
+_NO_SUCH: Final = "the server could not find the requested resource"
+
+Handler = Callable[[web.Request, User], Awaitable[web.Response]]
+"""Answers a request of a user who is allowed to make it."""
 
 
 class Gate(Protocol):
@@ -57,25 +44,55 @@ class Gate(Protocol):
         """Whether the user may do so."""
 
 
+class Api(Protocol):
+    """An aggregated API."""
+
+    @property
+    def group(self) -> ApiGroup:
+        """Its group and resources."""
+
+    def routes(self) -> Mapping[str, Handler]:
+        """Its paths below `group.root`."""
+
+    def access(self, request: web.Request) -> Access | None:
+        """What a request asks for, as kube-apiserver reads its path; None for a path that is no resource."""
+
+    def count(self, verdict: str) -> None:
+        """Count a request."""
+
+
+class MayAll:
+    """A gate by which members of `MASTERS` may do everything, and others what `gate` allows."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def authenticate(self, token: str) -> User | Verdict:
+        """Who holds this token."""
+        return await self._gate.authenticate(token)
+
+    async def authorize(self, user: User, access: Access) -> Verdict:
+        """Whether the user may do so."""
+        return Verdict.ALLOWED if MASTERS in user.groups else await self._gate.authorize(user, access)
+
+
 class AggregatedServer:
-    """The server of the metric, on one address until stopped. `tls=None` serves plain HTTP, for tests."""
+    """The server of one API, on one address until stopped. `tls=None` serves plain HTTP, for tests."""
 
     def __init__(
         self,
-        values: Numbers,
+        api: Api,
         gate: Gate,
         front_proxy: Callable[[], FrontProxy | None],
         *,
         tls: ssl.SSLContext | None,
         port: int,
         host: str = "0.0.0.0",  # noqa: S104  # the API server comes from outside the pod
-        now: Callable[[], float] = time.time,
     ) -> None:
-        self._values = values
+        self._api = api
         self._gate = gate
         self._front_proxy = front_proxy
         self._server = HttpServer(host, port, tls=tls)
-        self._now = now
 
     @property
     def port(self) -> int:
@@ -84,15 +101,16 @@ class AggregatedServer:
 
     async def start(self) -> None:
         """Start to listen; returns once connections are accepted."""
-        application = web.Application(middlewares=[self._guard])
+        application, group = web.Application(middlewares=[self._guard]), self._api.group
         for path in OPEN_PATHS:
             application.router.add_get(path, _document({"status": "ok"}))
-        application.router.add_get("/apis", _groups)
-        application.router.add_get(f"/apis/{GROUP}", _document(ONE_GROUP))
-        application.router.add_get(ROOT, _document(RESOURCES))
-        application.router.add_get(f"{ROOT}/namespaces/{{namespace}}/{{metric}}", self._metric)
+        application.router.add_get("/apis", self._groups)
+        application.router.add_get(f"/apis/{group.name}", _document(group.one_group))
+        application.router.add_get(group.root, _document(group.resource_list))
+        for path, handler in self._api.routes().items():
+            application.router.add_get(f"{group.root}{path}", _by_user(handler))
         await self._server.start(application)
-        log.info("aggregated API listens", key=GROUP, port=self.port)
+        log.info("aggregated API listens", key=group.name, port=self.port)
 
     async def stop(self) -> None:
         """Stop listening, let requests in progress end, close."""
@@ -106,15 +124,16 @@ class AggregatedServer:
             return await handler(request)
         user = await self._user(request)
         verdict = user if isinstance(user, Verdict) else await self._authorized(user, request)
-        metrics.REQUESTS.labels(verdict.name.lower()).inc()
-        if verdict is Verdict.ALLOWED:
+        self._api.count(verdict.name.lower())
+        if verdict is Verdict.ALLOWED and isinstance(user, User):
+            request[_USER] = user
             try:
                 return await handler(request)
             except web.HTTPNotFound:
-                return _refused(HTTPStatus.NOT_FOUND, "the server could not find the requested resource")
+                return refused(HTTPStatus.NOT_FOUND, _NO_SUCH)
         name = user.name if isinstance(user, User) else ""
         text = _TEXT.get(verdict) or f'User "{name}" cannot {request.method.lower()} path "{request.path}"'
-        return _refused(HTTPStatus(verdict.value), text)
+        return refused(HTTPStatus(verdict.value), text)
 
     async def _user(self, request: web.Request) -> User | Verdict:
         proxy = self._front_proxy()
@@ -124,59 +143,39 @@ class AggregatedServer:
         return await self._gate.authenticate(bearer_token(request.headers.get("Authorization", "")))
 
     async def _authorized(self, user: User, request: web.Request) -> Verdict:
-        return Verdict.ALLOWED if MASTERS in user.groups else await self._gate.authorize(user, _access(request))
+        access = self._api.access(request) or Access(request.method.lower(), request.path)
+        return await self._gate.authorize(user, access)
 
-    async def _metric(self, request: web.Request) -> web.Response:
-        namespace, metric = request.match_info["namespace"], request.match_info["metric"]
-        if metric != METRIC:
-            return _refused(HTTPStatus.NOT_FOUND, f'the metric "{metric}" is not served; the only one is {METRIC}')
-        try:
-            selector = parse_selector(request.query.get("labelSelector", ""))
-        except SelectorError as error:
-            return _refused(HTTPStatus.BAD_REQUEST, str(error))
-        found = await self._values(namespace, lambda workload: _selected(workload, selector))
-        items = sorted((workload, number.replicas) for workload, number in found.items())
-        return _json(value_list(((_labels(workload), value) for workload, value in items), self._now()))
+    async def _groups(self, request: web.Request) -> web.Response:
+        found = self._api.group.discovery(request.headers.get("Accept", ""))
+        if found is None:
+            return answered(self._api.group.groups)
+        content_type, document = found
+        return web.Response(body=msgspec.json.encode(document), headers={"Content-Type": content_type})
 
 
-def _labels(workload: str) -> dict[str, str]:
-    key = WorkloadKey.parse(workload)
-    return {"kind": key.kind, "workload": key.name}
+def answered(document: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    """A document as JSON."""
+    return web.Response(body=msgspec.json.encode(document), status=status.value, content_type="application/json")
 
 
-def _selected(workload: str, selector: Selector) -> bool:
-    return selector.matches(_labels(workload))
+def refused(status: HTTPStatus, message: str, *, retry_after: int | None = None) -> web.Response:
+    """A Status; `retry_after` is when the request may be sent again, in seconds."""
+    response = answered(refusal(status, message), status)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
 
 
-def _access(request: web.Request) -> Access:
-    """As kube-apiserver reads the path: a collection of a namespace is listed."""
-    metric = request.match_info.get("metric")
-    if not metric:
-        return Access(request.method.lower(), request.path)
-    namespace = request.match_info["namespace"]
-    return Access("list", group=GROUP, version=VERSION, resource=metric, namespace=namespace)
-
-
-async def _groups(request: web.Request) -> web.Response:
-    found = discovery(request.headers.get("Accept", ""))
-    if found is None:
-        return _json(GROUPS)
-    content_type, document = found
-    return web.Response(body=msgspec.json.encode(document), headers={"Content-Type": content_type})
-
-
-def _document(document: Mapping[str, Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    body = msgspec.json.encode(document)
-
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=body, content_type="application/json")
+def _by_user(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        return await handler(request, request[_USER])
 
     return answer
 
 
-def _json(document: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    return web.Response(body=msgspec.json.encode(document), status=status.value, content_type="application/json")
+def _document(document: Mapping[str, Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        return answered(document)
 
-
-def _refused(status: HTTPStatus, message: str) -> web.Response:
-    return _json(refusal(status, message), status)
+    return answer

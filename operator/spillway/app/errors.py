@@ -1,5 +1,11 @@
 """Errors that are reported as one line, without a traceback; importing this loads nothing else."""
 
+from collections.abc import Iterable
+from typing import Final
+
+_NAMED: Final = 10
+"""The names that an error lists."""
+
 
 class SettingsError(ValueError):
     """A flag or an environment variable has a value that cannot be used."""
@@ -11,3 +17,11 @@ class NotFoundError(Exception):
 
 class UnreadableError(Exception):
     """Something besides the API server could not be read; the message says what."""
+
+
+def no_such(missing: str, names: Iterable[str]) -> NotFoundError:
+    """The error for something that does not exist, which names the first of those that do."""
+    found = sorted(names)
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    there = f"there are: {', '.join(found[:_NAMED])}{more}" if found else "there are none"
+    return NotFoundError(f"there is no {missing}; {there}")

@@ -24,14 +24,13 @@ from spillway.admission.peer_server import PeerServer
 from spillway.admission.peers import Forwarder
 from spillway.admission.server import AdmissionServer
 from spillway.admission.tls import CertificateFiles, ServingTls
-from spillway.aggregated.documents import API_SERVICE
 from spillway.app.endpoints import Check, EndpointServer
 from spillway.app.leader import Leader
 from spillway.app.memory import keep_for_good, keep_returning_free_memory
 from spillway.app.report.process import Job, render_beside
 from spillway.app.report.server import ReportPage
-from spillway.app.scaling_apis import ScalingApis
 from spillway.app.scheduler_extender import SchedulerExtender
+from spillway.app.served_apis import ServedApis, api_services
 from spillway.app.settings import Settings
 from spillway.app.stalls import StallWatch
 from spillway.controllers.base import World
@@ -89,7 +88,7 @@ class Operator:
         self.endpoints: EndpointServer | None = None
         self.admission_server: AdmissionServer | None = None
         self.peer_server: PeerServer | None = None
-        self.scaling_apis: ScalingApis | None = None
+        self.served_apis: ServedApis | None = None
         self.scheduler_extender: SchedulerExtender | None = None
         self._address = ""
         self._serving = False
@@ -194,8 +193,8 @@ class Operator:
                     pages[loads.PAGE] = extender.feed.own_page
                     self._begin("scheduler-extender", extender.run())
                 self._begin("admission", self._serve_admission(client, admission, leadership, tls, pages=pages))
-                apis = self.scaling_apis = ScalingApis(
-                    settings, client, self.board, tls=tls, numbers=numbers, known=self._know_the_cluster
+                apis = self.served_apis = ServedApis(
+                    settings, client, world, tls=tls, numbers=numbers, known=self._know_the_cluster
                 )
                 for name, work in apis.tasks():
                     self._begin(name, work)
@@ -229,8 +228,8 @@ class Operator:
             await self.admission_server.stop()
         if self.peer_server is not None:
             await self.peer_server.stop()
-        if self.scaling_apis is not None:
-            await self.scaling_apis.stop()
+        if self.served_apis is not None:
+            await self.served_apis.stop()
         if self.scheduler_extender is not None:
             await self.scheduler_extender.stop()
         log.info("stopped")
@@ -307,7 +306,7 @@ class Operator:
                 tls,
                 namespace=settings.namespace,
                 service=settings.webhook_service,
-                api_service=API_SERVICE if settings.external_metrics else "",
+                api_services=api_services(settings),
                 is_leader=leadership.may_write,
                 key_loaded=self.proof.use,
             ).run()

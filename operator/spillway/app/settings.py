@@ -65,6 +65,8 @@ class Settings(BaseModel):
     keda_scaler_port: int = Field(default=9446, ge=0, le=65535)
     scheduler_extender: bool = False
     scheduler_extender_port: int = Field(default=9447, ge=0, le=65535)
+    explain_api: bool = False
+    explain_api_port: int = Field(default=9448, ge=0, le=65535)
     advertise_host: str = Field(default_factory=default_host, min_length=1)
     metrics_host: str = "0.0.0.0"  # noqa: S104  # Prometheus and the kubelet come from outside the pod
     metrics_port: int = Field(default=8080, ge=0, le=65535)
@@ -129,7 +131,7 @@ class Settings(BaseModel):
             raise ValueError("webhook_client_names: needs webhook_client_ca_file, the authority that vouches for them")
         if self.demand_speed != 1.0 and not self.demand_meets:
             raise ValueError("demand_speed: needs demand_meets, the time at which demand meets the clock")
-        for name in ("external_metrics", "keda_scaler", "scheduler_extender"):
+        for name in ("external_metrics", "keda_scaler", "scheduler_extender", "explain_api"):
             if getattr(self, name) and not self.webhooks:
                 raise ValueError(f"{name}: needs webhooks, whose certificate and Service it shares")
         if same := self._ports_used_twice():
@@ -143,7 +145,7 @@ class Settings(BaseModel):
         """The settings of ports that name one that another setting names too; 0 picks a free one."""
         served = {"metrics_port": True, "webhook_port": self.webhooks, "peer_port": self.webhooks}
         served |= {"external_metrics_port": self.external_metrics, "keda_scaler_port": self.keda_scaler}
-        served["scheduler_extender_port"] = self.scheduler_extender
+        served |= {"scheduler_extender_port": self.scheduler_extender, "explain_api_port": self.explain_api}
         ports = {name: port for name, used in served.items() if used and (port := getattr(self, name))}
         return [name for name, port in ports.items() if list(ports.values()).count(port) > 1]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from spillway.app.errors import SettingsError
+from spillway.app.errors import SettingsError, no_such
 from spillway.cli import live
 from spillway.cli.flags import parsed
 
@@ -99,7 +99,7 @@ async def _patch(client: "KubeClient", pool: str, wanted: Wanted, *, dry_run: bo
             raise
         page = await client.get_json(budgets.everywhere)
         names = (one["metadata"]["name"] for one in page.get("items") or ())
-        raise live.no_such(f"pool {pool}", names) from None
+        raise no_such(f"pool {pool}", names) from None
     said = change(pool, before, wanted)
     if all(before.get(key, "None" if key == "cordon" else None) == value for key, value in wanted.items()):
         return said

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from spillway.domain.explain.answers import Answer
+    from spillway.domain.explain.served import ExplainQuestion
     from spillway.kube.client import KubeClient
+
+ReadCluster = Annotated[
+    bool,
+    typer.Option("--read-cluster", help="Read the cluster, and do not ask the operator, which may serve the answer."),
+]
 
 _EXPLAINING: Final = "spillway.cli.explaining"
 _VIEW: Final = "spillway.cli.explain_view"
@@ -32,6 +38,7 @@ Namespace = Annotated[
 ]
 
 _RIGHTS = """
+    The operator answers if it serves the API explain.spillway.dev to the user; otherwise the command reads the cluster.
     Needs the permission to list pods, nodes, namespaces, replicasets, replicationcontrollers, statefulsets and
     Spillway's kinds in the whole cluster. Exit codes: 0 explained, 1 there is no such object, 2 wrong usage, 3 the
     cluster could not be read.
@@ -54,9 +61,10 @@ def pod(
     kubeconfig: live.Kubeconfig = None,
     context: live.Context = None,
     operator_namespace: live.OperatorNamespace = "spillway-system",
+    read_cluster: ReadCluster = False,
     output: live.FormatFlag = live.Format.TABLE,
 ) -> None:
-    _show("pod", name, namespace, kubeconfig, context, operator_namespace, output)
+    _show("pod", name, namespace, kubeconfig, context, operator_namespace, output, ask=not read_cluster)
 
 
 @explain.command(
@@ -72,9 +80,10 @@ def workload(
     kubeconfig: live.Kubeconfig = None,
     context: live.Context = None,
     operator_namespace: live.OperatorNamespace = "spillway-system",
+    read_cluster: ReadCluster = False,
     output: live.FormatFlag = live.Format.TABLE,
 ) -> None:
-    _show("workload", name, namespace, kubeconfig, context, operator_namespace, output)
+    _show("workload", name, namespace, kubeconfig, context, operator_namespace, output, ask=not read_cluster)
 
 
 @explain.command(help=f"Explain a node: its tier in each policy, when scale-downs empty it, and its price.\n{_RIGHTS}")
@@ -84,9 +93,10 @@ def node(
     kubeconfig: live.Kubeconfig = None,
     context: live.Context = None,
     operator_namespace: live.OperatorNamespace = "spillway-system",
+    read_cluster: ReadCluster = False,
     output: live.FormatFlag = live.Format.TABLE,
 ) -> None:
-    _show("node", name, None, kubeconfig, context, operator_namespace, output)
+    _show("node", name, None, kubeconfig, context, operator_namespace, output, ask=not read_cluster)
 
 
 @explain.command(help=f"Explain a pool: whether it takes pods and why not, who uses it, and its price.\n{_RIGHTS}")
@@ -96,9 +106,10 @@ def pool(
     kubeconfig: live.Kubeconfig = None,
     context: live.Context = None,
     operator_namespace: live.OperatorNamespace = "spillway-system",
+    read_cluster: ReadCluster = False,
     output: live.FormatFlag = live.Format.TABLE,
 ) -> None:
-    _show("pool", name, None, kubeconfig, context, operator_namespace, output)
+    _show("pool", name, None, kubeconfig, context, operator_namespace, output, ask=not read_cluster)
 
 
 def _show(  # noqa: PLR0917 - the flags of the four commands, in their order
@@ -109,17 +120,37 @@ def _show(  # noqa: PLR0917 - the flags of the four commands, in their order
     context: str | None,
     operator_namespace: str,
     output: live.Format,
+    *,
+    ask: bool,
 ) -> None:
     async def work(client: "KubeClient") -> "Answer":
-        from spillway.cli.reading import read_world  # noqa: PLC0415  # `--help` need not wait for it
+        from spillway.domain.explain.served import RESOURCES, ExplainQuestion  # noqa: PLC0415  # `--help` need not wait for it
 
-        modules = (_EXPLAINING, _VIEW) if output in live.TABLES else (_EXPLAINING,)
-        world = await read_world(client, own_namespace=operator_namespace, modules=modules)
-        from spillway.cli.explaining import explained  # noqa: PLC0415
+        within = (namespace or client.credentials.namespace) if RESOURCES[what].namespaced else ""
+        question = ExplainQuestion(what, name, within)
+        return (await _asked(client, question) if ask else None) or await _read(
+            client, question, operator_namespace, output
+        )
 
-        return await explained(client, world, what, name, namespace=namespace)
+    live.show(live.read(kubeconfig, context, work, modules=() if ask else (live.READING,)), output, _view)
 
-    live.show(live.read(kubeconfig, context, work, modules=(live.READING,)), output, _view)
+
+async def _asked(client: "KubeClient", question: "ExplainQuestion") -> "Answer | None":
+    from spillway.cli.asking import asked  # noqa: PLC0415
+
+    return await asked(client, question)
+
+
+async def _read(
+    client: "KubeClient", question: "ExplainQuestion", operator_namespace: str, output: live.Format
+) -> "Answer":
+    from spillway.cli.reading import read_world  # noqa: PLC0415
+
+    modules = (_EXPLAINING, _VIEW) if output in live.TABLES else (_EXPLAINING,)
+    world = await read_world(client, own_namespace=operator_namespace, modules=modules)
+    from spillway.cli.explaining import explained  # noqa: PLC0415
+
+    return await explained(client, world, question)
 
 
 def _view(found: "Answer", /, *, wide: bool) -> "Sequence[RenderableType]":

@@ -1,62 +1,24 @@
-"""The answers of `spillway explain`: from a snapshot of the cluster, and the objects that an answer needs beside it.
+"""The answers of `spillway explain` from a cluster that the command has read itself, and about pods that are gone."""
 
-Contract: everything is read through the API server, once, and nothing is written. Names are resolved as kubectl does
-it: with or without a kind before a slash.
-"""
-
-import time
 from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
 
 import msgspec
 
-from spillway.admission.deadline import Deadline
-from spillway.app.errors import NotFoundError
-from spillway.app.explain.nodes import explain_node
-from spillway.app.explain.pods import explain_pod
-from spillway.app.explain.pools import explain_pool
+from spillway.app.errors import no_such
+from spillway.app.explain.answering import answer, pod_named
 from spillway.app.explain.snapshot import Snapshot
-from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
-from spillway.cli.live import no_such
-from spillway.domain.balance.zones import planned_node
 from spillway.domain.explain.answers import Answer
 from spillway.domain.explain.gone import EventRecord, explain_gone
-from spillway.domain.explain.moved import explain_move
-from spillway.domain.fit.suitability import claims_of, ephemeral_claims
-from spillway.domain.model.names import NodeName
-from spillway.domain.model.owners import WorkloadKey, workload_of
-from spillway.domain.model.records import OwnerRecord
+from spillway.domain.explain.served import ExplainQuestion
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
-from spillway.kube.errors import ApiError, RequestError
-from spillway.kube.followed import FOLLOWED_OWNERS
+from spillway.kube.errors import ApiError
 from spillway.state.world import World
-from spillway.webhooks.limit_ranges import LimitRanges
-from spillway.webhooks.lookup import Lookup
-from spillway.webhooks.workloads import Workloads
-
-READ_SECONDS: Final = 10.0
-"""How long the reading of volumes and of LimitRanges may take."""
-_KINDS: Final = {
-    "deployment": "Deployment",
-    "deployments": "Deployment",
-    "deploy": "Deployment",
-    "rollout": "Rollout",
-    "rollouts": "Rollout",
-    "replicaset": "ReplicaSet",
-    "replicasets": "ReplicaSet",
-    "rs": "ReplicaSet",
-    "replicationcontroller": "ReplicationController",
-    "replicationcontrollers": "ReplicationController",
-    "rc": "ReplicationController",
-    "statefulset": "StatefulSet",
-    "statefulsets": "StatefulSet",
-    "sts": "StatefulSet",
-}
 
 
-async def explained(client: KubeClient, world: World, what: str, name: str, *, namespace: str | None) -> Answer:
+async def explained(client: KubeClient, world: World, question: ExplainQuestion) -> Answer:
     """The answer about one pod, workload, node or pool.
 
     Raises:
@@ -64,31 +26,19 @@ async def explained(client: KubeClient, world: World, what: str, name: str, *, n
         NotFoundError: there is no such object.
     """
     snapshot = Snapshot.of(world)
-    within = namespace or client.credentials.namespace
-    if what == "pod":
-        return await _pod(client, snapshot, within, name)
-    if what == "workload":
-        return await _workload(client, snapshot, within, name)
-    return _node(snapshot, name) if what == "node" else _pool(snapshot, name)
+    if question.what == "pod" and pod_named(snapshot, question.namespace, question.name) is None:
+        return await _gone(client, snapshot, question.namespace, question.name.removeprefix("pod/"))
+    return await answer(client, snapshot, question, events=partial(_events, client))
 
 
-async def _pod(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
-    name = name.removeprefix("pod/")
-    pod = snapshot.world.state.pod(namespace, name)
-    if pod is None:
-        events = await _events(client, namespace)
-        gone = explain_gone(namespace, name, events or ())
-        if gone is not None:
-            return gone
-        told = "no Event about it" if events is not None else "you may not list Events, which may tell that it is gone"
-        there = (one.name for one in snapshot.world.state.pods_in(namespace))
-        raise no_such(f"pod {name} in namespace {namespace}, and {told}", there)
-    raw = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
-    planned, move = planned_node(raw["spec"].get("affinity") or {}), None
-    if planned is not None:
-        owner, events = snapshot.world.state.replicasets.get(pod.owner_uid), await _events(client, namespace)
-        move = explain_move(planned, pod, "" if owner is None else owner.surge, events or ())
-    return explain_pod(snapshot, pod, raw["metadata"].get("annotations") or {}, move)
+async def _gone(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
+    events = await _events(client, namespace)
+    gone = explain_gone(namespace, name, events or ())
+    if gone is not None:
+        return gone
+    told = "no Event about it" if events is not None else "you may not list Events, which may tell that it is gone"
+    there = (one.name for one in snapshot.world.state.pods_in(namespace))
+    raise no_such(f"pod {name} in namespace {namespace}, and {told}", there)
 
 
 async def _events(client: KubeClient, namespace: str) -> list[EventRecord] | None:
@@ -100,79 +50,3 @@ async def _events(client: KubeClient, namespace: str) -> list[EventRecord] | Non
         if error.status != HTTPStatus.FORBIDDEN:
             raise
         return None
-
-
-async def _workload(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
-    owners = snapshot.owners_of(workload_named(snapshot, namespace, name))
-    return explain_workload(snapshot, owners, await next_template(client, snapshot, owners[0]))
-
-
-def workload_named(snapshot: Snapshot, namespace: str, text: str) -> str:
-    """The key of the workload that a user means by `cart`, `deployment/cart` or `deploy/cart`.
-
-    Raises:
-        NotFoundError: there is no such workload, or there are several.
-    """
-    kind, _, name = text.rpartition("/")
-    wanted = _KINDS.get(kind.lower(), kind)
-    keys = {workload_of(one).key for one in snapshot.world.state.owners() if one.namespace == namespace}
-    found = [one for one in sorted(keys) if _is_meant(WorkloadKey.parse(one), wanted, name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        kinds = " or ".join(f"{WorkloadKey.parse(one).kind.lower()}/{name}" for one in found)
-        raise NotFoundError(f"{text} may be one of several workloads in namespace {namespace}: write {kinds}")
-    there = (f"{one.kind.lower()}/{one.name}" for one in map(WorkloadKey.parse, keys))
-    missing = f"workload {text} with ReplicaSets and no StatefulSet of this name in namespace {namespace}"
-    raise no_such(missing, there)
-
-
-def _is_meant(key: WorkloadKey, kind: str, name: str) -> bool:
-    return key.name == name and (not kind or key.kind == kind)
-
-
-def _node(snapshot: Snapshot, name: str) -> Answer:
-    nodes = snapshot.world.state.nodes
-    node = nodes.get(NodeName(name.removeprefix("node/")))
-    if node is None:
-        raise no_such(f"node {name}", nodes)
-    return explain_node(snapshot, node)
-
-
-def _pool(snapshot: Snapshot, name: str) -> Answer:
-    budgets = snapshot.world.governance.budgets
-    if name not in budgets:
-        raise no_such(f"pool {name}", budgets)
-    return explain_pool(snapshot, name)
-
-
-async def next_template(client: KubeClient, snapshot: Snapshot, owner: OwnerRecord) -> NextTemplate | None:
-    """The next pod of an owner, as its controller would create it; None where that cannot be read."""
-    claim = snapshot.world.claim_of(owner)
-    if snapshot.world.governance.placing_class(claim) is None or claim is None:
-        return None
-    try:
-        raw = await client.get_json(FOLLOWED_OWNERS[owner.kind].resource.named(owner.name, namespace=owner.namespace))
-    except RequestError as error:
-        if error.not_found:
-            return None
-        raise
-    template: dict[str, Any] = (raw.get("spec") or {}).get("template") or {}
-    metadata = template.get("metadata") or {}
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    pod = {
-        "metadata": {"namespace": owner.namespace, "labels": labels, "annotations": annotations},
-        "spec": template.get("spec") or {},
-    }
-    new = new_pod(snapshot, owner, claim, pod)
-    lookup = Lookup(snapshot.world.state, client)
-    try:
-        if not snapshot.placer.may_be_virtual(new):
-            return NextTemplate(pod)
-        workloads = Workloads(snapshot.world.state, lookup, lambda: snapshot.world.governance)
-        deadline = Deadline(time.monotonic, READ_SECONDS)
-        volumes = await workloads.volumes(owner.namespace, claims_of(pod), deadline, ephemeral=ephemeral_claims(pod))
-        defaults = await LimitRanges(lookup, time.monotonic).defaults(owner.namespace, deadline)
-        return None if volumes is None else NextTemplate(pod, volumes, defaults)
-    finally:
-        lookup.close()

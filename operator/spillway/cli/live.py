@@ -11,7 +11,7 @@ import importlib
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -36,8 +36,6 @@ UNREADABLE: Final = 3
 WATCH_SECONDS: Final = 2.0
 MESSAGE: Final = "message"
 """The heading of a column with sentences."""
-_NAMED: Final = 10
-"""The names that an error lists."""
 _WIDE_ENOUGH: Final = 4_000
 """Columns for output that is no terminal: nothing is folded or cut there."""
 
@@ -74,14 +72,6 @@ class View(Protocol):
     """The tables that show a document to people."""
 
     def __call__(self, found: Any, /, *, wide: bool) -> "Sequence[RenderableType]": ...  # noqa: ANN401 - one view for each
-
-
-def no_such(missing: str, names: Iterable[str]) -> NotFoundError:
-    """The error for something that does not exist, which names the first of those that do."""
-    found = sorted(names)
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    there = f"there are: {', '.join(found[:_NAMED])}{more}" if found else "there are none"
-    return NotFoundError(f"there is no {missing}; {there}")
 
 
 def prepare() -> None:

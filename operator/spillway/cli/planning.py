@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from spillway.app.errors import NotFoundError
+from spillway.app.errors import NotFoundError, no_such
 from spillway.app.history import read_from_history
-from spillway.cli.live import no_such
 from spillway.cli.reading import read_world
 from spillway.controllers.base import World
 from spillway.controllers.threshold.controller import fingerprint_of

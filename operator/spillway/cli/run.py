@@ -236,6 +236,21 @@ def run(
             rich_help_panel=SCHEDULING,
         ),
     ] = None,
+    explain_api: Annotated[
+        bool,
+        typer.Option(
+            help="Answer `kubectl spillway explain` at the aggregated API explain.spillway.dev.",
+            rich_help_panel=OPERATOR,
+        ),
+    ] = False,
+    explain_api_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of the API explain.spillway.dev, with the certificate of the webhooks; 0 picks a free one. "
+            "Default: 9448.",
+            rich_help_panel=OPERATOR,
+        ),
+    ] = None,
     node_writes_per_second: Annotated[
         float | None,
         typer.Option(

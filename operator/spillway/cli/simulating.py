@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
 from spillway.app.errors import NotFoundError
+from spillway.app.explain.answering import next_template
 from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate
 from spillway.app.history import read_from_history
 from spillway.app.proposal.compare import Comparison, Proposed, auto_classes
-from spillway.cli.explaining import next_template
 from spillway.cli.planning import Source, planned, present_request
 from spillway.cli.reading import read_state
 from spillway.cli.worlds import read_resources, world_of

@@ -1,18 +1,15 @@
 """The world of a cluster as commands read it: its state, with Spillway's resources as they are or as they would be."""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from spillway.app.explain.worlds import world_around
 from spillway.domain.policies.governance import Governance
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
-from spillway.state.board import Board
 from spillway.state.catalog import Catalog, Kind, Raw
 from spillway.state.cluster import ClusterState
-from spillway.state.node_places import NodePlaces
-from spillway.state.pool_membership import PoolMembership
 from spillway.state.world import World
 
 
@@ -31,6 +28,4 @@ def world_of(state: ClusterState, resources: Mapping[Kind, Sequence[Raw]], *, ow
     catalog = Catalog(partial(Governance.compile, own_namespace=own_namespace))
     for kind, raws in resources.items():
         catalog.replace(kind, raws, "")
-    places = NodePlaces(state, lambda: catalog.governance, time.monotonic, now=time.time)
-    membership = PoolMembership(state, lambda: catalog.governance)
-    return World(state, catalog, places, time.time, Board(time.time), membership)
+    return world_around(state, catalog)

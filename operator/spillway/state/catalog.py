@@ -7,9 +7,10 @@ that does not parse keeps its last good form and is reported in `rejected`, with
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
@@ -105,6 +106,27 @@ class Catalog:
     def subscribe(self, callback: Callable[[], None]) -> Unsubscribe:
         """Call `callback` after every change of the resources' specs (not of their status)."""
         return self._specs_changed.subscribe(callback)
+
+    def copied(self) -> "Catalog":
+        """A catalog of the same resources by name, which does not change any more; see `with_statuses`."""
+        made = Catalog(self._compile)
+        for kind, shelf in self._shelves.items():
+            entries = {name: replace(entry) for name, entry in sorted(shelf.entries.items())}
+            made._shelves[kind] = _Shelf(entries, listed=shelf.listed)
+        return made
+
+    def with_statuses(self) -> Self:
+        """Let the governance have the statuses that were read last: a change of status alone does not compile it again.
+
+        A status that does not parse stays as it was when the spec last changed.
+        """
+        for entry in (entry for shelf in self._shelves.values() for entry in shelf.entries.values()):
+            if entry.model is not None:
+                with suppress(ValidationError):
+                    status = type(entry.model.status).model_validate(entry.status)
+                    entry.model = entry.model.model_copy(update={"status": status})
+        self._governance = None
+        return self
 
     def status_written(self, entry: Entry, status: Raw) -> None:
         """Note a status that this process has written to the resource as it was read; its event comes later."""

@@ -9,7 +9,7 @@ ReplicationController is one of the ReplicaSets: in the mappings, and for their 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 from typing import Any, Final, TypeVar
@@ -154,6 +154,10 @@ class ClusterState:
     def records(self, record_type: type[R]) -> Mapping[Any, R]:
         """All records of one type by their key (uid; a node's and a namespace's name)."""
         return self._tables[record_type]
+
+    def all_records(self, record_types: Iterable[type[Record]]) -> list[list[Record]]:
+        """The records of these types as they are now."""
+        return [list(self._tables[record_type].values()) for record_type in record_types]
 
     # Freshness
 

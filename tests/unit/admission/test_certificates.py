@@ -85,7 +85,7 @@ async def test_the_api_service_trusts_the_certificate_if_it_leads_here(
     server = SecretServer(data)
     server.objects[API_SERVICE] = registered
     certificates = Certificates(
-        server, ServingTls(), namespace="spillway-system", api_service=NAME, is_leader=lambda: leads
+        server, ServingTls(), namespace="spillway-system", api_services=[NAME], is_leader=lambda: leads
     )
     await certificates.turn()
     await certificates.turn()

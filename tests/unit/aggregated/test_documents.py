@@ -1,13 +1,14 @@
 from http import HTTPStatus
 
-from spillway.aggregated.documents import GROUPS, ONE_GROUP, RESOURCES, discovery, refusal, value_list
+from spillway.aggregated.documents import refusal
+from spillway.aggregated.metric import METRICS, value_list
 
 
 def test_discovery_names_one_version_with_one_metric() -> None:
-    assert GROUPS["groups"][0]["preferredVersion"]["groupVersion"] == "external.metrics.k8s.io/v1beta1"
-    assert ONE_GROUP["kind"] == "APIGroup"
-    assert [one["name"] for one in RESOURCES["resources"]] == ["spillway-recommended-replicas"]
-    assert RESOURCES["resources"][0]["namespaced"] is True
+    assert METRICS.groups["groups"][0]["preferredVersion"]["groupVersion"] == "external.metrics.k8s.io/v1beta1"
+    assert METRICS.one_group["kind"] == "APIGroup"
+    assert [one["name"] for one in METRICS.resource_list["resources"]] == ["spillway-recommended-replicas"]
+    assert METRICS.resource_list["resources"][0]["namespaced"] is True
 
 
 def test_kube_apiserver_reads_aggregated_discovery_in_the_version_that_it_asks_for() -> None:
@@ -16,14 +17,14 @@ def test_kube_apiserver_reads_aggregated_discovery_in_the_version_that_it_asks_f
         return ",".join((*types, "application/json"))
 
     for versions, answered in ((("v2", "v2beta1"), "v2"), (("v2beta1",), "v2beta1")):
-        found = discovery(asking(*versions))
+        found = METRICS.discovery(asking(*versions))
         assert found is not None
         content_type, document = found
         assert content_type == f"application/json;g=apidiscovery.k8s.io;v={answered};as=APIGroupDiscoveryList"
         assert document["apiVersion"] == f"apidiscovery.k8s.io/{answered}"
         [resource] = document["items"][0]["versions"][0]["resources"]
         assert (resource["resource"], resource["scope"]) == ("spillway-recommended-replicas", "Namespaced")
-    assert discovery("application/json") is None
+    assert METRICS.discovery("application/json") is None
 
 
 def test_a_value_is_what_an_autoscaler_reads() -> None:

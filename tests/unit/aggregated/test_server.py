@@ -6,7 +6,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from spillway.aggregated.server import AggregatedServer
+from spillway.aggregated.metric import MetricApi
+from spillway.aggregated.server import AggregatedServer, MayAll
 from spillway.domain.scaling.recommend import Number
 from spillway.kube.access import Access, User, Verdict
 
@@ -47,7 +48,8 @@ def gate() -> _Gate:
 
 @pytest.fixture
 async def ask(gate: _Gate) -> AsyncIterator[Callable[..., Any]]:
-    server = AggregatedServer(_values, gate, lambda: None, tls=None, port=0, host="127.0.0.1", now=lambda: 0.0)
+    api = MetricApi(_values, now=lambda: 0.0)
+    server = AggregatedServer(api, MayAll(gate), lambda: None, tls=None, port=0, host="127.0.0.1")
     await server.start()
     async with aiohttp.ClientSession() as session:
 

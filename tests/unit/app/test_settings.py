@@ -25,6 +25,7 @@ from spillway.app.settings import Settings, default_identity
         pytest.param({"external_metrics": True, "webhooks": False}, "needs webhooks", id="metric without TLS"),
         pytest.param({"demand_speed": 180.0}, "needs demand_meets", id="demand that never meets the clock"),
         pytest.param({"scheduler_extender": True, "webhooks": False}, "needs webhooks", id="extender without TLS"),
+        pytest.param({"explain_api": True, "webhooks": False}, "needs webhooks", id="explain API without TLS"),
         pytest.param({"demand_speed": math.inf, "demand_meets": 1.0}, "finite number", id="demand of no time"),
         pytest.param({"webhook_timeout_seconds": 11}, "less than or equal to 10", id="a timeout that is too long"),
         pytest.param(

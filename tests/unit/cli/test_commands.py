@@ -80,6 +80,19 @@ def test_version_and_help_load_no_heavy_module(words: list[str], printed: str) -
             "spillway.cli.reading",
             ("aiohttp", "kopf", "kubernetes", "numpy", "prometheus_client", "pydantic", "rich", "structlog"),
         ),
+        (
+            "spillway.cli.asking",
+            (
+                "kopf",
+                "kubernetes",
+                "numpy",
+                "prometheus_client",
+                "pydantic",
+                "rich",
+                "structlog",
+                "spillway.app.explain",
+            ),
+        ),
         ("spillway.cli.explaining", ("kopf", "kubernetes", "numpy", "rich", "structlog")),
     ],
 )

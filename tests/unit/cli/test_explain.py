@@ -3,13 +3,13 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
 
 from spillway.app.errors import NotFoundError
+from spillway.app.explain.answering import workload_named
 from spillway.app.explain.nodes import explain_node
 from spillway.app.explain.pods import explain_pod
 from spillway.app.explain.pools import explain_pool
@@ -18,10 +18,11 @@ from spillway.app.explain.workloads import explain_workload
 from spillway.cli import live
 from spillway.cli.commands import application
 from spillway.cli.explain_view import FIRST, answer_view
-from spillway.cli.explaining import explained, workload_named
+from spillway.cli.explaining import explained
 from spillway.domain.balance.zones import affinity_additions
 from spillway.domain.explain.answers import Answer
 from spillway.domain.explain.gone import EventObject, EventRecord, explain_gone
+from spillway.domain.explain.served import ExplainQuestion
 from spillway.domain.model.event_source import REPORTING_CONTROLLER
 from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid
 from spillway.domain.surge.steps import Purpose
@@ -106,8 +107,6 @@ def test_the_answers_as_tables_and_as_json(found: Snapshot) -> None:
 class Events:
     """An API server that answers a list of Events, and with pods of this affinity."""
 
-    credentials = SimpleNamespace(namespace="shop")
-
     def __init__(self, refusal: ApiError | None, affinity: dict[str, Any] | None = None) -> None:
         self._refusal = refusal
         self._affinity = affinity
@@ -137,7 +136,7 @@ class Events:
 )
 async def test_a_pod_that_is_not_there(found: Snapshot, refusal: ApiError | None, words: str) -> None:
     with pytest.raises(NotFoundError, match=words):
-        await explained(cast("KubeClient", Events(refusal)), found.world, "pod", "web", namespace=None)
+        await explained(cast("KubeClient", Events(refusal)), found.world, ExplainQuestion("pod", "web", "shop"))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,7 @@ async def test_a_pod_of_which_a_move_planned_the_node(
 ) -> None:
     [added] = affinity_additions({}, ZONE_LABEL, {}, node=NodeName("n1"))
     server = Events(refusal, added.value)
-    answer = await explained(cast("KubeClient", server), found.world, "pod", "web-00", namespace=None)
+    answer = await explained(cast("KubeClient", server), found.world, ExplainQuestion("pod", "web-00", "shop"))
     assert json.loads(live.text_of(answer, live.Format.JSON, answer_view))["move"] == {
         "node": "n1",
         "resource": resource,
@@ -159,7 +158,7 @@ async def test_a_pod_of_which_a_move_planned_the_node(
 
 async def test_events_are_read_only_for_pods_of_which_a_move_planned_the_node(found: Snapshot) -> None:
     server = Events(None)
-    answer = await explained(cast("KubeClient", server), found.world, "pod", "web-00", namespace=None)
+    answer = await explained(cast("KubeClient", server), found.world, ExplainQuestion("pod", "web-00", "shop"))
     assert json.loads(live.text_of(answer, live.Format.JSON, answer_view))["move"] is None
     assert "moved for" not in live.text_of(answer, live.Format.TABLE, answer_view)
     assert server.listed == 0

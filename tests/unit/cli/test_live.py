@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spillway.cli.live import Format, cell, literal, no_such, read, show
+from spillway.app.errors import no_such
+from spillway.cli.live import Format, cell, literal, read, show
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ APIService, and one of another installation, such as KEDA's, is left as it is an
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
-from spillway.aggregated.documents import API_SERVICE
+from spillway.aggregated.metric import API_SERVICE
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.kube import paths
 from spillway.kube.errors import ApiError

@@ -1,0 +1,100 @@
+"""The APIs that a replica serves besides admission: recommended replicas for autoscalers, and the answers of `explain`.
+
+Contract: each is off unless a flag asks for it, runs on every replica, and shows the webhooks' certificate. They start
+once there is a certificate and the cluster is known, and stop after the controllers have.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from spillway.admission.tls import ServingTls
+from spillway.aggregated import metric
+from spillway.aggregated.explanations import ExplainApi
+from spillway.aggregated.metric import MetricApi
+from spillway.aggregated.server import Api, MayAll
+from spillway.app.aggregated_api import AggregatedApi
+from spillway.app.explain.serving import OperatorAnswers
+from spillway.app.settings import Settings
+from spillway.controllers.base import World
+from spillway.controllers.scaling.answers import Answers
+from spillway.domain.explain import served
+from spillway.kube.access import DelegatedAccess
+from spillway.kube.client import KubeClient
+
+if TYPE_CHECKING:
+    from spillway.keda.scaler import KedaScaler
+
+
+class ServedApis:
+    """The servers of one replica. `known` waits until the cluster is known."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: KubeClient,
+        world: World,
+        *,
+        tls: ServingTls,
+        numbers: Answers,
+        known: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._world = world
+        self._tls = tls
+        self._known = known
+        self.numbers = numbers
+        self._gate = MayAll(DelegatedAccess(client))
+        self._aggregated: list[AggregatedApi] = []
+        self.keda: KedaScaler | None = None
+
+    def tasks(self) -> Iterator[tuple[str, Awaitable[None]]]:
+        """What to run, by name."""
+        settings = self._settings
+        if settings.external_metrics:
+            yield "external-metrics", self._serve(MetricApi(self.numbers.values), settings.external_metrics_port)
+        if settings.explain_api:
+            answers = OperatorAnswers(self._world, self._client, self._gate)
+            yield "explain", self._serve(ExplainApi(answers), settings.explain_api_port)
+        if settings.keda_scaler:
+            yield "keda", self._serve_keda()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        for api in self._aggregated:
+            await api.stop()
+        if self.keda is not None:
+            await self.keda.stop()
+
+    async def _serve(self, api: Api, port: int) -> None:
+        served_api = AggregatedApi(
+            api, self._gate, self._client, tls=self._tls, host=self._settings.webhook_host, port=port, ready=self._ready
+        )
+        self._aggregated.append(served_api)
+        await served_api.run()
+
+    async def _serve_keda(self) -> None:
+        from spillway.keda.scaler import KedaScaler  # noqa: PLC0415  # gRPC takes 40 MiB, only where it is wanted
+
+        await self._ready()
+        scaler = KedaScaler(
+            self.numbers.find,
+            self._world.board.recommendations_changed,
+            tls=self._tls,
+            port=self._settings.keda_scaler_port,
+            host=self._settings.webhook_host,
+        )
+        await scaler.start()
+        self.keda = scaler
+        await asyncio.Event().wait()
+
+    async def _ready(self) -> None:
+        await self._tls.ready.wait()
+        await self._known()
+
+
+def api_services(settings: Settings) -> tuple[str, ...]:
+    """The APIServices that lead to a process with these settings."""
+    wanted = {metric.API_SERVICE: settings.external_metrics, served.API_SERVICE: settings.explain_api}
+    return tuple(name for name, here in wanted.items() if here)
