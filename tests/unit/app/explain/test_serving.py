@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from spillway.aggregated.explanations import NoAnswerError
 from spillway.app.explain.serving import WAITING, OperatorAnswers, rights
+from spillway.domain.balance.zones import affinity_additions
 from spillway.domain.explain.answers import NodeAnswer, PoolAnswer
 from spillway.domain.explain.served import RESOURCES, ExplainQuestion
+from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.kube.access import Access, User, Verdict
 from spillway.kube.client import KubeClient
-from spillway.kube.errors import RequestError, UnreachableError
+from spillway.kube.errors import UnreachableError
 from spillway.state.catalog import Kind
 from spillway.state.world import World
 from spillway.telemetry.explain import ANSWERS
@@ -43,15 +45,17 @@ class _Gate:
 
 
 class _Reads:
-    """An API server that cannot be reached; it counts what it was asked for."""
+    """An API server that has this pod, or cannot be reached; it notes what it was asked for."""
 
-    def __init__(self, error: RequestError | None = None) -> None:
-        self._error = error or UnreachableError("gone")
+    def __init__(self, pod: dict[str, Any] | None = None) -> None:
+        self._pod = pod
         self.paths: list[str] = []
 
-    async def get_json(self, path: str) -> object:
+    async def get_json(self, path: str) -> dict[str, Any]:
         self.paths.append(path)
-        raise self._error
+        if self._pod is None:
+            raise UnreachableError("gone")
+        return self._pod
 
 
 def _world(clock: FakeClock | None = None) -> World:
@@ -136,6 +140,18 @@ async def test_an_object_that_cannot_be_read_is_no_answer() -> None:
     with pytest.raises(NoAnswerError) as refusal:
         await _answers(_Gate(), reads=reads).answer(ExplainQuestion("pod", "web-0", "shop"), ASKER)
     assert refusal.value.status is HTTPStatus.SERVICE_UNAVAILABLE
+    assert reads.paths == ["/api/v1/namespaces/shop/pods/web-0"]
+
+
+async def test_a_pod_that_a_move_created_is_left_to_the_command() -> None:
+    """Events about it are part of the answer, and the operator reads none for users."""
+    [added] = affinity_additions({}, ZONE_LABEL, {}, node=NodeName("n1"))
+    reads = _Reads({"metadata": {}, "spec": {"affinity": added.value}})
+
+    with pytest.raises(NoAnswerError, match="Events") as refusal:
+        await _answers(_Gate(), reads=reads).answer(ExplainQuestion("pod", "web-0", "shop"), ASKER)
+
+    assert refusal.value.status is HTTPStatus.NOT_FOUND
     assert reads.paths == ["/api/v1/namespaces/shop/pods/web-0"]
 
 
