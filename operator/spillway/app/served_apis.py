@@ -12,7 +12,7 @@ from spillway.admission.tls import ServingTls
 from spillway.aggregated import metric
 from spillway.aggregated.explanations import ExplainApi
 from spillway.aggregated.metric import MetricApi
-from spillway.aggregated.server import Api, MayAll
+from spillway.aggregated.server import Api, Gate, MayAll
 from spillway.app.aggregated_api import AggregatedApi
 from spillway.app.explain.serving import OperatorAnswers
 from spillway.app.settings import Settings
@@ -45,18 +45,21 @@ class ServedApis:
         self._tls = tls
         self._known = known
         self.numbers = numbers
-        self._gate = MayAll(DelegatedAccess(client))
         self._aggregated: list[AggregatedApi] = []
         self.keda: KedaScaler | None = None
 
     def tasks(self) -> Iterator[tuple[str, Awaitable[None]]]:
         """What to run, by name."""
         settings = self._settings
+        # Each API has a gate of its own: questions about callers of the one delay none of the other.
         if settings.external_metrics:
-            yield "external-metrics", self._serve(MetricApi(self.numbers.values), settings.external_metrics_port)
+            gate = MayAll(DelegatedAccess(self._client))
+            api = MetricApi(self.numbers.values)
+            yield "external-metrics", self._serve(api, gate, settings.external_metrics_port)
         if settings.explain_api:
-            answers = OperatorAnswers(self._world, self._client, self._gate)
-            yield "explain", self._serve(ExplainApi(answers), settings.explain_api_port)
+            gate = MayAll(DelegatedAccess(self._client))
+            answers = OperatorAnswers(self._world, self._client, gate)
+            yield "explain", self._serve(ExplainApi(answers), gate, settings.explain_api_port)
         if settings.keda_scaler:
             yield "keda", self._serve_keda()
 
@@ -67,9 +70,9 @@ class ServedApis:
         if self.keda is not None:
             await self.keda.stop()
 
-    async def _serve(self, api: Api, port: int) -> None:
+    async def _serve(self, api: Api, gate: Gate, port: int) -> None:
         served_api = AggregatedApi(
-            api, self._gate, self._client, tls=self._tls, host=self._settings.webhook_host, port=port, ready=self._ready
+            api, gate, self._client, tls=self._tls, host=self._settings.webhook_host, port=port, ready=self._ready
         )
         self._aggregated.append(served_api)
         await served_api.run()

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from spillway.domain.explain.answers import Answer
+from spillway.domain.explain.answers import Answer, NodeAnswer, PodAnswer, PoolAnswer, WorkloadAnswer
 from spillway.domain.explain.served import GROUP, KIND, RESOURCES, VERSION, ExplainQuestion
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
@@ -17,6 +17,9 @@ from spillway.kube.paths import ApiResource
 
 ASK_SECONDS: Final = 3.0
 """Longer than an answer takes in a cluster of some 50,000 pods."""
+
+
+_ANSWERS: Final = {"pod": PodAnswer, "workload": WorkloadAnswer, "node": NodeAnswer, "pool": PoolAnswer}
 
 
 class _Document(msgspec.Struct):
@@ -30,12 +33,15 @@ async def asked(client: KubeClient, question: ExplainQuestion) -> Answer | None:
     """The operator's answer; None if there is none."""
     resource = RESOURCES[question.what]
     kind, _, name = question.name.rpartition("/")
+    if question.what != "workload" and kind not in ("", question.what):
+        return None
     try:
         path = ApiResource(GROUP, VERSION, resource.plural, resource.namespaced).named(
             name, namespace=question.namespace
         )
         params = {KIND: kind} if question.what == "workload" and kind else None
         raw = await client.request("GET", path, params=params, timeout=ASK_SECONDS)
-        return _document.decode(raw).answer
+        answer = _document.decode(raw).answer
     except (RequestError, msgspec.MsgspecError):
         return None
+    return answer if isinstance(answer, _ANSWERS[question.what]) else None

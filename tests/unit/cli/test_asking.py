@@ -130,6 +130,26 @@ async def test_what_cannot_be_read_is_no_answer(serve: Serve, body: bytes) -> No
     assert await asked(await serve(lambda _: web.Response(body=body)), QUESTION) is None
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        ExplainQuestion("pod", "deployment/web", "shop"),
+        ExplainQuestion("node", "pod/web-0"),
+        ExplainQuestion("pool", "a/b"),
+    ],
+)
+async def test_a_name_of_another_kind_is_not_asked_for(serve: Serve, question: ExplainQuestion) -> None:
+    def refuse(request: web.Request) -> web.Response:
+        raise AssertionError(request.path)
+
+    assert await asked(await serve(refuse), question) is None
+
+
+async def test_the_answer_to_another_question_is_no_answer(serve: Serve) -> None:
+    client = await serve(lambda _: _answer({"answer": POOL}))
+    assert await asked(client, ExplainQuestion("node", "eci")) is None
+
+
 async def test_a_busy_operator_is_asked_again(serve: Serve) -> None:
     refusals = [web.Response(status=HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": "0"})]
 

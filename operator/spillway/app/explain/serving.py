@@ -2,7 +2,7 @@
 
 Contract: only users who may read what an answer is made of are answered, so they learn nothing that the API server
 would not show them. Any replica answers, because an answer depends on nothing that only the leader knows. One answer is
-made at a time, in a thread, from a copy of the world; `WAITING` more may wait for their turn.
+made at a time, in a thread, from a copy of the world; `WAITING` more may wait for their turn, one of each user.
 """
 
 import asyncio
@@ -47,7 +47,8 @@ class OperatorAnswers:
         self._client = client
         self._gate = gate
         self._turn = asyncio.Lock()
-        self._asked = 0
+        self._asking: set[str] = set()
+        """The names of the users whose questions are being answered, or wait."""
 
     async def answer(self, question: ExplainQuestion, user: User) -> Answer:
         """The answer for a user.
@@ -66,14 +67,17 @@ class OperatorAnswers:
     async def _answer(self, question: ExplainQuestion, user: User) -> Answer:
         for access in rights(question):
             await self._check(user, access)
-        if self._asked > WAITING:
+        if len(self._asking) > WAITING:
             raise NoAnswerError(HTTPStatus.TOO_MANY_REQUESTS, "too many questions", retry_after=BUSY_SECONDS)
-        self._asked += 1
+        if user.name in self._asking:
+            text = f'User "{user.name}" waits for another answer'
+            raise NoAnswerError(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after=BUSY_SECONDS)
+        self._asking.add(user.name)
         try:
             async with self._turn:
                 return await self._made(question)
         finally:
-            self._asked -= 1
+            self._asking.discard(user.name)
 
     async def _check(self, user: User, access: Access) -> None:
         verdict = await self._gate.authorize(user, access)

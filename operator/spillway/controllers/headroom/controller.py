@@ -238,6 +238,7 @@ class HeadroomController(Controller):
             if stale and held > size(needs, 0).pods:
                 memory.past.note(held, now, replicas=replicas)
         if stale:
+            memory.past.learn(forecast, now)
             forecast = max(forecast, memory.past.units(now, replicas=replicas))
         else:
             memory.past.note(forecast, now, replicas=replicas)
@@ -264,7 +265,7 @@ class HeadroomController(Controller):
         for held in self._held(policy, now):
             if now.by is By.BUFFERS:
                 # The status of a buffer also counts machines that are ordered and have not joined.
-                there = seen.nodes.elastic[policy].room_for(held.unit, held.zone)
+                there = seen.nodes.take_room(policy, held.unit, held.zone, held.pods)
             else:
                 there = sum(bool(pod.node) for pod in seen.balloons.get(held.name, ()))
             ready[held.zone] = min(there, held.pods)

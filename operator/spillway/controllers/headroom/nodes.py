@@ -8,6 +8,7 @@ remembered while none of them exists, because in the valley there may be none.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from spillway.controllers.base import World
 from spillway.controllers.threshold.observe import owned_by_all
@@ -32,13 +33,8 @@ class ElasticNodes:
     """What each of them has for pods."""
     taints: dict[Taint, None] = field(default_factory=dict)
     """Their lasting taints."""
-    free: dict[Zone, list[Usage]] = field(default_factory=lambda: defaultdict(list))
-    """By zone: the free room of those that take pods now."""
-
-    def room_for(self, unit: Shape, zone: Zone) -> int:
-        """How many units the free room of a zone holds; the empty zone stands for all of them."""
-        rooms = [self.free.get(zone, ())] if zone else self.free.values()
-        return sum(unit.fits_free(free) for room in rooms for free in room)
+    open: dict[Zone, list[NodeName]] = field(default_factory=lambda: defaultdict(list))
+    """By zone: those that take pods now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +45,20 @@ class NodesNow:
     """By policy."""
     free_fixed: Sequence[Usage]
     """The free room of the fixed nodes that take pods."""
+    free_elastic: dict[NodeName, Usage]
+    """The free room of elastic nodes that take pods, without what `take_room` has given away."""
+
+    def take_room(self, policy: str, unit: Shape, zone: Zone, most: int) -> int:
+        """Take the room of up to `most` units on a policy's nodes in a zone, the empty zone standing for all of them.
+
+        Returns how many there were. Policies that share nodes do not count their room twice.
+        """
+        zones, taken = self.elastic[policy].open, 0
+        for node in chain.from_iterable([zones.get(zone, ())] if zone else zones.values()):
+            units = min(unit.fits_free(self.free_elastic[node]), most - taken)
+            self.free_elastic[node] -= Usage(1, unit.cpu_millis, unit.memory_bytes) * units
+            taken += units
+        return taken
 
 
 @dataclass(slots=True)
@@ -75,6 +85,7 @@ async def nodes_now(world: World, policies: Collection[str]) -> NodesNow:
     """The nodes, as these policies see them."""
     elastic = {policy: ElasticNodes() for policy in policies}
     free_fixed: list[Usage] = []
+    free_elastic: dict[NodeName, Usage] = {}
     async for node in in_slices(list(world.state.nodes.values())):
         for policy, found in elastic.items():
             place = world.places.place(policy, node)
@@ -85,10 +96,11 @@ async def nodes_now(world: World, policies: Collection[str]) -> NodesNow:
                 lasting = lasting_taints(node)
                 found.taints.update(dict.fromkeys(lasting))
                 if takes_pods(node) and lasting == hard_taints(node):
-                    found.free[place.zone].append(world.state.node_usage.free_on(node))
+                    found.open[place.zone].append(node.name)
+                    free_elastic[node.name] = world.state.node_usage.free_on(node)
         if node.ready and owned_by_all(world, node):
             free_fixed.append(world.state.node_usage.free_on(node))
-    return NodesNow(elastic, free_fixed)
+    return NodesNow(elastic, free_fixed, free_elastic)
 
 
 def _for_pods(world: World, node: NodeRecord) -> Shape:

@@ -113,7 +113,8 @@ def planned_node(affinity: Json) -> NodeName | None:
     """The node that a pod with this affinity prefers by its name, as `affinity_additions` wrote it; None for none."""
     for term in (affinity.get("nodeAffinity") or {}).get(PREFERRED) or ():
         fields = term["preference"].get("matchFields") or ()
-        if fields and term["preference"] == _named(node := NodeName((fields[0].get("values") or [""])[0])):
+        node = NodeName((fields[0].get("values") or [""])[0]) if fields else NodeName("")
+        if term == {"weight": HEAVIEST, "preference": _named(node)}:
             return node
     return None
 

@@ -116,8 +116,10 @@ def pod_reasons(
 
 
 def _planned(move: PlannedMove, node: NodeRecord | None) -> str:
-    by = f" for {move.resource.replace('/', ' ')}" if move.resource else ""
-    began = f"It was created as the additional replica of a move{by}"
+    if not move.resource:
+        # A template may prefer a node as a move does.
+        return f"It prefers the node {move.node} to all others, as the additional replica of a move does."
+    began = f"It was created as the additional replica of a move for {move.resource.replace('/', ' ')}"
     if node is None or node.name == move.node:
         return f"{began}, which planned the node {move.node}: the pod prefers that node to all others."
     return (

@@ -30,6 +30,10 @@ class PastForecasts:
     def note(self, units: int, now: float, *, replicas: int) -> None:
         """Note what up-to-date forecasts ask for; `replicas` are those of the governed workloads, in units."""
         self._last = WantedUnits(now, units, replicas)
+        self.learn(units, now)
+
+    def learn(self, units: int, now: float) -> None:
+        """Note for the next day what those forecasts ask for that are up to date while others are not."""
         step, oldest = _step(now), _step(now - DAY_SECONDS - AROUND_SECONDS)
         if step not in self._by_step:
             self._by_step = {known: most for known, most in self._by_step.items() if known >= oldest}

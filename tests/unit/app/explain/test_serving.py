@@ -24,6 +24,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, resource
 
 ASKER = User("ann")
+USERS = (ASKER, *(User(f"user-{number}") for number in range(WAITING + 4)))
 NODE = ExplainQuestion("node", "n1")
 
 
@@ -40,7 +41,7 @@ class _Gate:
         raise AssertionError(token)
 
     async def authorize(self, user: User, access: Access) -> Verdict:
-        assert user == ASKER
+        assert user in USERS
         return self._verdict if self._refuses(access) else Verdict.ALLOWED
 
 
@@ -167,9 +168,20 @@ async def test_a_replica_that_does_not_know_the_cluster_answers_nothing() -> Non
 async def test_few_questions_wait_and_the_others_are_told_when_to_ask_again() -> None:
     answers = _answers(_Gate())
 
-    found = await asyncio.gather(*(answers.answer(NODE, ASKER) for _ in range(WAITING + 4)), return_exceptions=True)
+    found = await asyncio.gather(*(answers.answer(NODE, user) for user in USERS[1:]), return_exceptions=True)
 
     refused = [one for one in found if isinstance(one, NoAnswerError)]
     assert [(one.status, one.retry_after) for one in refused] == [(HTTPStatus.TOO_MANY_REQUESTS, 1)] * 3
     assert sum(isinstance(one, NodeAnswer) for one in found) == WAITING + 1
+    assert isinstance(await answers.answer(NODE, ASKER), NodeAnswer)
+
+
+async def test_the_questions_of_one_user_take_no_turn_of_another_user() -> None:
+    answers = _answers(_Gate())
+
+    asked = [*(answers.answer(NODE, ASKER) for _ in range(WAITING + 1)), answers.answer(NODE, USERS[1])]
+    *of_one, of_another = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [isinstance(one, NodeAnswer) for one in of_one] == [True, *[False] * WAITING]
+    assert isinstance(of_another, NodeAnswer)
     assert isinstance(await answers.answer(NODE, ASKER), NodeAnswer)

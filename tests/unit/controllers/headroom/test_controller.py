@@ -325,6 +325,16 @@ async def test_units_of_a_buffer_are_ready_while_nodes_that_take_pods_have_room_
     assert headroom_of(scene).ready == 1
 
 
+async def test_two_policies_on_the_same_nodes_do_not_both_count_their_room() -> None:
+    scene = Scene(policy({**FIXED, "min": {"pods": 4}}), by="capacity-buffer", buffers=True)
+    other = policy({**FIXED, "min": {"pods": 4}}, name="second")
+    scene.world.catalog.replace(Kind.ELASTIC_POLICY, [policy({**FIXED, "min": {"pods": 4}}), other], 60)
+    await scene.look()
+    # Two replicas of a core each are on each of two nodes of four cores.
+    ready = [sum(one.ready.values()) for one in scene.controller.report.values()]
+    assert sorted(ready) == [0, 4]
+
+
 async def test_a_node_that_becomes_ready_requires_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(policy({**FIXED, "min": {"pods": 4}}), by="capacity-buffer", buffers=True)
     await scene.look()

@@ -102,11 +102,14 @@ def test_a_preference_is_added(affinity: dict[str, Any] | None, preferred: list[
 
 
 OTHER_FIELD = {"matchFields": [{"key": "metadata.namespace", "operator": "In", "values": ["n4"]}]}
+BY_NAME = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n7"]}]}
+"""A preference of the user, which is lighter than that of a move."""
 WITHOUT_A_NODE: list[dict[str, Any]] = [
     {},
     {"nodeAffinity": {REQUIRED: MUST}},
     {"nodeAffinity": {PREFERRED: [{"weight": 1, "preference": {"matchExpressions": []}}]}},
     {"nodeAffinity": {PREFERRED: [{"weight": 1, "preference": OTHER_FIELD}]}},
+    {"nodeAffinity": {PREFERRED: [{"weight": 1, "preference": BY_NAME}]}},
 ]
 
 

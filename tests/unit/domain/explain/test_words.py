@@ -79,7 +79,7 @@ def test_why_a_pod_is_where_it_is(marks: tuple[str, str], tier: Tier, words: str
             PlannedMove("n1", "ZonalBalance/even"),
             "a move for ZonalBalance even, which planned the node n1: the pod prefers",
         ),
-        (PlannedMove("n1", None), "a move, which planned the node n1: the pod prefers"),
+        (PlannedMove("n1", None), "prefers the node n1 to all others, as the additional replica of a move does"),
         (PlannedMove("n2", "ElasticPolicy/online"), "which planned the node n2; the scheduler found another one"),
     ],
 )

@@ -36,6 +36,15 @@ def test_an_outage_that_begins_in_the_valley_leaves_the_peak_of_the_day_before()
     assert past.units(DAY_SECONDS + 9 * HOUR + AROUND_SECONDS + STEP_SECONDS, replicas=12) == 0
 
 
+def test_what_a_part_of_the_forecasts_asks_for_counts_on_the_next_day() -> None:
+    past = PastForecasts()
+    past.note(5, 0.0, replicas=20)
+    past.learn(8, HOUR)
+    assert past.units(2 * HOUR, replicas=20) == 5, "that of all forecasts was the last"
+    past.note(0, DAY_SECONDS, replicas=20)
+    assert past.units(DAY_SECONDS + HOUR, replicas=20) == 8
+
+
 def test_nothing_is_kept_for_longer_than_a_day() -> None:
     past = PastForecasts()
     assert past.units(0.0, replicas=0) == 0
