@@ -30,7 +30,8 @@ OWNED_CPU: Final = "7"
 """Seven replicas fit on an owned node: all that the valley needs fit on the three."""
 ELASTIC_CPU: Final = 4
 CONSOLIDATE_AFTER: Final = "30s"
-MAX_HEADROOM_NODES: Final = 15
+MAX_HEADROOM_NODES: Final = 20
+"""A bound that does not bind: without headroom, the same demand has had at most 17 elastic nodes."""
 METRIC: Final = "spillway-recommended-replicas"
 
 
