@@ -10,7 +10,7 @@ from localcluster import Cluster
 from localcluster.rest import Object
 from spillway.domain.model.names import EMPTYING_TAINT, NODE_POOL_LABEL, SURGE
 from tests.e2e.conftest import LEASE_PATH
-from tests.support.installed import annotations, applied, deployment, eventually, policy, status
+from tests.support.installed import annotations, applied, autoscaler, deployment, eventually, policy, status
 from tests.support.monitoring import expect_samples
 from tests.support.tight import is_ready
 
@@ -123,17 +123,7 @@ def test_half_empty_nodes_empty_without_a_missing_replica_and_karpenter_removes_
 
     with applied(scene.cluster, scene.policy("DryRun")):
         full, *_ = eventually(whole_plan, "the nodes of a plan in the status")
-    autoscaler = {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": kept[full], "namespace": scene.namespace},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": kept[full]},
-            "minReplicas": 1,
-            "maxReplicas": 1,
-        },
-    }
-    scene.cluster.apply(autoscaler)
+    scene.cluster.apply(autoscaler(scene.namespace, kept[full], 1, 1))
 
     with applied(scene.cluster, scene.policy("DryRun")):
         shown = eventually(lambda: scene.consolidation.get("emptying"), "the nodes of another plan in the status")

@@ -1,12 +1,7 @@
 """The main job, on the real control plane: pods get their cost when they are bound, and exactly the planned ones go."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -14,10 +9,9 @@ from harness import Installation
 from harness.scene import COST, PodView, Scene, by_tier, tier_violations, zone_skew
 from localcluster import ClusterApi, ClusterError
 from localcluster.rest import Object
+from tests.support.command_line import explained
 
 pytestmark = pytest.mark.alone
-
-SOURCE: Final = Path(__file__).resolve().parents[2] / "operator"
 
 
 def _planned(operator: Installation, scene: Scene) -> list[Object]:
@@ -32,16 +26,10 @@ def _told(scene: Scene) -> dict[str, int]:
 
 def _explained(cluster: ClusterApi, namespace: str, workload: str) -> list[str]:
     """The names of a workload's pods, the first victim first, as `spillway explain` gives them at a prompt."""
-    command = [sys.executable, "-m", "spillway", "explain", "workload", workload, "-o", "json"]
-    answered = subprocess.run(
-        [*command, f"--namespace={namespace}", f"--kubeconfig={cluster.kubeconfig}"],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return [one["pod"].removeprefix(f"{namespace}/") for one in json.loads(answered.stdout)["scaleDown"]]
+    return [
+        one["pod"].removeprefix(f"{namespace}/")
+        for one in explained(cluster, namespace, "workload", workload)["scaleDown"]
+    ]
 
 
 def _gone(before: list[PodView], after: list[PodView]) -> set[str]:

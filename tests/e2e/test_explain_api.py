@@ -6,10 +6,7 @@ removal of namespaces in the one that others share.
 
 import base64
 import json
-import os
 import ssl
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +17,7 @@ import pytest
 from harness import Installation
 from harness.scene import Scene
 from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
+from tests.support.command_line import explain
 from tests.support.e2e import two_replicas
 
 API = "/apis/explain.spillway.dev/v1alpha1"
@@ -56,14 +54,7 @@ def scene(asked: ClusterApi, installation: Installation) -> Iterator[Scene]:
 
 
 def _explain(cluster: ClusterApi, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "spillway", "explain", *words, f"--kubeconfig={cluster.kubeconfig}", "-o", "json"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(("operator", os.environ.get("PYTHONPATH", "")))},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = explain(cluster, *words)
     return done.stdout if not done.returncode else f"exit code {done.returncode}: {done.stderr}"
 
 

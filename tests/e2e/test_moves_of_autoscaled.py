@@ -15,6 +15,7 @@ from tests.support.installed import (
     applied,
     audit_entries,
     audit_position,
+    autoscaler,
     deployment,
     eventually,
     policy,
@@ -23,7 +24,6 @@ from tests.support.installed import (
 from tests.support.moving import (
     POOL,
     ReadyWatch,
-    autoscaler,
     balance,
     node_of,
     only_on,
@@ -49,10 +49,8 @@ def nodes(measured: Cluster) -> Iterator[list[str]]:
 
 def by_default(namespace: str, name: str, least: int) -> dict[str, Any]:
     """An autoscaler by CPU that leaves everything else to Kubernetes."""
-    found = autoscaler(namespace, name, least, maximum=least + 3)
-    found["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] = PERCENT
-    del found["spec"]["behavior"]
-    return found
+    metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": PERCENT}}
+    return autoscaler(namespace, name, least, least + 3, metrics=[{"type": "Resource", "resource": metric}])
 
 
 def scales(cluster: Cluster, since: int, namespace: str, name: str) -> list[tuple[str, int]]:

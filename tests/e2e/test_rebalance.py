@@ -1,18 +1,13 @@
 """Moves with the real scheduler, metrics-server and Eviction API: a busy node loses a pod, a protected one stays."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
 
 import pytest
 
 from harness import Installation
 from localcluster import Cluster
 from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
+from tests.support.command_line import explained
 from tests.support.installed import (
     added_nodes,
     applied,
@@ -29,12 +24,12 @@ from tests.support.monitoring import expect_samples
 from tests.support.moving import (
     POOL,
     ReadyWatch,
-    autoscaler,
     balance,
     node_of,
     on,
     only_on,
     pinned,
+    steady_autoscaler,
     surging,
     using,
     wait_at_rest,
@@ -42,7 +37,6 @@ from tests.support.moving import (
 
 pytestmark = [pytest.mark.xdist_group("balance")]
 
-SOURCE: Final = Path(__file__).resolve().parents[2] / "operator"
 APPS = ("a", "b", "c")
 APART = (("alone", 1), ("full", 3), ("more", 3))
 """Workloads of which each has a pod on the busy node; a plan moves two of these."""
@@ -118,7 +112,7 @@ def test_the_only_replica_moves_without_a_gap_and_a_workload_at_its_maximum_is_l
     measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str], *, governed: bool
 ) -> None:
     measured.apply([deployment(measured_namespace, app, replicas, nodeSelector=POOL) for app, replicas in APART])
-    measured.apply([autoscaler(measured_namespace, app, 3, maximum=3) for app in FULL])
+    measured.apply([steady_autoscaler(measured_namespace, app, 3, maximum=3) for app in FULL])
     pods = measured.wait_pods_ready(measured_namespace, 7)
     busy = next(pod["spec"]["nodeName"] for pod in pods if pod["metadata"]["labels"]["app"] == "alone")
     before = on(measured, measured_namespace, busy)
@@ -157,7 +151,7 @@ def test_an_autoscaler_that_scales_in_between_takes_precedence_and_no_replica_is
         slow = deployment(measured_namespace, app, 3, nodeSelector=POOL)
         # The surge waits until its replica is available, and the autoscaler looks every 15 seconds.
         slow["spec"]["minReadySeconds"] = 60
-        measured.apply([slow, autoscaler(measured_namespace, app, 3, maximum=9)])
+        measured.apply([slow, steady_autoscaler(measured_namespace, app, 3, maximum=9)])
     pods = measured.wait_pods_ready(measured_namespace, 6)
     busy = on(measured, measured_namespace, pods[0]["spec"]["nodeName"])
     assert set(busy.values()) == set(SLOW)
@@ -174,21 +168,6 @@ def test_an_autoscaler_that_scales_in_between_takes_precedence_and_no_replica_is
         watch.look()
 
     assert watch.least == dict.fromkeys(SLOW, 3)
-
-
-def explained(cluster: Cluster, namespace: str, pod: str) -> dict[str, Any]:
-    """The answer of `spillway explain pod` at a prompt."""
-    command = [sys.executable, "-m", "spillway", "explain", "pod", pod, "-o", "json"]
-    answered = subprocess.run(
-        [*command, f"--namespace={namespace}", f"--kubeconfig={cluster.kubeconfig}"],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    answer: dict[str, Any] = json.loads(answered.stdout)
-    return answer
 
 
 @pytest.mark.parametrize("governed", [False, True], ids=["no policy", "placed by a policy"])
@@ -232,9 +211,11 @@ def test_the_replacement_lands_on_the_planned_node_where_the_scheduler_would_cho
         wait_at_rest(measured, measured_namespace, 5)
         [pod] = [pod for pod in measured.pods(measured_namespace) if pod["metadata"]["labels"]["app"] == "moves"]
         name, move = pod["metadata"]["name"], {"node": cold, "resource": "ZonalBalance/moved"}
-        eventually(lambda: explained(measured, measured_namespace, name)["move"] == move, "the Event about the move")
+        eventually(
+            lambda: explained(measured, measured_namespace, "pod", name)["move"] == move, "the Event about the move"
+        )
         [other] = [one for one in measured.pods(measured_namespace) if one["metadata"]["labels"]["app"] == "stays"]
-        assert explained(measured, measured_namespace, other["metadata"]["name"])["move"] is None
+        assert explained(measured, measured_namespace, "pod", other["metadata"]["name"])["move"] is None
     [term] = pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert term["preference"]["matchFields"][0]["values"] == [cold]
 

@@ -23,6 +23,7 @@ from harness.prometheus import Labels, PushedPrometheus, prometheus_running
 from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
 from localcluster.rest import Object, RestError
 from tests.support.e2e import LEASE_SECONDS, QUICK_LEASE, two_replicas
+from tests.support.installed import autoscaler
 from tests.support.scaled import (
     FLOOR,
     conditions_of,
@@ -76,17 +77,13 @@ def _autoscaler(namespace: str, name: str = "web", *, by_cpu: bool = True) -> di
     }
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
     metrics: list[dict[str, Any]] = [{"type": "External", "external": recommended}]
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": 1 if by_cpu else 0,
-            "maxReplicas": 10,
-            "metrics": [{"type": "Resource", "resource": cpu}, *metrics] if by_cpu else metrics,
-        },
-    }
+    return autoscaler(
+        namespace,
+        name,
+        1 if by_cpu else 0,
+        10,
+        metrics=[{"type": "Resource", "resource": cpu}, *metrics] if by_cpu else metrics,
+    )
 
 
 def _managed_policy(namespace: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from localcluster.rest import Object
 from spillway.domain.balance.node_scores import MEASURED_SECONDS
 from tests.support.e2e import two_replicas
 from tests.support.installed import applied, deployment, eventually, status
+from tests.support.moving import pinned
 
 pytestmark = [pytest.mark.xdist_group("scheduler-extender")]
 
@@ -72,13 +73,6 @@ def extender(installed: Installation, folder: Path) -> dict[str, Any]:
         "enableHTTPS": True,
         "tlsConfig": {"caFile": str(authority), "serverName": "spillway-webhook.spillway-system.svc"},
     }
-
-
-def pinned(namespace: str, name: str, node: str, cpu: str) -> Object:
-    """A Deployment of one pod on this node, with these requests."""
-    made = deployment(namespace, name, 1, nodeSelector={"kubernetes.io/hostname": node})
-    made["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = cpu
-    return made
 
 
 def placed(cluster: Cluster, namespace: str, prefix: str, count: int = 4) -> set[str]:

@@ -68,6 +68,21 @@ def deployment(namespace: str, name: str, replicas: int, **pod_spec: Any) -> Obj
     }
 
 
+def autoscaler(namespace: str, name: str, minimum: int, maximum: int, **spec: Any) -> Object:
+    """A HorizontalPodAutoscaler of the Deployment of this name."""
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": minimum,
+            "maxReplicas": maximum,
+            **spec,
+        },
+    }
+
+
 @contextmanager
 def applied(cluster: ClusterApi, *objects: Object) -> Iterator[None]:
     """These cluster-scoped resources of ours, for the length of the block."""

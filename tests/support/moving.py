@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from localcluster import Cluster
 from spillway.domain.model.names import SURGE
-from tests.support.installed import annotations, deployment, eventually
+from tests.support.installed import annotations, autoscaler, deployment, eventually
 from tests.support.tight import is_ready
 
 POOL: Final[dict[str, Any]] = {"pool": "moved"}
@@ -65,21 +65,17 @@ def node_of(cluster: Cluster, namespace: str, app: str) -> set[str]:
     return {pod["spec"].get("nodeName", "") for pod in pods if pod["metadata"]["labels"]["app"] == app}
 
 
-def autoscaler(namespace: str, name: str, replicas: int, maximum: int) -> dict[str, Any]:
+def steady_autoscaler(namespace: str, name: str, replicas: int, maximum: int) -> dict[str, Any]:
     """An autoscaler that takes back at once whatever is above its least number of replicas."""
     metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 10_000}}
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": replicas,
-            "maxReplicas": maximum,
-            "metrics": [{"type": "Resource", "resource": metric}],
-            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
-        },
-    }
+    return autoscaler(
+        namespace,
+        name,
+        replicas,
+        maximum,
+        metrics=[{"type": "Resource", "resource": metric}],
+        behavior={"scaleDown": {"stabilizationWindowSeconds": 0}},
+    )
 
 
 class ReadyWatch:

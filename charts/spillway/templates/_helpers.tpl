@@ -121,3 +121,26 @@ helm.sh/hook: test
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end -}}
+
+{{/* The right to read which authorities kube-apiserver trusts for clients, and in which headers it says who calls.
+Called with the release's context and the purpose, which ends the RoleBinding's name. */}}
+{{- define "spillway.readsAuthentication" -}}
+{{- $purpose := index . 1 }}
+{{- with index . 0 -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ include "spillway.name" . }}-{{ $purpose }}
+  namespace: kube-system
+  labels:
+    {{- include "spillway.labels" . | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: extension-apiserver-authentication-reader
+subjects:
+- kind: ServiceAccount
+  name: {{ include "spillway.serviceAccount" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
+{{- end -}}

@@ -6,18 +6,12 @@ Contract: pure. A group has one version.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from spillway.domain.model.served_resource import ServedResource
 
 _VERSIONS: Final = ("v2", "v2beta1")
 _LIST: Final = "APIGroupDiscoveryList"
-
-
-class Resource(NamedTuple):
-    """A resource of which single objects are read."""
-
-    plural: str
-    kind: str
-    namespaced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +20,7 @@ class ApiGroup:
 
     name: str
     version: str
-    resources: Sequence[Resource]
+    resources: Sequence[ServedResource]
 
     @property
     def group_version(self) -> str:

@@ -10,14 +10,14 @@ from typing import Final, Protocol
 import msgspec
 from aiohttp import web
 
-from spillway.aggregated.documents import ApiGroup, Resource
+from spillway.aggregated.documents import ApiGroup
 from spillway.aggregated.server import Handler, answered, refused
 from spillway.domain.explain.answers import Answer
 from spillway.domain.explain.served import ANSWER, GROUP, GROUP_VERSION, KIND, RESOURCES, VERSION, ExplainQuestion
 from spillway.kube.access import Access, User
 from spillway.telemetry import explain as metrics
 
-EXPLANATIONS: Final = ApiGroup(GROUP, VERSION, tuple(Resource(*one) for one in RESOURCES.values()))
+EXPLANATIONS: Final = ApiGroup(GROUP, VERSION, tuple(RESOURCES.values()))
 _WHAT: Final = {one.plural: what for what, one in RESOURCES.items()}
 _RESOURCE: Final = "resource"
 

@@ -12,19 +12,20 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from spillway.aggregated.documents import ApiGroup, Resource
+from spillway.aggregated.documents import ApiGroup
 from spillway.aggregated.selector import SelectorError, parse_selector
 from spillway.aggregated.server import Handler, answered, refused
 from spillway.api.scalars import rfc3339
 from spillway.domain.model.owners import WorkloadKey
 from spillway.domain.model.selectors import Selector
+from spillway.domain.model.served_resource import ServedResource
 from spillway.domain.scaling.autoscalers import METRIC
 from spillway.domain.scaling.recommend import Numbers
 from spillway.kube.access import Access, User
 from spillway.telemetry import scaling as metrics
 
 METRICS: Final = ApiGroup(
-    "external.metrics.k8s.io", "v1beta1", (Resource(METRIC, "ExternalMetricValueList", namespaced=True),)
+    "external.metrics.k8s.io", "v1beta1", (ServedResource(METRIC, "ExternalMetricValueList", namespaced=True),)
 )
 API_SERVICE: Final = f"{METRICS.version}.{METRICS.name}"
 """The name of the APIService."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from spillway.admission.tls import ServingTls
 from spillway.aggregated import metric
 from spillway.aggregated.explanations import ExplainApi
+from spillway.aggregated.front_proxy import FrontProxyFollower
 from spillway.aggregated.metric import MetricApi
-from spillway.aggregated.server import Api, Gate, MayAll
-from spillway.app.aggregated_api import AggregatedApi
+from spillway.aggregated.server import AggregatedServer, Api, Gate, MayAll
 from spillway.app.explain.serving import OperatorAnswers
 from spillway.app.settings import Settings
 from spillway.controllers.base import World
@@ -45,12 +45,15 @@ class ServedApis:
         self._tls = tls
         self._known = known
         self.numbers = numbers
-        self._aggregated: list[AggregatedApi] = []
+        self._front_proxy = FrontProxyFollower(client, tls)
+        self._aggregated: list[AggregatedServer] = []
         self.keda: KedaScaler | None = None
 
     def tasks(self) -> Iterator[tuple[str, Awaitable[None]]]:
         """What to run, by name."""
         settings = self._settings
+        if settings.external_metrics or settings.explain_api:
+            yield "front-proxy", self._front_proxy.run()
         # Each API has a gate of its own: questions about callers of the one delay none of the other.
         if settings.external_metrics:
             gate = MayAll(DelegatedAccess(self._client))
@@ -65,17 +68,24 @@ class ServedApis:
 
     async def stop(self) -> None:
         """Stop listening."""
-        for api in self._aggregated:
-            await api.stop()
+        for server in self._aggregated:
+            await server.stop()
         if self.keda is not None:
             await self.keda.stop()
 
     async def _serve(self, api: Api, gate: Gate, port: int) -> None:
-        served_api = AggregatedApi(
-            api, gate, self._client, tls=self._tls, host=self._settings.webhook_host, port=port, ready=self._ready
+        server = AggregatedServer(
+            api,
+            gate,
+            lambda: self._front_proxy.present,
+            tls=self._tls.front_context,
+            port=port,
+            host=self._settings.webhook_host,
         )
-        self._aggregated.append(served_api)
-        await served_api.run()
+        self._aggregated.append(server)
+        await self._ready()
+        await server.start()
+        await asyncio.Event().wait()
 
     async def _serve_keda(self) -> None:
         from spillway.keda.scaler import KedaScaler  # noqa: PLC0415  # gRPC takes 40 MiB, only where it is wanted

@@ -7,6 +7,8 @@ object; for a workload, its kind may be in the query parameter `KIND`.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from spillway.domain.model.served_resource import ServedResource
+
 GROUP: Final = "explain.spillway.dev"
 VERSION: Final = "v1alpha1"
 GROUP_VERSION: Final = f"{GROUP}/{VERSION}"
@@ -17,19 +19,11 @@ ANSWER: Final = "answer"
 """The key of the answer in the document, which is what the command prints."""
 
 
-class Explained(NamedTuple):
-    """A resource of that API: the answers about one kind of thing."""
-
-    plural: str
-    kind: str
-    namespaced: bool
-
-
-RESOURCES: Final[Mapping[str, Explained]] = {
-    "pod": Explained("podexplanations", "PodExplanation", namespaced=True),
-    "workload": Explained("workloadexplanations", "WorkloadExplanation", namespaced=True),
-    "node": Explained("nodeexplanations", "NodeExplanation", namespaced=False),
-    "pool": Explained("poolexplanations", "PoolExplanation", namespaced=False),
+RESOURCES: Final[Mapping[str, ServedResource]] = {
+    "pod": ServedResource("podexplanations", "PodExplanation", namespaced=True),
+    "workload": ServedResource("workloadexplanations", "WorkloadExplanation", namespaced=True),
+    "node": ServedResource("nodeexplanations", "NodeExplanation", namespaced=False),
+    "pool": ServedResource("poolexplanations", "PoolExplanation", namespaced=False),
 }
 """By what the command calls them."""
 
