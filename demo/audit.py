@@ -1,6 +1,7 @@
 """A reader of the API server's audit log: who wrote what, what was evicted, and by whom each pod was deleted.
 
 Contract: counts requests that the server accepted; a refused one counts as `refused` only. Reads are not in the log.
+Reviews (who sends a request, and whether it is allowed) are not counted: the server answers them and stores nothing.
 The server renames the log when it has grown large and begins another: nothing is lost as long as `read` is called in
 between.
 """
@@ -17,6 +18,7 @@ from demo.measure import Writes
 
 _OK_BELOW = 300
 _CHUNK_BYTES = 8 << 20
+_REVIEWS = frozenset({"tokenreviews", "subjectaccessreviews"})
 
 
 class _Ref(msgspec.Struct):
@@ -100,6 +102,8 @@ class AuditLog:
         writes = self.writes[entry.user.username]
         if entry.responseStatus is None or entry.responseStatus.code >= _OK_BELOW:
             writes.refused += 1
+            return
+        if ref.resource in _REVIEWS:
             return
         resource = f"{ref.resource}/{ref.subresource}" if ref.subresource else ref.resource
         writes.by_resource[resource] += 1

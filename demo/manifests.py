@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from demo.contenders import APP_LABEL, CONTENDER_LABEL, TIER_LABEL, Contender
-from demo.scenario import CORES_PER_REPLICA, REQUEST_MILLIS, TARGET_UTILIZATION, Workload
+from demo.scenario import REQUEST_MILLIS, TARGET_UTILIZATION, Workload
 from localcluster import nodes
 from spillway.domain.model.names import ELASTIC_TAINT, POD_DELETION_COST, THRESHOLD, ZONE_LABEL, Tier
 
@@ -105,7 +105,9 @@ def deployment(
         "labelSelector": {"matchLabels": {APP_LABEL: name}},
     }
     requests = {"cpu": f"{REQUEST_MILLIS}m", "memory": f"{REQUEST_MEMORY_MIB}Mi"}
-    usage = f"{round(CORES_PER_REPLICA * 1000)}m"
+    # A new replica uses next to no CPU until the load driver gives it a share: the other replicas have that share until
+    # then, so the sum that an HPA reads is the load of the workload. metrics-server leaves out a pod that uses nothing.
+    usage = {nodes.USAGE_CPU: "1m", nodes.USAGE_MEMORY: "200Mi"}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -114,7 +116,7 @@ def deployment(
             "replicas": replicas,
             "selector": {"matchLabels": {APP_LABEL: name}},
             "template": {
-                "metadata": {"labels": labels, "annotations": {nodes.USAGE_CPU: usage, nodes.USAGE_MEMORY: "200Mi"}},
+                "metadata": {"labels": labels, "annotations": usage},
                 "spec": {
                     "nodeSelector": {CONTENDER_LABEL: contender.value, **(node_selector or {})},
                     "tolerations": [nodes.toleration(PROVIDER)] if overflow and threshold is None else [],

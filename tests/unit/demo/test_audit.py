@@ -30,6 +30,16 @@ def test_counts_accepted_writes_by_user_and_resource(tmp_path: Path) -> None:
     assert log.writes["u"].refused == 1
 
 
+def test_reviews_store_nothing_and_are_no_writes(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_text(
+        line("create", "tokenreviews") + line("create", "subjectaccessreviews") + line("patch", "replicasets")
+    )
+    with closing(AuditLog(path)) as log:
+        assert log.read() == 3
+    assert log.writes["u"].by_resource == {"replicasets": 1}
+
+
 def test_reads_on_where_it_stopped_also_in_the_middle_of_a_line(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     whole = line("patch", "pods")
