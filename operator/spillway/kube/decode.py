@@ -67,6 +67,7 @@ from spillway.kube.wire import (
     ReplicaSetSpec,
     StatefulSet,
     StatefulSetSpec,
+    Template,
     Terminated,
     Waiting,
 )
@@ -94,6 +95,8 @@ POOLS_CHARACTERS_MAX: Final = 2048
 """The same for the mark that names several pools."""
 OWNER_CHARACTERS_MAX: Final = 1024
 """What names an owner has fewer characters in all; an object with a longer reference counts as one without an owner."""
+NODE_RULES_BYTES_MAX: Final = 4096
+"""Of a template that says more about nodes, as JSON, it is not known on which its pods may run."""
 LABEL_CHARACTERS_MAX: Final = 16 * 1024
 """Of the labels of one object so many characters are kept, in the order of their keys; the rest counts as absent."""
 _INT32: Final = range(-(2**31), 2**31)
@@ -256,6 +259,7 @@ def _like_replicaset(replicaset: ReplicaSet, record_type: type[RS]) -> RS:
         surge=_mark(annotations.get(SURGE, "")),
         desired=desired_replicas(annotations, owner.kind),
         refused=_refusal(replicaset.status.conditions if replicaset.status else None),
+        node_rules=_node_rules(spec.template),
     )
 
 
@@ -270,6 +274,7 @@ def statefulset_record(statefulset: StatefulSet) -> StatefulSetRecord:
         start=spec.ordinals.start if spec.ordinals is not None else 0,
         labels=_interned(template.labels if template else None),
         threshold=(meta.annotations or {}).get(THRESHOLD, "")[:MARK_CHARACTERS_MAX],
+        node_rules=_node_rules(spec.template),
     )
 
 
@@ -383,6 +388,23 @@ def _pending(marks: PodMarks, status: PodStatus, created: float) -> Pending:
 def _of_provider(condition: ObjectCondition) -> bool:
     """Whether a condition is from a provider; Kubernetes' own only repeat that the pod is not ready."""
     return condition.type not in _OWN_CONDITIONS
+
+
+def _node_rules(template: Template | None) -> str | None:
+    """What a template says about nodes; the same text for templates that say the same."""
+    spec = template.spec if template is not None else None
+    if spec is None:
+        return ""
+    affinity = spec.affinity.node_affinity if spec.affinity is not None else b""
+    found = [
+        b'"nodeSelector":' + spec.node_selector if spec.node_selector else b"",
+        b'"affinity":{"nodeAffinity":' + affinity + b"}" if affinity else b"",
+        b'"tolerations":' + spec.tolerations if spec.tolerations else b"",
+    ]
+    text = b",".join(filter(None, found))
+    if len(text) > NODE_RULES_BYTES_MAX:
+        return None
+    return intern(f"{{{text.decode()}}}") if text else ""
 
 
 def _labels(raw: msgspec.Raw) -> dict[str, str] | None:

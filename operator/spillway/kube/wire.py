@@ -188,8 +188,21 @@ class TemplateMeta(msgspec.Struct, gc=False):
     labels: dict[str, str] | None = None
 
 
+class TemplateAffinity(msgspec.Struct, gc=False, rename="camel"):
+    node_affinity: msgspec.Raw = msgspec.Raw()
+
+
+class TemplateSpec(msgspec.Struct, gc=False, rename="camel"):
+    """What a pod template says about nodes; left unparsed."""
+
+    node_selector: msgspec.Raw = msgspec.Raw()
+    affinity: TemplateAffinity | None = None
+    tolerations: msgspec.Raw = msgspec.Raw()
+
+
 class Template(msgspec.Struct, gc=False):
     metadata: TemplateMeta | None = None
+    spec: TemplateSpec | None = None
 
 
 class ReplicaSetSpec(msgspec.Struct, gc=False):

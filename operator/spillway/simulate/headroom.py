@@ -18,7 +18,15 @@ from spillway.api.headroom import Headroom
 from spillway.domain.headroom.hold import HOLD_SECONDS, Hold
 from spillway.domain.headroom.leaving import MOVED_SECONDS, BalloonNode, leaving_key, nodes_to_empty
 from spillway.domain.headroom.shape import Shape, common_unit, in_units
-from spillway.domain.headroom.size import HeadroomNeeds, most_units, rise_units, size, spread
+from spillway.domain.headroom.size import (
+    FixedRoom,
+    HeadroomNeeds,
+    Replica,
+    most_units,
+    rise_units,
+    size,
+    spread,
+)
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.recurring import Timetable
 from spillway.domain.model.units import GIB
@@ -70,13 +78,13 @@ class SimHeadroom:
     def _wanted(self, step: int, now: float, replicas: Ints, waiting: Sequence[SimPod]) -> Mapping[Zone, int]:
         """The units of each zone."""
         rises = self._rules.rises(step, replicas)
-        requests, rising, requested = Counter[Shape](), Counter[Shape](), Counter[Shape]()
+        requests, rising, requested = Counter[Shape](), Counter[Replica](), Counter[Shape]()
         for index, (shape, count, asked) in enumerate(
             zip(self._shapes, self._cluster.of_workload.sum(axis=1).tolist(), replicas.tolist(), strict=True)
         ):
             rise = rises.get(index, 0)
             requests[shape] += count + rise
-            rising[shape] += rise
+            rising[Replica(shape)] += rise
             requested[shape] += asked
         cluster, scenario = self._cluster, self._scenario
         if self._node is None and any(cluster.alive[slot] for slot in cluster.elastic_slots):
@@ -92,8 +100,8 @@ class SimHeadroom:
             unit=unit,
             rising=rising,
             active=self._timetable.at(now)[0] if self._rules.spec.schedules else (),
-            free_fixed=[cluster.free_on(node) for node in range(scenario.fixed_nodes)] if rises else (),
-            waiting=Counter(self._shapes[pod.workload] for pod in waiting),
+            free_fixed=[FixedRoom(cluster.free_on(node)) for node in range(scenario.fixed_nodes)] if rises else (),
+            waiting=Counter(Replica(self._shapes[pod.workload]) for pod in waiting),
             node=self._node,
             max_nodes=scenario.elastic_max,
         )

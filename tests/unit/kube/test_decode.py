@@ -229,6 +229,35 @@ def test_a_replicaset_has_its_templates_labels() -> None:
     assert (found.threshold, found.surge) == ("8", "replicas=9 placed=8 since=2026-01-01T00:00:00Z")
 
 
+@pytest.mark.parametrize("decoder", [decode.REPLICASETS, decode.REPLICATION_CONTROLLERS, decode.STATEFULSETS])
+@pytest.mark.parametrize(
+    ("spec", "rules"),
+    [
+        (None, {}),
+        ({"containers": []}, {}),
+        ({"nodeSelector": {"pool": "gpu"}, "containers": []}, {"nodeSelector": {"pool": "gpu"}}),
+        (
+            {"tolerations": [{"key": "gpu", "operator": "Exists"}]},
+            {"tolerations": [{"key": "gpu", "operator": "Exists"}]},
+        ),
+        (
+            {"affinity": {"podAntiAffinity": {}, "nodeAffinity": {"x": [1]}}, "nodeSelector": {}},
+            {"nodeSelector": {}, "affinity": {"nodeAffinity": {"x": [1]}}},
+        ),
+        ({"affinity": {"podAntiAffinity": {}}}, {}),
+        ({"nodeSelector": {"pool": "x" * decode.NODE_RULES_BYTES_MAX}}, None),
+    ],
+    ids=["no spec", "nothing", "selector", "tolerations", "affinity", "other affinity", "too long"],
+)
+def test_an_owner_has_what_its_template_says_about_nodes(
+    decoder: decode.Decoder[Any, Any], spec: dict[str, Any] | None, rules: dict[str, Any] | None
+) -> None:
+    template = {"metadata": {"labels": {"app": "web"}}, **({"spec": spec} if spec is not None else {})}
+    raw = {"metadata": {"name": "web", "namespace": "shop", "uid": "rs1"}, "spec": {"template": template}}
+    found = decoder.one(msgspec.json.encode(raw)).node_rules
+    assert (found if not found else msgspec.json.decode(found)) == ("" if rules == {} else rules)
+
+
 @pytest.mark.parametrize(
     ("kind", "annotations", "revision"),
     [

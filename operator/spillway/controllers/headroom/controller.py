@@ -17,7 +17,7 @@ from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.api.headroom import Headroom, HeadroomSchedule, HeadroomUnit
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.headroom.leaving import LeavingBalloons
-from spillway.controllers.headroom.nodes import ElasticMemory, NodesNow, balloons_by_name, nodes_now
+from spillway.controllers.headroom.nodes import ElasticMemory, NodesNow, balloons_by_name, fixed_rooms, nodes_now
 from spillway.controllers.headroom.objects import By, Found, HeadroomObjects
 from spillway.controllers.headroom.observe import Governed, governed_by_policy, needs_of
 from spillway.controllers.threshold.observe import observe_all
@@ -25,7 +25,15 @@ from spillway.domain.headroom.hold import HOLD_SECONDS, Hold
 from spillway.domain.headroom.manifests import Held, quantities
 from spillway.domain.headroom.past import PastForecasts
 from spillway.domain.headroom.shape import Shape, in_units
-from spillway.domain.headroom.size import HeadroomReason, HeadroomSize, most_units, rise_units, size, spread
+from spillway.domain.headroom.size import (
+    FixedRoom,
+    HeadroomReason,
+    HeadroomSize,
+    most_units,
+    rise_units,
+    size,
+    spread,
+)
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import Zone
 from spillway.domain.model.owners import is_balloon, reference_to
@@ -190,11 +198,13 @@ class HeadroomController(Controller):
             return {}
         observed = await observe_all(self.world)
         governed = await governed_by_policy(self.world, observed, self._autoscalers)
+        node_rules = {one.node_rules for each in governed.values() for one in (*each.rising, *each.waiting)}
+        rooms = await fixed_rooms(seen.nodes.free_fixed, node_rules)
         now: dict[str, HeadroomNow] = {}
         for name, spec in policies.items():
             policy = self.world.governance.policies.get(name)
             if policy is not None and name in governed:
-                now[name] = await self._now(policy, spec, governed[name], seen)
+                now[name] = await self._now(policy, spec, governed[name], seen, rooms)
         return now
 
     def _remembered(self, policy: str) -> _Memory:
@@ -214,7 +224,9 @@ class HeadroomController(Controller):
         node = Shape(unit.cpu.millis, unit.memory.bytes)
         return _Memory(ElasticMemory(node=node)) if min(node) > 0 else _Memory()
 
-    async def _now(self, policy: ElasticPolicy, spec: Headroom, governed: Governed, seen: _Seen) -> HeadroomNow:
+    async def _now(
+        self, policy: ElasticPolicy, spec: Headroom, governed: Governed, seen: _Seen, rooms: Sequence[FixedRoom]
+    ) -> HeadroomNow:
         name, now = policy.metadata.name, self.world.now()
         memory = self._memories[name]
         if memory.schedules != spec.schedules:
@@ -224,7 +236,7 @@ class HeadroomController(Controller):
             return HeadroomNow(HeadroomSize(0, HeadroomReason.NOTHING), invalid=invalid, elastic=False)
         active, _ = memory.timetable.at(now)
         memory.elastic.take(seen.nodes.elastic[name], governed.zones)
-        needs = needs_of(policy, governed, active, seen.nodes.free_fixed, memory.elastic)
+        needs = needs_of(policy, governed, active, rooms, memory.elastic)
         if needs is None:
             return HeadroomNow(HeadroomSize(0, HeadroomReason.NOTHING), invalid=invalid)
         forecast = 0

@@ -10,12 +10,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+import msgspec
+
 from spillway.controllers.base import World
 from spillway.controllers.threshold.observe import owned_by_all
-from spillway.domain.fit.node_fit import takes_pods
+from spillway.domain.fit.node_fit import NodeFit, takes_pods
 from spillway.domain.fit.taint_toleration import hard_taints, lasting_taints
 from spillway.domain.headroom.leaving import BalloonNode
 from spillway.domain.headroom.shape import Shape
+from spillway.domain.headroom.size import FixedRoom
 from spillway.domain.model.names import NodeName, Tier, Zone
 from spillway.domain.model.owners import comes_with_node, is_balloon
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
@@ -43,8 +46,8 @@ class NodesNow:
 
     elastic: Mapping[str, ElasticNodes]
     """By policy."""
-    free_fixed: Sequence[Usage]
-    """The free room of the fixed nodes that take pods."""
+    free_fixed: Sequence[tuple[NodeRecord, Usage]]
+    """The fixed nodes that take pods, with their free room."""
     free_elastic: dict[NodeName, Usage]
     """The free room of elastic nodes that take pods, without what `take_room` has given away."""
 
@@ -84,7 +87,7 @@ class ElasticMemory:
 async def nodes_now(world: World, policies: Collection[str]) -> NodesNow:
     """The nodes, as these policies see them."""
     elastic = {policy: ElasticNodes() for policy in policies}
-    free_fixed: list[Usage] = []
+    free_fixed: list[tuple[NodeRecord, Usage]] = []
     free_elastic: dict[NodeName, Usage] = {}
     async for node in in_slices(list(world.state.nodes.values())):
         for policy, found in elastic.items():
@@ -99,8 +102,20 @@ async def nodes_now(world: World, policies: Collection[str]) -> NodesNow:
                     found.open[place.zone].append(node.name)
                     free_elastic[node.name] = world.state.node_usage.free_on(node)
         if node.ready and owned_by_all(world, node):
-            free_fixed.append(world.state.node_usage.free_on(node))
+            free_fixed.append((node, world.state.node_usage.free_on(node)))
     return NodesNow(elastic, free_fixed, free_elastic)
+
+
+async def fixed_rooms(
+    free_fixed: Sequence[tuple[NodeRecord, Usage]], node_rules: Collection[str | None]
+) -> Sequence[FixedRoom]:
+    """The free room of fixed nodes, each with those of these rules by which replicas may not run there."""
+    fits = {rules: NodeFit(msgspec.json.decode(rules)) if rules else None for rules in node_rules if rules != ""}
+    rooms: list[FixedRoom] = []
+    async for node, free in in_slices(free_fixed):
+        closed = (rules for rules, fit in fits.items() if fit is None or not fit.admits(node))
+        rooms.append(FixedRoom(free, frozenset(closed)))
+    return rooms
 
 
 def _for_pods(world: World, node: NodeRecord) -> Shape:

@@ -15,10 +15,9 @@ from spillway.controllers.threshold.observe import Observed, choice_of, pods_now
 from spillway.domain.fit.room import waits_for_room
 from spillway.domain.headroom.rise import rise_of
 from spillway.domain.headroom.shape import Shape, common_unit
-from spillway.domain.headroom.size import HeadroomNeeds
+from spillway.domain.headroom.size import FixedRoom, HeadroomNeeds, Replica
 from spillway.domain.model.names import NodeName, Tier, Zone
 from spillway.domain.model.units import GIB
-from spillway.domain.model.usage import Usage
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.kube.slices import in_slices
 from spillway.state.autoscalers import Autoscalers
@@ -30,10 +29,10 @@ class Governed:
 
     stale: bool = False
     """Whether some workload's forecast is out of date, or it has none and no other workload has an up-to-date one."""
-    rising: Counter[Shape] = field(default_factory=Counter)
-    """The replicas that are expected to start, by their request."""
-    waiting: Counter[Shape] = field(default_factory=Counter)
-    """The pods that wait for a node, by the request of their workload."""
+    rising: Counter[Replica] = field(default_factory=Counter)
+    """The replicas that are expected to start."""
+    waiting: Counter[Replica] = field(default_factory=Counter)
+    """The pods that wait for a node, as replicas of their workload."""
     requests: Counter[Shape] = field(default_factory=Counter)
     """The replicas of all workloads that have a node or are expected, by their request."""
     replicas: Counter[Shape] = field(default_factory=Counter)
@@ -63,15 +62,16 @@ async def governed_by_policy(
         shape = Shape(round(request[0] * 1000), round(request[1] * GIB))
         rise = _rise(world, workload_class, one, autoscalers)
         governed.stale = governed.stale or _is_stale(world, workload_class, one.workload, now)
-        governed.rising[shape] += rise
+        replica = Replica(shape, one.newest.node_rules)
+        if rise:
+            governed.rising[replica] += rise
         governed.replicas[shape] += one.replicas
         pods = pods_now(world, one)
         nodes[name].update(pod.node for pod in pods if pod.node)
         # Replicas that only are asked for cost nothing: by them one workload could make every unit its own.
         governed.requests[shape] += sum(bool(pod.node) for pod in pods) + rise
-        governed.waiting[shape] += sum(
-            waits_for_room(pod, now) and not world.membership.needs_pool(pod) for pod in pods
-        )
+        if waiting := sum(waits_for_room(pod, now) and not world.membership.needs_pool(pod) for pod in pods):
+            governed.waiting[replica] += waiting
     for name, governed in found.items():
         async for node in in_slices(nodes[name]):
             place = world.places.place_of(name, node)
@@ -116,7 +116,7 @@ def needs_of(
     policy: ElasticPolicy,
     governed: Governed,
     active: Sequence[HeadroomSchedule],
-    free_fixed: Sequence[Usage],
+    free_fixed: Sequence[FixedRoom],
     memory: ElasticMemory,
 ) -> HeadroomNeeds | None:
     """What the size follows from; None while the size of a unit is not known."""

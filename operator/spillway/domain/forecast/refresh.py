@@ -5,7 +5,6 @@ unit of the source: cores, bytes, or that of the query. A forecast is in replica
 the amount divided by what one replica carries. So a workload whose request changes keeps its history.
 """
 
-from dataclasses import replace
 from enum import StrEnum
 
 import msgspec
@@ -56,7 +55,7 @@ class DemandNeed(msgspec.Struct, frozen=True):
     def later_spec(self) -> ForecastSpec | None:
         """The second span, whose window ends `beyond_seconds` later; None where it is not another one."""
         spec = self.spec
-        later = replace(spec, window_seconds=min(spec.window_seconds + self.beyond_seconds, float(DAY_SECONDS)))
+        later = spec.beyond(self.beyond_seconds)
         return later if later.end > spec.end else None
 
     @property

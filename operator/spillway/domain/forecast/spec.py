@@ -5,7 +5,7 @@ whole steps, so a start-up of three minutes looks at the step that has begun at 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -58,3 +58,8 @@ class ForecastSpec:
     def end(self) -> int:
         """The step at which the span has ended."""
         return math.ceil(self.window_seconds / STEP_SECONDS)
+
+    def beyond(self, seconds: float) -> "ForecastSpec":
+        """The span until the last end that this one has if it is made again at each step within `seconds`."""
+        end = self.end + math.ceil(seconds / STEP_SECONDS)
+        return replace(self, window_seconds=min(float(end * STEP_SECONDS), LONGEST_WINDOW_SECONDS))

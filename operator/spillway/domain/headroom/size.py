@@ -1,8 +1,9 @@
 """The size of a policy's headroom in units, and their spread over zones.
 
 Contract: pure; the same plan in production and in a backtest. The units are enough for every replica that the governed
-workloads are expected to start while a node starts, less those that find room on fixed nodes. Free room on elastic
-nodes is not taken off: the units are held there first, and only those that find none make an autoscaler add a node.
+workloads are expected to start while a node starts, less those that find room on fixed nodes on which they may run.
+Free room on elastic nodes is not taken off: the units are held there first, and only those that find none make an
+autoscaler add a node.
 `max`, the elastic tier's `maxNodes` and `MOST_UNITS` bound whatever is asked for. Each zone gets as many units as any
 other, or one more.
 """
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from spillway.api.headroom import Headroom, HeadroomAmount, HeadroomSchedule
 from spillway.domain.headroom.shape import Shape, units_for
@@ -41,19 +42,35 @@ class HeadroomReason(StrEnum):
     """Less is needed, but not for long enough."""
 
 
+class Replica(NamedTuple):
+    """A replica, as far as the room for it goes."""
+
+    shape: Shape
+    node_rules: str | None = ""
+    """What its template says about nodes, as `ReplicaSetRecord.node_rules`."""
+
+
+class FixedRoom(NamedTuple):
+    """The free room of a fixed node."""
+
+    free: Usage
+    closed_to: frozenset[str | None] = frozenset()
+    """The `node_rules` of replicas that may not run there."""
+
+
 @dataclass(frozen=True, slots=True)
 class HeadroomNeeds:
     """Everything that a size follows from."""
 
     spec: Headroom
     unit: Shape
-    rising: Mapping[Shape, int] = field(default_factory=dict)
-    """The replicas that governed workloads are expected to start, by what one of them requests."""
+    rising: Mapping[Replica, int] = field(default_factory=dict)
+    """The replicas that governed workloads are expected to start."""
     active: Sequence[HeadroomSchedule] = ()
     """The schedules that hold now."""
-    free_fixed: Sequence[Usage] = ()
-    """The free room of fixed nodes, one entry a node."""
-    waiting: Mapping[Shape, int] = field(default_factory=dict)
+    free_fixed: Sequence[FixedRoom] = ()
+    """One entry a node."""
+    waiting: Mapping[Replica, int] = field(default_factory=dict)
     """Pods that wait for a node already; they are served from this room first."""
     node: Shape | None = None
     """What one elastic node has for pods, without those of DaemonSets; None while no elastic node has been seen."""
@@ -114,20 +131,21 @@ def amount(given: HeadroomAmount | HeadroomSchedule, units_per_node: int) -> int
 def rise_units(needs: HeadroomNeeds) -> Iterator[int]:
     """Units whose room holds the expected rise as far as it finds none on fixed nodes; never more than `MOST_UNITS`.
 
-    It looks at one shape after another and gives a number after each, so that the caller may pause in between; the last
-    number counts. Nothing is given where no rise counts.
+    It looks at one kind of replica after another and gives a number after each, so that the caller may pause in
+    between; the last number counts. Nothing is given where no rise counts.
     """
     rising = _largest_first(needs.rising) if needs.spec.from_ == "Forecast" else []
     if not rising:
         return
     waiting = _largest_first(needs.waiting)
-    rooms = _Rooms(needs.free_fixed, [shape for shape, _ in (*waiting, *rising)])
-    for shape, count in waiting:
-        rooms.place(shape, count)
+    rooms = _Rooms(needs.free_fixed, [replica.shape for replica, _ in (*waiting, *rising)])
+    for replica, count in waiting:
+        rooms.place(replica, count)
         yield 0
     units, started = 0, list[Shape]()
-    for shape, count in rising:
-        left = count - rooms.place(shape, count)
+    for replica, count in rising:
+        shape = replica.shape
+        left = count - rooms.place(replica, count)
         if not needs.unit.covers(shape):
             units += left * units_for(shape, needs.unit)
         else:
@@ -145,8 +163,9 @@ def rise_units(needs: HeadroomNeeds) -> Iterator[int]:
         yield units
 
 
-def _largest_first(counts: Mapping[Shape, int]) -> list[tuple[Shape, int]]:
-    return sorted(((shape, count) for shape, count in counts.items() if count > 0 and shape.known), reverse=True)
+def _largest_first(counts: Mapping[Replica, int]) -> list[tuple[Replica, int]]:
+    known = [(replica, count) for replica, count in counts.items() if count > 0 and replica.shape.known]
+    return sorted(known, key=lambda one: (one[0].shape, one[0].node_rules or "", one[1]), reverse=True)
 
 
 def spread(pods: int, zones: Sequence[Zone]) -> Mapping[Zone, int]:
@@ -160,21 +179,25 @@ def spread(pods: int, zones: Sequence[Zone]) -> Mapping[Zone, int]:
 class _Rooms:
     """The free room of nodes, one node after another, without those that take none of these shapes."""
 
-    def __init__(self, free: Iterable[Usage], shapes: Iterable[Shape]) -> None:
+    def __init__(self, rooms: Iterable[FixedRoom], shapes: Iterable[Shape]) -> None:
         cpus, memories = zip(*(_floors(shape) for shape in shapes), strict=True)
         cpu, memory = min(cpus), min(memories)
-        usable = [one for one in free if one.pods > 0 and one.cpu_millis >= cpu and one.memory_bytes >= memory]
-        self._cpu = [one.cpu_millis for one in usable]
-        self._memory = [one.memory_bytes for one in usable]
-        self._pods = [one.pods for one in usable]
+        usable = [
+            one for one in rooms if one.free.pods > 0 and one.free.cpu_millis >= cpu and one.free.memory_bytes >= memory
+        ]
+        self._cpu = [one.free.cpu_millis for one in usable]
+        self._memory = [one.free.memory_bytes for one in usable]
+        self._pods = [one.free.pods for one in usable]
+        self._closed_to = [one.closed_to for one in usable]
 
-    def place(self, shape: Shape, replicas: int) -> int:
+    def place(self, replica: Replica, replicas: int) -> int:
         """How many of the replicas find room, which is taken off."""
+        shape, rules = replica
         least_cpu, least_memory = _floors(shape)
         cpu, memory = shape
         left = replicas
         for index, there in enumerate(self._cpu):
-            if there < least_cpu or self._memory[index] < least_memory:
+            if there < least_cpu or self._memory[index] < least_memory or rules in self._closed_to[index]:
                 continue
             count = min(left, self._pods[index])
             if cpu:

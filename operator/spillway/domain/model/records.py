@@ -283,6 +283,9 @@ class ReplicaSetRecord(msgspec.Struct, frozen=True):
     grew: float = 0.0
     """When the watch last showed it appear, get a higher revision or want more replicas; 0.0 for never, and since it
     was given up (its replicas fell to 0)."""
+    node_rules: str | None = ""
+    """The parts of its pod template's spec that name nodes (node selector, node affinity, tolerations), as the JSON of
+    a spec; empty where there are none, None where they are too long to be kept."""
 
     @property
     def workload_kind(self) -> str:
@@ -335,6 +338,8 @@ class StatefulSetRecord(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     threshold: str = ""
     """The annotation `names.THRESHOLD` as it stands; empty where there is none."""
+    node_rules: str | None = ""
+    """As for a ReplicaSet."""
 
     desired: ClassVar[None] = None
     """Only a Deployment or Rollout notes on its ReplicaSets how many replicas it wants in all."""

@@ -4,7 +4,7 @@ Contract: pure. What is told at a step follows from the demand before it alone.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -75,5 +75,5 @@ def demand_forecasts(case: Case, progress: Callable[[], None] = lambda: None) ->
 
 
 def _later(part: Floats, spec: ForecastSpec, startup: float, predictable: Flags) -> Floats:
-    found = replay(part, replace(spec, window_seconds=spec.window_seconds + startup))
+    found = replay(part, spec.beyond(startup))
     return np.where(predictable & found.predictable, found.served, 0.0)

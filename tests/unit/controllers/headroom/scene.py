@@ -92,9 +92,15 @@ class Server(FakeReader):
         return sorted(name for _, name in self.items)
 
 
-def _cart(replicas: int) -> ReplicaSetRecord:
+def _cart(replicas: int, node_rules: str | None = "") -> ReplicaSetRecord:
     return make_replicaset(
-        "cart-1", owner_kind="Deployment", owner_name="cart", owner_uid="d", desired=replicas, replicas=replicas
+        "cart-1",
+        owner_kind="Deployment",
+        owner_name="cart",
+        owner_uid="d",
+        desired=replicas,
+        replicas=replicas,
+        node_rules=node_rules,
     )
 
 
@@ -109,9 +115,10 @@ class Scene:
         buffers: bool = False,
         nodes: tuple[NodeRecord, ...] = (elastic("e1"), elastic("e2", "b")),
         items: Server | None = None,
+        node_rules: str | None = "",
     ) -> None:
         self.clock = FakeClock(NOON)
-        cart = _cart(4)
+        cart = _cart(4, node_rules)
         pods = [
             make_pod(
                 f"cart-{index}",

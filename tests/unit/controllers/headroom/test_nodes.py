@@ -67,3 +67,26 @@ async def test_the_size_of_most_elastic_nodes_counts_without_their_daemonsets() 
         scene.world.state.remove(scene.world.state.nodes[NodeName(name)])
     await scene.look()
     assert scene.controller.report["online"].units_per_node == 3
+
+
+@pytest.mark.parametrize(
+    ("node_rules", "wanted"),
+    [
+        ("", 4),
+        ('{"nodeSelector":{"team":"shop"}}', 5),
+        ('{"nodeSelector":{"team":"sales"}}', 7),
+        ('{"nodeSelector":{"pool":"elastic"}}', 8),
+        (None, 8),
+    ],
+)
+async def test_free_room_of_fixed_nodes_counts_for_workloads_that_may_run_there(
+    node_rules: str | None, wanted: int
+) -> None:
+    fixed = [
+        make_node("f1", labels={"team": "shop"}, cpu_millis=4000, memory_bytes=64 << 30),
+        make_node("f2", labels={"team": "sales"}, cpu_millis=2000, memory_bytes=64 << 30),
+    ]
+    scene = Scene(policy({"unit": UNIT}), nodes=(elastic("e1"), *fixed), node_rules=node_rules)
+    scene.forecast(12.0)
+    await scene.look()
+    assert scene.controller.report["online"].size.pods == wanted

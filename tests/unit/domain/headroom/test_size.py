@@ -12,9 +12,11 @@ from spillway.api.headroom import Headroom, HeadroomSchedule
 from spillway.domain.headroom.shape import Shape, units_for
 from spillway.domain.headroom.size import (
     MOST_UNITS,
+    FixedRoom,
     HeadroomNeeds,
     HeadroomReason,
     HeadroomSize,
+    Replica,
     rise_units,
     size,
     spread,
@@ -23,7 +25,9 @@ from spillway.domain.model.names import Zone
 from spillway.domain.model.usage import Usage
 
 UNIT = Shape(1000, 1000)
+NONE: Mapping[Shape, int] = {}
 EVENING = HeadroomSchedule.model_validate({"name": "evening", "start": "0 18 * * *", "duration": "1h", "nodes": 2})
+BLUE, RED, UNKNOWN = Replica(UNIT, "blue"), Replica(UNIT, "red"), Replica(UNIT, None)
 SHAPES = st.builds(Shape, st.integers(1, 3000), st.integers(1, 3000))
 RISING = st.dictionaries(SHAPES, st.integers(0, 60), max_size=8)
 FEW = st.dictionaries(st.builds(Shape, st.integers(0, 1500), st.integers(0, 1500)), st.integers(0, 3), max_size=8)
@@ -31,15 +35,27 @@ FREE = st.lists(st.builds(Usage, st.integers(-1, 20), st.integers(-10, 5000), st
 
 
 def _needs(spec: dict[str, Any] | None = None, rising: int = 0, **given: Any) -> HeadroomNeeds:
-    return HeadroomNeeds(Headroom.model_validate(spec or {}), UNIT, rising={UNIT: rising}, **given)
+    return HeadroomNeeds(Headroom.model_validate(spec or {}), UNIT, rising={Replica(UNIT): rising}, **given)
 
 
 def _size(needs: HeadroomNeeds) -> HeadroomSize:
     return size(needs, [0, *rise_units(needs)][-1])
 
 
-def _units(rising: Mapping[Shape, int], free: Sequence[Usage] = (), **given: Any) -> int:
-    return [0, *rise_units(HeadroomNeeds(Headroom(), UNIT, rising=rising, free_fixed=free, **given))][-1]
+def _units(rising: Mapping[Shape, int], free: Sequence[Usage] = (), waiting: Mapping[Shape, int] = NONE) -> int:
+    return _units_of(_anywhere(rising), [FixedRoom(one) for one in free], _anywhere(waiting))
+
+
+def _units_of(
+    rising: Mapping[Replica, int], rooms: Sequence[FixedRoom], waiting: Mapping[Replica, int] | None = None
+) -> int:
+    needs = HeadroomNeeds(Headroom(), UNIT, rising=rising, free_fixed=rooms, waiting=waiting or {})
+    return [0, *rise_units(needs)][-1]
+
+
+def _anywhere(counts: Mapping[Shape, int]) -> dict[Replica, int]:
+    """Replicas that may run on every node."""
+    return {Replica(shape): count for shape, count in counts.items()}
 
 
 @pytest.mark.parametrize(
@@ -74,12 +90,51 @@ def test_a_schedule_is_named() -> None:
 
 
 def test_free_room_on_fixed_nodes_is_taken_off_after_waiting_pods_are_served() -> None:
-    free = [Usage(10, 2500, 9000), Usage(10, 1500, 9000)]
+    free = [FixedRoom(Usage(10, 2500, 9000)), FixedRoom(Usage(10, 1500, 9000))]
     assert _size(_needs(rising=5, free_fixed=free)).pods == 2
-    waiting = {UNIT: 2}
+    waiting = {Replica(UNIT): 2}
     assert _size(_needs(rising=5, free_fixed=free, waiting=waiting)).pods == 4
     # They are not counted themselves: they get their nodes without headroom.
     assert _size(_needs(rising=0, waiting=waiting)).pods == 0
+
+
+@pytest.mark.parametrize(
+    ("rising", "waiting", "units"),
+    [
+        ({BLUE: 5}, {}, 3),
+        ({RED: 5}, {}, 5),
+        ({BLUE: 5, RED: 5}, {}, 8),
+        ({Replica(UNIT): 5}, {}, 2),
+        ({Replica(UNIT): 5}, {RED: 5}, 2),
+        ({Replica(UNIT): 5}, {BLUE: 1}, 3),
+        ({BLUE: 5}, {RED: 2}, 3),
+        ({UNKNOWN: 5}, {}, 5),
+    ],
+    ids=str,
+)
+def test_only_room_on_nodes_on_which_a_replica_may_run_is_taken_off(
+    rising: dict[Replica, int], waiting: dict[Replica, int], units: int
+) -> None:
+    rooms = [
+        FixedRoom(Usage(10, 2000, 9000), frozenset({"red", None})),
+        FixedRoom(Usage(10, 1000, 9000), frozenset({"red", "blue", None})),
+    ]
+    assert _units_of(rising, rooms, waiting) == units
+
+
+@given(
+    st.dictionaries(st.sampled_from(["", "red", "blue"]), st.integers(0, 20)),
+    st.lists(st.tuples(st.integers(0, 5), st.sets(st.sampled_from(["red", "blue"]))), max_size=5),
+)
+def test_the_units_hold_those_that_find_no_room_on_their_nodes(
+    rising: dict[str, int], nodes: list[tuple[int, set[str]]]
+) -> None:
+    rooms = [FixedRoom(Usage(10, 1000 * count, 9000), frozenset(closed)) for count, closed in nodes]
+    units = _units_of({Replica(UNIT, rules): count for rules, count in rising.items()}, rooms)
+    for rules, count in rising.items():
+        mine = sum(room for room, closed in nodes if rules not in closed)
+        assert units >= count - mine
+    assert units >= sum(rising.values()) - sum(room for room, _ in nodes)
 
 
 def test_small_pods_share_a_unit_and_large_ones_take_several() -> None:
@@ -90,8 +145,8 @@ def test_small_pods_share_a_unit_and_large_ones_take_several() -> None:
 
 
 def test_there_is_a_pause_after_each_shape() -> None:
-    rising = {Shape(cpu, 100): 1 for cpu in (100, 200, 300)}
-    needs = HeadroomNeeds(Headroom(), UNIT, rising=rising, waiting={Shape(400, 100): 1, UNIT: 1})
+    rising = _anywhere({Shape(cpu, 100): 1 for cpu in (100, 200, 300)})
+    needs = HeadroomNeeds(Headroom(), UNIT, rising=rising, waiting=_anywhere({Shape(400, 100): 1, UNIT: 1}))
     assert list(rise_units(needs)) == [0, 0, 1, 1, 1]
     assert list(rise_units(replace(needs, spec=Headroom.model_validate({"from": "Fixed"})))) == []
 
@@ -171,7 +226,7 @@ def test_the_size_is_within_its_bounds(
     bounds = {"min": {"pods": least}, "max": {"nodes": most}}
     given_bounds = {name: one for name, one in bounds.items() if None not in one.values()}
     spec = Headroom.model_validate(given_bounds)
-    needs = HeadroomNeeds(spec, UNIT, rising=rising, node=Shape(3900, 9000), max_nodes=max_nodes)
+    needs = HeadroomNeeds(spec, UNIT, rising=_anywhere(rising), node=Shape(3900, 9000), max_nodes=max_nodes)
     highest = min([MOST_UNITS, *(3 * one for one in (most, max_nodes) if one is not None)])
     assert highest >= _size(needs).pods >= min(least or 0, highest)
 
