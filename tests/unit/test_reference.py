@@ -52,10 +52,10 @@ CONFLICTS: Final = {CONFLICT, TIER_CONFLICT}
 FROM_DATA: Final[dict[str, Pairs]] = {
     "report.trouble": {("StalePlan", one) for one in TROUBLES} | {("Learning", "NoPrometheus")},
     "_by_reason": {(kind, one) for kind in ("StalePlan", "Learning") for one in PROBLEMS},
-    "problem.reason": {
+    "found[0][0].reason": {
         ("LoadDataStale", one)
         for one in (
-            {"MetricsUnreachable", "NoNodes", "PartialLoad", "OldLoad", "AbsurdLoad"}
+            {"MetricsUnreachable", "NoNodes", "PartialLoad", "PartialZoneLoad", "OldLoad", "AbsurdLoad"}
             | _reasons_of_prometheus("reason")
             | _reasons_of_prometheus("query_reason")
         )

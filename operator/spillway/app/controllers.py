@@ -293,6 +293,7 @@ class Controllers:
                 self._rebalance.changed,
                 self._consolidation.changed,
                 world.board.loads_changed,
+                world.board.readings_changed,
                 world.board.load_classes_changed,
                 self._registration.changed,
                 self._managed.changed,

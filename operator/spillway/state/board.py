@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.domain.balance.classes import LoadClass
-from spillway.domain.balance.load import Loads
+from spillway.domain.balance.load import LoadProblem, Loads
+from spillway.domain.balance.reading_state import Measure, ReadingState
 from spillway.domain.balance.zones import NO_WEIGHTS, ZoneReading, ZoneWeights
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.remember import FairMemory
@@ -87,6 +88,11 @@ class Board:
     """Emitted after each reading, also a failed one."""
     zone_readings: Mapping[str, ZoneReading] = field(default_factory=lambda: MappingProxyType({}))
     """The zones that each ZonalBalance with `zonePreference` prefers for its workloads."""
+    readings: Mapping[tuple[str, Measure], ReadingState] = field(default_factory=lambda: MappingProxyType({}))
+    """Whether what is read beside the load of nodes is known, by ZonalBalance and measure; absent for what is not
+    read."""
+    readings_changed: Signal[()] = field(default_factory=lambda: Signal[()]("ReadingState"))
+    """Emitted after a reading that was not good, and after the good one that follows it."""
     load_classes: Mapping[str, Mapping[str, LoadClass]] = field(default_factory=lambda: MappingProxyType({}))
     """The load class of each workload, by key, of each ZonalBalance with `classes`; absent while it is not known."""
     load_classes_changed: Signal[()] = field(default_factory=lambda: Signal[()]("LoadClass"))
@@ -165,6 +171,20 @@ class Board:
         """Set the zones that a ZonalBalance prefers; None for one that is gone or prefers none."""
         others = {name: one for name, one in self.zone_readings.items() if name != balance}
         self.zone_readings = MappingProxyType(others if reading is None else {**others, balance: reading})
+
+    def note_reading(self, balance: str, measure: Measure, problem: LoadProblem | None) -> None:
+        """Note a reading, and what is wrong with it; None for a good one."""
+        before = self.readings.get((balance, measure), ReadingState())
+        self.readings = MappingProxyType({**self.readings, (balance, measure): before.after(problem, self.now())})
+        if problem is not None or before.problem is not None:
+            self.readings_changed.emit()
+
+    def forget_readings(self, balance: str, measure: Measure) -> None:
+        """Forget a measure of a ZonalBalance that is gone or does not need it."""
+        if (balance, measure) in self.readings:
+            others = {key: one for key, one in self.readings.items() if key != (balance, measure)}
+            self.readings = MappingProxyType(others)
+            self.readings_changed.emit()
 
     def set_load_classes(self, balance: str, classes: Mapping[str, LoadClass] | None) -> None:
         """Set the classes of the workloads of a ZonalBalance; None for one that is gone or has none."""

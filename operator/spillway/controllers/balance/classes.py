@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Protocol
 
 from spillway.api.zonalbalance import ClassCounts, ZonalBalance
-from spillway.controllers.balance.readings import Readings, Refreshes, refresh_seconds
+from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
 from spillway.controllers.balance.zone_loads import LEAST_MEASURED, owners_by_namespace
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.classes import ClassHistories, ClassHistory, LoadClass
+from spillway.domain.balance.reading_state import Measure
 from spillway.domain.model import event_reasons
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import ReplicaSetRecord
@@ -78,6 +79,7 @@ class ClassController(Controller):
             self._refreshes.forget(key)
             self._covered.pop(key, None)
             self.world.board.set_load_classes(key, None)
+            self.world.board.forget_readings(key, Measure.CLASS_USE)
             self._show()
             return None
         load, now = balance.spec.effective_load, self.world.now()
@@ -91,7 +93,10 @@ class ClassController(Controller):
             classes = await self._measure(balance, self._histories, float(rule.cpu_ratio), rule.history.seconds)
         except RequestError as error:
             self.log.warning("the load classes cannot be measured", key=key, error=str(error))
+            if isinstance(error, MetricsError):
+                self.world.board.note_reading(key, Measure.CLASS_USE, problem_of(error))
             return refresh_seconds(load)
+        self.world.board.note_reading(key, Measure.CLASS_USE, None)
         self.world.board.set_load_classes(key, classes)
         self._show()
         await self._save(self._histories, now)

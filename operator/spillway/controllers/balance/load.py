@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from spillway.api.zonalbalance import Load, ZonalBalance
-from spillway.controllers.balance.readings import Readings, Refreshes, refresh_seconds
+from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.load import (
     YOUNG_SECONDS,
@@ -27,7 +27,6 @@ from spillway.domain.balance.load import (
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Selector
-from spillway.kube.errors import RequestError
 from spillway.kube.resource_metrics import NodeMetrics
 from spillway.kube.slices import in_slices
 from spillway.sources.node_load import node_shares
@@ -75,10 +74,8 @@ class LoadController(Controller):
     async def _reading(self, load: Load, before: Loads, nodes: Iterable[NodeRecord], now: float) -> Loads:
         try:
             shares = await self._shares(load, now)
-        except RequestError as error:
-            return replace(before, problem=LoadProblem("MetricsUnreachable", f"metrics.k8s.io: {error}"))
-        except PrometheusError as error:
-            return replace(before, problem=LoadProblem(error.query_reason or error.reason, str(error)))
+        except (MetricsError, PrometheusError) as error:
+            return replace(before, problem=problem_of(error))
         # A node that has just joined counts once it has been measured.
         wanted = [
             node.name for node in nodes if node.ready and (node.name in shares or now - node.created >= YOUNG_SECONDS)

@@ -9,18 +9,31 @@ from typing import Final, TypeVar
 
 from spillway.api.zonalbalance import Load
 from spillway.controllers.base import World
+from spillway.domain.balance.load import LoadProblem
 from spillway.domain.model.names import NodeName
 from spillway.kube.client import Transport
+from spillway.kube.errors import RequestError
 from spillway.kube.resource_metrics import NodeMetrics, PodMetrics, node_usage, pod_usage
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
-from spillway.sources.prometheus import NoPrometheusError
+from spillway.sources.prometheus import NoPrometheusError, PrometheusError
 
 SHARED_SECONDS: Final = 5.0
 LEAST_REFRESH_SECONDS: Final = 5
 """No load is read more often, whatever `load.refresh` says."""
 
 V = TypeVar("V")
+
+
+class MetricsError(RequestError):
+    """metrics.k8s.io has no answer."""
+
+
+def problem_of(error: MetricsError | PrometheusError) -> LoadProblem:
+    """Why a reading does not count that was not answered."""
+    if isinstance(error, PrometheusError):
+        return LoadProblem(error.query_reason or error.reason, str(error))
+    return LoadProblem("MetricsUnreachable", f"metrics.k8s.io: {error}")
 
 
 class Readings:
@@ -37,7 +50,7 @@ class Readings:
         """What each node uses.
 
         Raises:
-            RequestError: metrics.k8s.io has no answer.
+            MetricsError: there is no answer.
         """
         return await self._once(self._nodes, "", lambda: node_usage(self._client))
 
@@ -45,7 +58,7 @@ class Readings:
         """What each pod of a namespace uses, by its name.
 
         Raises:
-            RequestError: metrics.k8s.io has no answer.
+            MetricsError: there is no answer.
         """
         return await self._once(self._pods, namespace, lambda: pod_usage(self._client, namespace))
 
@@ -64,7 +77,10 @@ class Readings:
         for old in [name for name, (at, _) in kept.items() if not at <= now < at + SHARED_SECONDS]:
             del kept[old]
         if key not in kept:
-            kept[key] = now, await read()
+            try:
+                kept[key] = now, await read()
+            except RequestError as error:
+                raise MetricsError(str(error)) from error
         return kept[key][1]
 
 

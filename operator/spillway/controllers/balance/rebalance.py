@@ -27,7 +27,7 @@ from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.load import current_loads
 from spillway.controllers.balance.movable import why_left
 from spillway.controllers.balance.move_planner import NO_PLAN, MovePlanner, Plan, ZonePlan
-from spillway.controllers.balance.readings import Readings
+from spillway.controllers.balance.readings import MetricsError, Readings, problem_of
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.words import LISTED, left_lines, told
@@ -35,6 +35,7 @@ from spillway.domain.balance.bounds import MoveBounds, pass_period
 from spillway.domain.balance.move_board import MOST_REQUESTED
 from spillway.domain.balance.move_effect import EFFECT_SECONDS, NO_LOADS, MoveEffect
 from spillway.domain.balance.moves import Move, MovePlan, Reason
+from spillway.domain.balance.reading_state import Measure
 from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.balance.zone_moves import ZoneMove
 from spillway.domain.balance.zone_watch import ZoneWatch
@@ -151,17 +152,20 @@ class RebalanceController(Controller):
             if self._memories.pop(key, None) is not None:
                 self._show_left()
             self._set_plan(key, None)
+            self.world.board.forget_readings(key, Measure.MOVE_USE)
             return None
         memory = self._memories.get(key)
         if memory is None:
             memory = _Memory(bounds=MoveBounds.resumed(self._surges.begun(Purpose.REBALANCE, key)))
             self._memories[key] = memory
         self._surges.arrivals.forget(self.world.now())
+        problem = None
         try:
             plan = await self._plan(balance, memory)
         except RequestError as error:
             self.log.warning("no moves are planned", key=key, error=str(error))
-            plan = None
+            plan, problem = None, problem_of(error) if isinstance(error, MetricsError) else None
+        self.world.board.note_reading(key, Measure.MOVE_USE, problem)
         if plan is not None and plan.moves and not self.plans.get(key, NO_PLAN).moves:
             self._announce(balance, plan)
         self._set_plan(key, plan)

@@ -17,6 +17,7 @@ from spillway.controllers.base import World
 from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.balance.load import LoadProblem, Loads, evenness
+from spillway.domain.balance.reading_state import Measure, ReadingState
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
@@ -32,6 +33,13 @@ _BALANCING: Final = ObservedCondition(
     reason="Balancing",
     message="A scale-down keeps the zones of the governed workloads within maxSkew.",
 )
+_NODES_EQUAL: Final = "all nodes and zones count as equal, and no taint of a hot node changes"
+_UNKNOWN: Final = {
+    Measure.ZONE_LOAD: ("The load of workloads by zone", "new replicas and scale-downs prefer no zone"),
+    Measure.CLASS_USE: ("What pods use", "no load class changes"),
+    Measure.MOVE_USE: ("What pods use", "no pod is moved"),
+}
+"""What is read beside the load of nodes, and what follows while it is not known."""
 
 
 class Rebalancer(Protocol):
@@ -74,6 +82,7 @@ class BalanceContributor:
             selected,
             workloads,
             loads=loads,
+            states={one: state for (balance, one), state in self._world.board.readings.items() if balance == name},
             hot=self._hot.get(name, ()),
             zoned=not lacks_zones(self._world.state, self._world.governance, model.spec.zone_key),
             now=now.timestamp(),
@@ -94,14 +103,15 @@ def balance_part(
     workloads: Mapping[str, Counter[str]],
     *,
     loads: Loads | None = None,
+    states: Mapping[Measure, ReadingState] | None = None,
     hot: Sequence[NodeName] = (),
     zoned: bool = True,
     now: float = 0.0,
 ) -> StatusPart:
     """The part of a balance that selects these nodes and covers these workloads, with their pods by zone.
 
-    `loads` is None where the load is not read, or was not yet; `zoned` is false if there are physical nodes and none
-    has the zone key; `now` is Unix seconds.
+    `loads` is None where the load of nodes is not read, or was not yet, and `states` has what else is read; `zoned` is
+    false if there are physical nodes and none has the zone key; `now` is Unix seconds.
     """
     zone_of = {node.name: node.zone_by(balance.spec.zone_key) for node in nodes}
     node_zones = Counter(zone_of.values())
@@ -133,7 +143,7 @@ def balance_part(
         fields,
         (
             _BALANCING if zoned or not balance.spec.places_replicas else _no_zones(balance),
-            *_staleness(loads, known=bool(current)),
+            *_staleness(loads, states or {}, known=bool(current), now=now, stale_after=stale_after),
         ),
     )
 
@@ -146,16 +156,21 @@ def _no_zones(balance: ZonalBalance) -> ObservedCondition:
     return ObservedCondition(READY, holds=False, reason="NoZones", message=message)
 
 
-def _staleness(loads: Loads | None, *, known: bool) -> Iterable[ObservedCondition]:
-    if loads is None:
-        return
-    if known:
-        message = "The load of the nodes is read."
-        yield ObservedCondition(LOAD_DATA_STALE, holds=False, reason="LoadIsFresh", message=message)
-        return
-    problem = loads.problem or LoadProblem("OldLoad", "the last reading is older than load.staleAfter")
-    message = (
-        f"The load of the nodes is not known: {problem.message}. Until it is, all nodes and zones count as equal, and "
-        "no taint of a hot node changes."
-    )
-    yield ObservedCondition(LOAD_DATA_STALE, holds=True, reason=problem.reason, message=message)
+def _staleness(
+    loads: Loads | None, states: Mapping[Measure, ReadingState], *, known: bool, now: float, stale_after: float
+) -> Iterable[ObservedCondition]:
+    """Whether all that is read is known; nothing where nothing is read."""
+    found: list[tuple[LoadProblem, str]] = []
+    if loads is not None and not known:
+        problem = loads.problem or LoadProblem("OldLoad", "the last reading is older than load.staleAfter")
+        message = f"The load of the nodes is not known: {problem.message}. Until it is, {_NODES_EQUAL}."
+        found.append((problem, message))
+    for measure, (what, effect) in _UNKNOWN.items():
+        state = states.get(measure)
+        if state is not None and (missing := state.unknown(now, stale_after)) is not None:
+            found.append((missing, f"{what} is not known: {missing.message}. Until it is, {effect}."))
+    if found:
+        message = " ".join(words for _, words in found)
+        yield ObservedCondition(LOAD_DATA_STALE, holds=True, reason=found[0][0].reason, message=message)
+    elif loads is not None or states:
+        yield ObservedCondition(LOAD_DATA_STALE, holds=False, reason="LoadIsFresh", message="The load is read.")

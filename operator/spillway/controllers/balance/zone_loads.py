@@ -1,8 +1,9 @@
 """The controller of zone loads: it reads how loaded each workload is in each zone.
 
 Contract: one key for each ZonalBalance with `zonePreference`, read every `load.refresh`. What is published is which
-zones a new replica of each workload prefers. A reading that fails publishes nothing, so the one before ends when it is
-older than `load.staleAfter`; then all zones count as equal.
+zones a new replica of each workload prefers. The zones of a workload are equal if its load is not known in one of those
+in which it has ready pods. A reading that fails publishes nothing, so the one before ends when it is older than
+`load.staleAfter`; then all zones count as equal. What is wrong with the newest reading is on the board.
 """
 
 import math
@@ -11,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
 from spillway.api.zonalbalance import ZonalBalance, ZonePreference
-from spillway.controllers.balance.readings import Readings, Refreshes, refresh_seconds
+from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
 from spillway.controllers.base import Controller, Unsubscribe, World
-from spillway.domain.balance.zones import ZoneReading, zone_weights
-from spillway.domain.model.names import Zone
+from spillway.domain.balance.load import LoadProblem
+from spillway.domain.balance.reading_state import Measure
+from spillway.domain.balance.zones import ZoneReading, checked_zones, with_gaps, zone_weights
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
-from spillway.kube.errors import RequestError
 from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
 from spillway.sources.prometheus import PrometheusError
@@ -27,7 +28,8 @@ from spillway.state.claims import balance_of
 LEAST_MEASURED: Final = 0.8
 """The part of a workload's ready pods that must have been measured."""
 Loads = Mapping[str, Mapping[str, float]]
-"""By workload (`namespace/name`) and zone."""
+"""By workload (`namespace/name`) and zone; nan where it is not known."""
+ByZone = dict[str, list[PodRecord]]
 
 
 class ZoneLoadController(Controller):
@@ -52,54 +54,67 @@ class ZoneLoadController(Controller):
         if balance is None or preference is None:
             self._refreshes.forget(key)
             self.world.board.set_zone_reading(key, None)
+            self.world.board.forget_readings(key, Measure.ZONE_LOAD)
             return None
         load, now = balance.spec.effective_load, self.world.now()
         if left := self._refreshes.seconds_left(key, preference, load, now):
             return left
         self._refreshes.begin(key, preference, now)
+        board = self.world.board
         try:
-            loads = await self._loads(balance, preference, now)
-        except (RequestError, PrometheusError) as error:
+            loads, problem = await self._loads(balance, preference, now)
+        except (MetricsError, PrometheusError) as error:
             self.log.warning("the load by zone cannot be read", key=key, error=str(error))
+            board.note_reading(key, Measure.ZONE_LOAD, problem_of(error))
             return refresh_seconds(load)
         percent = float(preference.when_differs_by_percent)
         weights = {name: found for name, zones in loads.items() if (found := zone_weights(zones, percent))}
-        self.world.board.set_zone_reading(key, ZoneReading(now, weights, float(load.stale_after.seconds)))
+        board.set_zone_reading(key, ZoneReading(now, weights, float(load.stale_after.seconds)))
+        board.note_reading(key, Measure.ZONE_LOAD, problem)
         return refresh_seconds(load)
 
-    async def _loads(self, balance: ZonalBalance, preference: ZonePreference, now: float) -> Loads:
+    async def _loads(
+        self, balance: ZonalBalance, preference: ZonePreference, now: float
+    ) -> tuple[Loads, LoadProblem | None]:
+        """The loads, and what is wrong with them as a whole."""
+        workloads, loads = await self._workloads(balance), {}
         if preference.from_ is None:
-            return await self._measured(balance)
+            for namespace, members in workloads.items():
+                used = await self._readings.pods(namespace)
+                async for name, pods in in_slices(list(members.items())):
+                    loads[name] = _mean_cpu(pods, used)
+            return loads, checked_zones(loads)
         async with self._readings.prometheus() as prometheus:
-            return await zone_loads(prometheus, preference.from_.query, now=now)
+            found = await zone_loads(prometheus, preference.from_.query, now=now)
+        for members in workloads.values():
+            async for name, pods in in_slices(list(members.items())):
+                loads[name] = with_gaps(found.get(name, {}), pods)
+        # The query may be about some of the workloads alone.
+        answered = {name: load for name, load in loads.items() if name in found}
+        return {**found, **loads}, checked_zones(answered or loads)
 
-    async def _measured(self, balance: ZonalBalance) -> Loads:
-        """The mean CPU of the ready pods of each workload by zone, as metrics.k8s.io reports it."""
-        state = self.world.state
-        found: dict[str, Mapping[str, float]] = {}
+    async def _workloads(self, balance: ZonalBalance) -> Mapping[str, Mapping[str, ByZone]]:
+        """The ready pods by zone of the workloads that a ZonalBalance selects, by namespace and `namespace/name`."""
+        nodes, zone_key = self.world.state.nodes, balance.spec.zone_key
+        found: dict[str, dict[str, ByZone]] = defaultdict(dict)
         for namespace, owners in (await owners_by_namespace(self.world, balance.metadata.name)).items():
-            used = await self._readings.pods(namespace)
-            pods: dict[str, list[PodRecord]] = defaultdict(list)
-            for owner in owners:
-                pods[f"{namespace}/{workload_of(owner).name}"] += state.pods_of(owner.uid)
-            async for name, members in in_slices(list(pods.items())):
-                found[name] = self._by_zone(members, used, balance.spec.zone_key)
+            async for owner in in_slices(owners):
+                by_zone = found[namespace].setdefault(f"{namespace}/{workload_of(owner).name}", defaultdict(list))
+                for pod in self.world.state.pods_of(owner.uid):
+                    node = nodes.get(pod.node)
+                    if node is not None and pod.ready and pod.active and (zone := node.zone_by(zone_key)):
+                        by_zone[zone].append(pod)
         return found
 
-    def _by_zone(self, pods: Iterable[PodRecord], used: Mapping[str, PodMetrics], zone_key: str) -> Mapping[str, float]:
-        """The mean CPU by zone; of a zone in which too few pods were measured it is not known."""
-        nodes = self.world.state.nodes
-        by_zone: dict[Zone, list[float | None]] = defaultdict(list)
-        for pod in pods:
-            node = nodes.get(pod.node)
-            if node is not None and pod.ready and pod.active and (zone := node.zone_by(zone_key)):
-                by_zone[zone].append(used[pod.name].cpu_millis if pod.name in used else None)
-        means: dict[str, float] = {}
-        for zone, values in by_zone.items():
-            known = [value for value in values if value is not None]
-            enough = known and len(known) >= LEAST_MEASURED * len(values)
-            means[zone] = sum(known) / len(known) if enough else math.nan
-        return means
+
+def _mean_cpu(pods: ByZone, used: Mapping[str, PodMetrics]) -> Mapping[str, float]:
+    """The mean CPU by zone; nan for a zone in which too few of the pods were measured."""
+    means: dict[str, float] = {}
+    for zone, there in pods.items():
+        known = [used[pod.name].cpu_millis for pod in there if pod.name in used]
+        enough = known and len(known) >= LEAST_MEASURED * len(there)
+        means[zone] = sum(known) / len(known) if enough else math.nan
+    return means
 
 
 async def owners_by_namespace(world: World, balance: str) -> Mapping[str, list[ReplicaSetRecord]]:

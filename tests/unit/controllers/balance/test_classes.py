@@ -8,6 +8,8 @@ from spillway.api.zonalbalance import ClassCounts
 from spillway.controllers.balance.classes import SAVE_SECONDS, ClassController
 from spillway.controllers.balance.readings import Readings
 from spillway.domain.balance.classes import ClassHistories, LoadClass
+from spillway.domain.balance.load import LoadProblem
+from spillway.domain.balance.reading_state import Measure
 from spillway.kube.errors import UnreachableError
 from spillway.state.catalog import Kind
 from tests.builders import make_pod, make_replicaset
@@ -65,6 +67,10 @@ class Scene:
             await self.controller.reconcile("even")
 
     @property
+    def unknown(self) -> LoadProblem | None:
+        return self.world.board.readings["even", Measure.CLASS_USE].unknown(self.clock.now(), 180.0)
+
+    @property
     def classes(self) -> dict[str, LoadClass]:
         return dict(self.world.board.load_classes.get("even", {}))
 
@@ -88,10 +94,12 @@ async def test_a_reading_that_fails_or_lacks_a_workload_adds_nothing() -> None:
     await scene.controller.reconcile("even")
     scene.down = True
     await scene.pass_for(300)
+    assert scene.unknown == LoadProblem("MetricsUnreachable", "metrics.k8s.io: connection refused")
     scene.down = False
     scene.used.pop("api-1")
     await scene.pass_for(150)
     assert scene.classes == {WEB: LoadClass.CPU}
+    assert scene.unknown is None
 
 
 async def test_the_next_leader_goes_on_with_what_was_measured() -> None:
@@ -120,3 +128,4 @@ async def test_without_the_section_the_classes_are_withdrawn() -> None:
     scene.world.catalog.replace(Kind.ZONAL_BALANCE, [resource(Kind.ZONAL_BALANCE, "even", version=2)], 60)
     assert await scene.controller.reconcile("even") is None
     assert (scene.classes, scene.controller.counts("even")) == ({}, None)
+    assert not scene.world.board.readings

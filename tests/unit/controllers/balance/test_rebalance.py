@@ -16,6 +16,7 @@ from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.balance.load import Loads
 from spillway.domain.balance.move_effect import EFFECT_SECONDS
 from spillway.domain.balance.moves import MovePlan, plan_moves
+from spillway.domain.balance.reading_state import Measure
 from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.domain.model.records import Taint
@@ -341,9 +342,15 @@ async def test_without_a_load_or_the_use_of_pods_there_is_no_plan() -> None:
     await scene.clock.advance(SHARED_SECONDS)
     await scene.controller.reconcile("even")
     assert not scene.planned
+    state = scene.world.board.readings["even", Measure.MOVE_USE]
+    assert state.unknown(scene.clock.now(), 180.0) is None, "not for long"
+    problem = state.unknown(scene.clock.now() + 180.0, 180.0)
+    assert problem is not None
+    assert problem.reason == "MetricsUnreachable"
     scene.metrics.down = False
     await scene.controller.reconcile("even")
     assert scene.planned
+    assert scene.world.board.readings["even", Measure.MOVE_USE].problem is None
     await scene.clock.advance(181.0)
     await scene.controller.reconcile("even")
     assert not scene.planned
@@ -355,6 +362,7 @@ async def test_a_balance_that_plans_no_moves_any_more_has_none() -> None:
     scene.world.catalog.replace(Kind.ZONAL_BALANCE, [resource(Kind.ZONAL_BALANCE, "even", version=2)], 60)
     assert await scene.controller.reconcile("even") is None
     assert scene.controller.moves("even") is None
+    assert not scene.world.board.readings
 
 
 def _in_zones(record: Record) -> Record:

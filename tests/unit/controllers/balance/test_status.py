@@ -17,6 +17,7 @@ from spillway.controllers.balance.status import (
 from spillway.controllers.status.part import StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.balance.load import LoadProblem, Loads
+from spillway.domain.balance.reading_state import Measure, ReadingState
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
@@ -150,6 +151,56 @@ def test_a_load_that_is_not_known_is_absent_and_says_why(
     assert (condition.holds, condition.reason) == (stale, reason)
     assert (part.fields["imbalance_percent"] is None) is stale
     assert {zone.load_percent for zone in zones_in(part)} == ({None} if stale else {90, 20})
+
+
+UNREACHABLE = LoadProblem("MetricsUnreachable", "metrics.k8s.io: connection refused")
+GOOD = ReadingState(NOW.timestamp())
+
+
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        pytest.param({Measure.ZONE_LOAD: GOOD}, ("LoadIsFresh", []), id="known"),
+        pytest.param(
+            {Measure.ZONE_LOAD: ReadingState(problem=UNREACHABLE)},
+            ("MetricsUnreachable", ["prefer no zone"]),
+            id="by zone",
+        ),
+        pytest.param(
+            {Measure.ZONE_LOAD: GOOD, Measure.CLASS_USE: ReadingState(problem=UNREACHABLE)},
+            ("MetricsUnreachable", ["no load class changes"]),
+            id="for classes",
+        ),
+        pytest.param(
+            {
+                Measure.ZONE_LOAD: ReadingState(problem=LoadProblem("PartialZoneLoad", "half")),
+                Measure.MOVE_USE: ReadingState(problem=UNREACHABLE),
+            },
+            ("PartialZoneLoad", ["half", "prefer no zone", "connection refused", "no pod is moved"]),
+            id="two",
+        ),
+    ],
+)
+@pytest.mark.parametrize("loads", [None, loads_of({"a1": 90.0})], ids=["nodes are not read", "nodes are known"])
+def test_whatever_else_is_not_known_is_told(
+    states: dict[Measure, ReadingState], told: tuple[str, list[str]], loads: Loads | None
+) -> None:
+    part = balance_part(balance_of(), NODES, {}, loads=loads, states=states, now=NOW.timestamp())
+    [condition] = [one for one in part.conditions if one.type == LOAD_DATA_STALE]
+    reason, words = told
+    assert (condition.holds, condition.reason) == (reason != "LoadIsFresh", reason)
+    places = [condition.message.index(one) for one in words]
+    assert places == sorted(places)
+
+
+def test_the_problem_of_another_balance_is_not_told() -> None:
+    world = make_world([], [], FakeClock(NOW.timestamp()))
+    world.board.note_reading("other", Measure.MOVE_USE, UNREACHABLE)
+    contributor = BalanceContributor(world, WorkloadCounts(world), {}, Moving(), classes_of)
+    for name, wanted in (("zb", []), ("other", ["MetricsUnreachable"])):
+        balance = ZonalBalance.model_validate(resource(Kind.ZONAL_BALANCE, name))
+        part = contributor.part(balance, ZonalBalanceStatus(), NOW)
+        assert [one.reason for one in part.conditions if one.type == LOAD_DATA_STALE] == wanted
 
 
 def test_without_readings_there_is_no_condition() -> None:

@@ -6,6 +6,8 @@ import msgspec
 
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.zone_loads import ZoneLoadController
+from spillway.domain.balance.load import LoadProblem
+from spillway.domain.balance.reading_state import Measure
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.kube.errors import UnreachableError
 from spillway.state.catalog import Kind
@@ -50,6 +52,12 @@ def scene(*balances: dict[str, Any]) -> tuple[ZoneLoadController, Metrics, FakeC
     return ZoneLoadController(world, Readings(world, metrics, None)), metrics, clock
 
 
+def unknown(controller: ZoneLoadController) -> LoadProblem | None:
+    """Why the load by zone is not known, 200 s after now."""
+    state = controller.world.board.readings["even", Measure.ZONE_LOAD]
+    return state.unknown(controller.world.now() + 200.0, 180.0)
+
+
 def weights(controller: ZoneLoadController) -> dict[str, Any]:
     reading = controller.world.board.zone_readings.get("even")
     return {} if reading is None else dict(reading.weights)
@@ -68,6 +76,9 @@ async def test_a_zone_that_was_not_measured_makes_all_zones_equal() -> None:
     await controller.reconcile("even")
     assert weights(controller) == {}
     assert "even" in controller.world.board.zone_readings
+    problem = unknown(controller)
+    assert problem is not None
+    assert problem.message.startswith("0 of 1 workloads with replicas in several zones")
 
 
 async def test_only_selected_workloads_are_read() -> None:
@@ -79,10 +90,20 @@ async def test_only_selected_workloads_are_read() -> None:
 async def test_a_failed_reading_leaves_the_one_before() -> None:
     controller, metrics, clock = scene(balance())
     await controller.reconcile("even")
+    changes = list[None]()
+    controller.world.board.readings_changed.subscribe(lambda: changes.append(None))
+    assert unknown(controller) is None
     metrics.down = True
     await clock.advance(30.0)
     assert await controller.reconcile("even") == 30.0
     assert weights(controller) == {"shop/web": {"a": 100}}
+    assert unknown(controller) == LoadProblem("MetricsUnreachable", "metrics.k8s.io: connection refused")
+    metrics.down = False
+    for _ in range(2):
+        await clock.advance(30.0)
+        await controller.reconcile("even")
+    assert unknown(controller) is None
+    assert len(changes) == 2, "the failure, and its end"
 
 
 async def test_it_is_read_once_in_a_refresh() -> None:
@@ -99,3 +120,4 @@ async def test_a_preference_that_is_gone_is_withdrawn() -> None:
     controller.world.catalog.replace(Kind.ZONAL_BALANCE, [resource(Kind.ZONAL_BALANCE, "even", version=2)], 60)
     assert await controller.reconcile("even") is None
     assert "even" not in controller.world.board.zone_readings
+    assert not controller.world.board.readings
