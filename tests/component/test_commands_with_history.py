@@ -150,14 +150,26 @@ def test_doctor_says_which_series_are_missing(
         "target": {"query": "sum(queue_length)", "perReplica": "10"},
         "forecast": {},
     }
+    balance = {
+        "apiVersion": "spillway.dev/v1alpha1",
+        "kind": "ZonalBalance",
+        "metadata": {"name": POOL},
+        "spec": {
+            "match": {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
+            "load": {"source": "Prometheus", "queries": {"cpu": "cpu_share"}},
+            "zonePreference": {"from": {"query": "requests_of_zones"}},
+        },
+    }
+    read = ("queue_length", "cpu_share", "requests_of_zones")
     with install(cluster, NO_WEBHOOKS, replicas=0) as made:
         try:
-            with applied(cluster, policy, pool):
+            with applied(cluster, policy, pool, balance):
                 flags = (f"--kubeconfig={cluster.kubeconfig}", f"--prometheus-url={prometheus.url}")
                 without = findings(flags[0])
                 before = findings(*flags)
                 series = ({"__name__": "spillway_build_info"}, replicas_series("Deployment/a/b"))
-                prometheus.push([(labels, now, np.ones(1)) for labels in (*series, {"__name__": "queue_length"})])
+                named = ({"__name__": name} for name in read)
+                prometheus.push([(labels, now, np.ones(1)) for labels in (*series, *named)])
                 after = findings(*flags)
                 away = findings(flags[0], "--prometheus-url=http://127.0.0.1:9")
         finally:
@@ -169,10 +181,13 @@ def test_doctor_says_which_series_are_missing(
         ("warning", name),
         ("warning", name),
         ("warning", "Prometheus"),
+        ("warning", f"ZonalBalance/{POOL}"),
+        ("warning", f"ZonalBalance/{POOL}"),
     ]
     said = " ".join(message for _, _, message in before)
     assert "no spillway_workload_replicas" in said
-    assert "the query has no value now: sum(queue_length)" in said
+    for query in ("sum(queue_length)", "cpu_share", "requests_of_zones"):
+        assert f"the query has no value now: {query}" in said
     assert "does not scrape the operator" in said
     assert after == []
     assert [(severity, about) for severity, about, _ in away] == [("error", "Prometheus")]

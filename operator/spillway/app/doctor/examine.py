@@ -74,7 +74,7 @@ async def examine(
 ) -> Report:
     """Everything that is wrong; `account` is the operator's ServiceAccount in its `namespace`.
 
-    Without `prometheus` its series are not checked, which is a finding only if a policy needs them.
+    Without `prometheus` its series are not checked, which is a finding only if a resource needs them.
 
     Raises:
         RequestError: the API server cannot be reached.
@@ -344,7 +344,7 @@ async def _managers(client: KubeClient, pods: Sequence[PodRecord]) -> Iterable[s
 
 
 async def _series(connection: Connection | None, world: World) -> AsyncIterator[Finding]:
-    needs = tuple(needed(world.governance.policies.values()))
+    needs = tuple(needed(world.governance.policies.values(), world.governance.balances.values()))
     if connection is None:
         if needs:
             yield not_checked(Check.PROMETHEUS, PROMETHEUS, "--prometheus-url is not given")

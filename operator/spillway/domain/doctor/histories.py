@@ -1,6 +1,6 @@
-"""The check of Prometheus: whether it has the series that policies and reports are computed from.
+"""The check of Prometheus: whether it has the series that policies, balances and reports are computed from.
 
-Contract: pure. `needed` says which series the policies read; whoever asks Prometheus says for each what is wrong with
+Contract: pure. `needed` says which series the resources read; whoever asks Prometheus says for each what is wrong with
 it. A query with `$(workload)` or `$(namespace)` has as many values as there are workloads, and is not checked.
 """
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from spillway.api import ElasticPolicy
+from spillway.api import ElasticPolicy, ZonalBalance
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.overview.attention import Severity
 
@@ -29,27 +29,44 @@ class KnownSeries(Enum):
 
 
 class Needed(msgspec.Struct, frozen=True):
-    """The series that a class of a policy reads: Spillway's own, or PromQL of the user's; and what fails without it."""
+    """The series that a part of a resource reads, Spillway's own or PromQL of the user's, and what fails without it."""
 
-    policy: str
-    workload_class: str
+    object: str
+    """The kind and the name of the resource: Kind/name."""
+    part: str
+    """The class of a policy, or the field of a ZonalBalance."""
     series: KnownSeries | str
     otherwise: str
 
 
-def needed(policies: Iterable[ElasticPolicy]) -> Iterator[Needed]:
-    """What these policies read from Prometheus."""
+def needed(policies: Iterable[ElasticPolicy], balances: Iterable[ZonalBalance]) -> Iterator[Needed]:
+    """What these resources read from Prometheus."""
+    yield from _of_policies(policies)
+    for balance in balances:
+        about, spec = f"ZonalBalance/{balance.metadata.name}", balance.spec
+        queries = spec.effective_load.queries if spec.reads_load else None
+        if queries is not None:
+            yield Needed(about, "load.queries.cpu", queries.cpu, "the load of the nodes is not known")
+            if queries.memory is not None:
+                yield Needed(about, "load.queries.memory", queries.memory, "the load of the nodes is not known")
+        if spec.zone_preference is not None and spec.zone_preference.from_ is not None:
+            query = spec.zone_preference.from_.query
+            yield Needed(about, "zonePreference.from.query", query, "no zone is preferred")
+
+
+def _of_policies(policies: Iterable[ElasticPolicy]) -> Iterator[Needed]:
     for policy in policies:
-        name = policy.metadata.name
+        about = f"ElasticPolicy/{policy.metadata.name}"
         for one in policy.spec.workloads:
+            part = f"class {one.name}"
             if one.plans_threshold:
-                yield Needed(name, one.name, KnownSeries.REPLICAS, "no threshold is planned")
+                yield Needed(about, part, KnownSeries.REPLICAS, "no threshold is planned")
             target = None if one.scaling is None or not one.scaling.forecasts else one.scaling.target
             if target is None:
                 continue
             series = target.query or (KnownSeries.MEMORY if target.metric == "memory" else KnownSeries.CPU)
             if isinstance(series, KnownSeries) or not any(part in series for part in _BY_WORKLOAD):
-                yield Needed(name, one.name, series, "no demand is forecast")
+                yield Needed(about, part, series, "no demand is forecast")
 
 
 def check_series(needs: Iterable[Needed], problems: Mapping[KnownSeries | str, str]) -> Iterator[Finding]:
@@ -70,9 +87,9 @@ def check_series(needs: Iterable[Needed], problems: Mapping[KnownSeries | str, s
             yield Finding(
                 Severity.WARNING,
                 Check.PROMETHEUS,
-                f"ElasticPolicy/{need.policy}",
-                f"class {need.workload_class}: {need.otherwise}: {problems[need.series]}",
+                need.object,
+                f"{need.part}: {need.otherwise}: {problems[need.series]}",
                 "Let Prometheus scrape what exports this series."
                 if own
-                else "Run the query in Prometheus, and correct it in the policy.",
+                else "Run the query in Prometheus, and correct it in the resource.",
             )
