@@ -12,11 +12,12 @@ from typing import Final
 
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.controllers.balance.readings import Readings
-from spillway.controllers.balance.zone_loads import LEAST_MEASURED, owners_by_namespace
+from spillway.controllers.balance.zone_loads import owners_by_namespace
 from spillway.controllers.base import World
 from spillway.domain.balance.class_moves import Shares, class_points
 from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.move_board import LoadedNode
+from spillway.domain.balance.zone_loads import LEAST_MEASURED
 from spillway.domain.model.names import LOAD_CLASS, NodeName, PodUid
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import ReplicaSetRecord

@@ -12,10 +12,11 @@ from typing import ClassVar, Final, Protocol
 
 from spillway.api.zonalbalance import ClassCounts, ZonalBalance
 from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
-from spillway.controllers.balance.zone_loads import LEAST_MEASURED, owners_by_namespace
+from spillway.controllers.balance.zone_loads import owners_by_namespace
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.classes import ClassHistories, ClassHistory, LoadClass
 from spillway.domain.balance.reading_state import Measure
+from spillway.domain.balance.zone_loads import LEAST_MEASURED
 from spillway.domain.model import event_reasons
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import ReplicaSetRecord

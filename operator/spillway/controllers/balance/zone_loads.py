@@ -6,30 +6,26 @@ in which it has ready pods. A reading that fails publishes nothing, so the one b
 `load.staleAfter`; then all zones count as equal. What is wrong with the newest reading is on the board.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from spillway.api.zonalbalance import ZonalBalance, ZonePreference
 from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.load import LoadProblem
 from spillway.domain.balance.reading_state import Measure
-from spillway.domain.balance.zones import ZoneReading, checked_zones, with_gaps, zone_weights
+from spillway.domain.balance.zone_loads import PodsByZone, checked_zones, mean_cpu, ready_by_zone, with_gaps
+from spillway.domain.balance.zones import ZoneReading, zone_weights
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
-from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
 from spillway.sources.prometheus import PrometheusError
 from spillway.sources.zone_load import zone_loads
 from spillway.state.claims import balance_of
 
-LEAST_MEASURED: Final = 0.8
-"""The part of a workload's ready pods that must have been measured."""
 Loads = Mapping[str, Mapping[str, float]]
 """By workload (`namespace/name`) and zone; nan where it is not known."""
-ByZone = dict[str, list[PodRecord]]
 
 
 class ZoneLoadController(Controller):
@@ -82,7 +78,7 @@ class ZoneLoadController(Controller):
             for namespace, members in workloads.items():
                 used = await self._readings.pods(namespace)
                 async for name, pods in in_slices(list(members.items())):
-                    loads[name] = _mean_cpu(pods, used)
+                    loads[name] = mean_cpu(pods, used)
             return loads, checked_zones(loads)
         async with self._readings.prometheus() as prometheus:
             found = await zone_loads(prometheus, preference.from_.query, now=now)
@@ -93,28 +89,18 @@ class ZoneLoadController(Controller):
         answered = {name: load for name, load in loads.items() if name in found}
         return {**found, **loads}, checked_zones(answered or loads)
 
-    async def _workloads(self, balance: ZonalBalance) -> Mapping[str, Mapping[str, ByZone]]:
+    async def _workloads(self, balance: ZonalBalance) -> Mapping[str, Mapping[str, PodsByZone]]:
         """The ready pods by zone of the workloads that a ZonalBalance selects, by namespace and `namespace/name`."""
-        nodes, zone_key = self.world.state.nodes, balance.spec.zone_key
-        found: dict[str, dict[str, ByZone]] = defaultdict(dict)
+        state, found = self.world.state, dict[str, Mapping[str, PodsByZone]]()
         for namespace, owners in (await owners_by_namespace(self.world, balance.metadata.name)).items():
-            async for owner in in_slices(owners):
-                by_zone = found[namespace].setdefault(f"{namespace}/{workload_of(owner).name}", defaultdict(list))
-                for pod in self.world.state.pods_of(owner.uid):
-                    node = nodes.get(pod.node)
-                    if node is not None and pod.ready and pod.active and (zone := node.zone_by(zone_key)):
-                        by_zone[zone].append(pod)
+            pods: dict[str, list[PodRecord]] = defaultdict(list)
+            for owner in owners:
+                pods[f"{namespace}/{workload_of(owner).name}"] += state.pods_of(owner.uid)
+            found[namespace] = {
+                name: ready_by_zone(members, state.nodes, balance.spec.zone_key)
+                async for name, members in in_slices(list(pods.items()))
+            }
         return found
-
-
-def _mean_cpu(pods: ByZone, used: Mapping[str, PodMetrics]) -> Mapping[str, float]:
-    """The mean CPU by zone; nan for a zone in which too few of the pods were measured."""
-    means: dict[str, float] = {}
-    for zone, there in pods.items():
-        known = [used[pod.name].cpu_millis for pod in there if pod.name in used]
-        enough = known and len(known) >= LEAST_MEASURED * len(there)
-        means[zone] = sum(known) / len(known) if enough else math.nan
-    return means
 
 
 async def owners_by_namespace(world: World, balance: str) -> Mapping[str, list[ReplicaSetRecord]]:

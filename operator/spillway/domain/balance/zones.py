@@ -8,12 +8,11 @@ that outweighs both.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from spillway.domain.balance.load import LEAST_SHARE, LoadProblem
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import HEAVIEST, PREFERRED, Json
 from spillway.domain.model.names import NodeName
@@ -53,7 +52,7 @@ def zone_weights(loads: Mapping[str, float], differs_by_percent: float) -> dict[
     The most loaded zone has the greatest weight, the least loaded one none. One value that is no load makes all zones
     equal, because what the others are compared with is not known.
     """
-    if len(loads) < 2 or not all(map(_usable, loads.values())):
+    if len(loads) < 2 or not all(map(usable_load, loads.values())):
         return {}
     least, most = min(loads.values()), max(loads.values())
     if most <= 0 or 100 * ((most - least) / most) < differs_by_percent:
@@ -62,34 +61,8 @@ def zone_weights(loads: Mapping[str, float], differs_by_percent: float) -> dict[
     return {zone: weight for zone, weight in weights.items() if weight}
 
 
-def with_gaps(loads: Mapping[str, float], zones: Iterable[str]) -> Mapping[str, float]:
-    """The loads of a workload that has replicas in these zones: nan for one of them that has no value."""
-    return {**dict.fromkeys(zones, math.nan), **loads}
-
-
-def checked_zones(workloads: Mapping[str, Mapping[str, float]]) -> LoadProblem | None:
-    """What is wrong with the loads of these workloads as a whole; None if nothing is.
-
-    Of the workloads with replicas in several zones, `LEAST_SHARE` must have a usable load in each of their zones.
-    """
-    several = {name: loads for name, loads in workloads.items() if len(loads) > 1}
-    bad = {
-        name: zones
-        for name, loads in several.items()
-        if (zones := [zone for zone in loads if not _usable(loads[zone])])
-    }
-    good = len(several) - len(bad)
-    if good >= LEAST_SHARE * len(several):
-        return None
-    name = min(bad)
-    return LoadProblem(
-        "PartialZoneLoad",
-        f"{good} of {len(several)} workloads with replicas in several zones have a usable value in each of these, and "
-        f"{LEAST_SHARE:.0%} of them must: {name} has none in {min(bad[name])}",
-    )
-
-
-def _usable(load: float) -> bool:
+def usable_load(load: float) -> bool:
+    """Whether a value can be a load."""
     return math.isfinite(load) and load >= 0
 
 

@@ -13,10 +13,8 @@ from spillway.domain.balance.zones import (
     HOSTNAME,
     ZoneReading,
     affinity_additions,
-    checked_zones,
     planned_node,
     spread_additions,
-    with_gaps,
     zone_weights,
 )
 from spillway.domain.model.documents import PREFERRED, REQUIRED
@@ -53,42 +51,6 @@ def test_weights_are_valid_and_the_most_loaded_zone_is_preferred(loads: dict[str
     if weights:
         assert weights[max(loads, key=loads.__getitem__)] == 100
         assert min(loads, key=loads.__getitem__) not in weights
-
-
-def test_a_zone_with_replicas_and_without_a_value_makes_all_zones_equal() -> None:
-    loads = with_gaps({"a": 100.0, "b": 50.0}, "abc")
-    assert zone_weights(loads, 15.0) == {}
-    assert zone_weights(with_gaps({"a": 100.0, "b": 50.0, "d": 10.0}, "ab"), 15.0) == {"a": 100, "b": 44}
-
-
-@pytest.mark.parametrize(
-    ("workloads", "example"),
-    [
-        pytest.param({}, "", id="no workload"),
-        pytest.param({"shop/one": {"a": math.nan}}, "", id="replicas in one zone alone"),
-        pytest.param({"shop/web": {"a": 1.0, "b": 0.0}}, "", id="good"),
-        pytest.param({"shop/web": {"a": 1.0, "b": math.nan}}, "shop/web has none in b", id="one zone is not known"),
-        pytest.param({"shop/web": {"a": 1.0, "b": -1.0}}, "shop/web has none in b", id="one is negative"),
-        pytest.param(
-            {f"shop/{name}": {"a": 1.0, "b": 2.0 if name != "x" else math.inf} for name in "vwxyz"},
-            "",
-            id="four of five",
-        ),
-        pytest.param(
-            {f"shop/{name}": {"a": 1.0, "b": 2.0 if name < "y" else math.nan} for name in "vwxyz"},
-            "shop/y has none in b",
-            id="three of five",
-        ),
-    ],
-)
-def test_most_workloads_must_have_a_load_in_each_of_their_zones(
-    workloads: Mapping[str, Mapping[str, float]], example: str
-) -> None:
-    problem = checked_zones(workloads)
-    assert (problem is None) is not bool(example)
-    if problem is not None:
-        assert problem.reason == "PartialZoneLoad"
-        assert problem.message.endswith(f": {example}")
 
 
 @pytest.mark.parametrize(("age", "found"), [(180.0, {"a": 100}), (180.1, {})])
