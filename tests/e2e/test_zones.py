@@ -13,6 +13,7 @@ from localcluster import Cluster
 from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
 from localcluster.rest import Object
 from spillway.api.quantity import parse_quantity
+from tests.support.command_line import explained
 from tests.support.installed import added_nodes, applied, deployment, eventually, policy, status
 from tests.support.monitoring import expect_samples
 from tests.support.tight import is_ready
@@ -62,6 +63,12 @@ def zones(cluster: Cluster, namespace: str, name: str) -> Counter[str]:
     nodes = zone_of_nodes(cluster)
     bound = [pod["spec"].get("nodeName") for pod in cluster.pods(namespace, f"app={name}")]
     return Counter(nodes[node] for node in bound if node)
+
+
+def names(cluster: Cluster, namespace: str, name: str) -> set[str]:
+    """The pods of a workload that are not being deleted."""
+    found = (pod["metadata"] for pod in cluster.pods(namespace, f"app={name}"))
+    return {one["name"] for one in found if "deletionTimestamp" not in one}
 
 
 def scale(cluster: Cluster, namespace: str, name: str, replicas: int) -> Counter[str]:
@@ -132,7 +139,11 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
         eventually(lambda: measured_pods(measured, measured_namespace, "ours") == 9, "all replicas to be measured")
         wait_read(measuring)
         eventually(preferred, "the busy zone to be preferred again")
+        ranked = explained(measured, measured_namespace, "workload", "ours")["scaleDown"]
+        present = names(measured, measured_namespace, "ours")
         left = scale(measured, measured_namespace, "ours", 6)
+        gone = present - names(measured, measured_namespace, "ours")
+        assert gone == {one["pod"].partition("/")[2] for one in ranked[:3]}, "explain named them"
         assert left[BUSY] >= max(left["zone-a"], left["zone-c"]) + 2
         assert max(left.values()) - min(left.values()) <= 3
     assert measuring.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") > 0

@@ -6,15 +6,21 @@ from http import HTTPStatus
 
 import msgspec
 
+from spillway.api import ZonalBalance
 from spillway.app.errors import no_such
 from spillway.app.explain.answering import answer, pod_named
 from spillway.app.explain.snapshot import Snapshot
+from spillway.domain.balance.zone_loads import mean_cpu, ready_by_zone
+from spillway.domain.balance.zones import ZoneWeights, zone_weights
 from spillway.domain.explain.answers import Answer
 from spillway.domain.explain.gone import EventRecord, explain_gone
 from spillway.domain.explain.served import ExplainQuestion
+from spillway.domain.model.owners import workload_of
+from spillway.domain.model.records import ReplicaSetRecord
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
+from spillway.kube.resource_metrics import pod_usage
 from spillway.state.world import World
 
 
@@ -28,7 +34,8 @@ async def explained(client: KubeClient, world: World, question: ExplainQuestion)
     snapshot = Snapshot.of(world)
     if question.what == "pod" and pod_named(snapshot, question.namespace, question.name) is None:
         return await _gone(client, snapshot, question.namespace, question.name.removeprefix("pod/"))
-    return await answer(client, snapshot, question, events=partial(_events, client))
+    zones = partial(_zones, client, world)
+    return await answer(client, snapshot, question, events=partial(_events, client), zones=zones)
 
 
 async def _gone(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
@@ -39,6 +46,24 @@ async def _gone(client: KubeClient, snapshot: Snapshot, namespace: str, name: st
     told = "no Event about it" if events is not None else "you may not list Events, which may tell that it is gone"
     there = (one.name for one in snapshot.world.state.pods_in(namespace))
     raise no_such(f"pod {name} in namespace {namespace}, and {told}", there)
+
+
+async def _zones(
+    client: KubeClient, world: World, owner: ReplicaSetRecord, balance: ZonalBalance
+) -> ZoneWeights | None:
+    """The zones that are preferred for a workload, by what its pods use now; None if the user may not read that."""
+    preference, state, name = balance.spec.zone_preference, world.state, workload_of(owner).name
+    if preference is None or preference.from_ is not None:
+        # The operator knows its Prometheus, the user may not.
+        return None
+    try:
+        used = await pod_usage(client, owner.namespace)
+    except ApiError:
+        return None
+    owners = (one for one in state.replicasets.values() if one.namespace == owner.namespace and one.replicas)
+    pods = [pod for one in owners if workload_of(one).name == name for pod in state.pods_of(one.uid)]
+    loads = mean_cpu(ready_by_zone(pods, state.nodes, balance.spec.zone_key), used)
+    return zone_weights(loads, float(preference.when_differs_by_percent))
 
 
 async def _events(client: KubeClient, namespace: str) -> list[EventRecord] | None:

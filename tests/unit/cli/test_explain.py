@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -20,7 +21,7 @@ from spillway.cli.commands import application
 from spillway.cli.explain_view import FIRST, answer_view
 from spillway.cli.explaining import explained
 from spillway.domain.balance.zones import affinity_additions
-from spillway.domain.explain.answers import Answer
+from spillway.domain.explain.answers import Answer, PodAnswer, WorkloadAnswer
 from spillway.domain.explain.gone import EventObject, EventRecord, explain_gone
 from spillway.domain.explain.served import ExplainQuestion
 from spillway.domain.model.event_source import REPORTING_CONTROLLER
@@ -31,6 +32,7 @@ from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from spillway.state.cluster import Record
+from spillway.state.world import World
 from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, policy_resource, resource
@@ -170,3 +172,67 @@ def test_a_cluster_that_cannot_be_read(what: str, tmp_path: Path) -> None:
 
     assert result.exit_code == live.UNREADABLE
     assert "not found" in result.stderr
+
+
+class Used:
+    """An API server that says what the pods of the namespace use, or refuses to."""
+
+    def __init__(self, cpu: dict[str, str] | None) -> None:
+        self._cpu = cpu
+        self.paths: list[str] = []
+
+    async def get_json(self, path: str) -> Any:
+        return {"metadata": {"name": path.rpartition("/")[2]}, "spec": {}}
+
+    async def request(self, method: str, path: str, **_: Any) -> bytes:
+        self.paths.append(f"{method} {path}")
+        if self._cpu is None:
+            raise ApiError(403, "Forbidden", "pods.metrics.k8s.io is forbidden")
+        items = [
+            {"metadata": {"name": name}, "containers": [{"usage": {"cpu": cpu, "memory": "1Gi"}}]}
+            for name, cpu in self._cpu.items()
+        ]
+        return msgspec.json.encode({"items": items})
+
+
+BUSY_A = {"web-a1": "900m", "web-a2": "800m", "web-b1": "100m", "web-b2": "200m"}
+
+
+def zoned(preference: dict[str, Any] | None) -> World:
+    """A workload with two replicas in each of two zones, of which those in zone b are the older ones."""
+    nodes = [make_node(name, labels={ZONE_LABEL: name[0]}) for name in ("a1", "a2", "b1", "b2")]
+    pods = [make_pod(f"web-{node.name}", node=node.name, created=float(node.name[0] == "a")) for node in nodes]
+    spec: dict[str, Any] = {"maxSkew": 2, **({} if preference is None else {"zonePreference": preference})}
+    resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "even", **spec)]
+    return make_world([*nodes, make_replicaset("web", replicas=4), *pods], resources, FakeClock(5_000.0))
+
+
+@pytest.mark.parametrize(
+    ("preference", "used", "first", "told"),
+    [
+        pytest.param({}, BUSY_A, "b", False, id="the least loaded zone gives first"),
+        pytest.param({"whenDiffersByPercent": 90}, BUSY_A, "a", False, id="zones that count as equal"),
+        pytest.param({}, None, "a", True, id="no right to read it"),
+        pytest.param({"from": {"query": "requests"}}, BUSY_A, "a", True, id="a query"),
+        pytest.param(None, BUSY_A, "a", False, id="no preference"),
+    ],
+)
+async def test_the_ranks_go_by_the_load_of_the_workload_by_zone(
+    preference: dict[str, Any] | None, used: dict[str, str] | None, first: str, *, told: bool
+) -> None:
+    world, client = zoned(preference), Used(used)
+
+    answer = await explained(cast("KubeClient", client), world, ExplainQuestion("workload", "web", "shop"))
+
+    assert isinstance(answer, WorkloadAnswer)
+    ranked = [one.pod.removeprefix("shop/web-") for one in answer.scale_down]
+    assert ranked[0][0] == first
+    assert any("is not known here" in one for one in answer.why) is told
+    asks = preference is not None and "from" not in preference
+    assert client.paths == (["GET /apis/metrics.k8s.io/v1beta1/namespaces/shop/pods"] if asks else [])
+
+    pod = await explained(cast("KubeClient", client), world, ExplainQuestion("pod", f"web-{ranked[0]}", "shop"))
+    assert isinstance(pod, PodAnswer)
+    assert pod.scale_down is not None
+    assert pod.scale_down.rank == 1
+    assert any("is not known here" in one for one in pod.why) is told

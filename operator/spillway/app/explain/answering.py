@@ -5,26 +5,31 @@ server, once, and nothing is written. Names are resolved as kubectl does it: wit
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from spillway.admission.deadline import Deadline
+from spillway.api import ZonalBalance
 from spillway.app.errors import NotFoundError, no_such
 from spillway.app.explain.nodes import explain_node
 from spillway.app.explain.pods import explain_pod
 from spillway.app.explain.pools import explain_pool
 from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
-from spillway.domain.balance.zones import planned_node
+from spillway.domain.balance.zones import ZoneReading, ZoneWeights, planned_node
 from spillway.domain.explain.answers import Answer
 from spillway.domain.explain.gone import EventRecord
 from spillway.domain.explain.moved import explain_move
 from spillway.domain.explain.served import ExplainQuestion
+from spillway.domain.explain.words import zones_unknown_sentence
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import WorkloadKey, workload_of
-from spillway.domain.model.records import OwnerRecord, PodRecord
+from spillway.domain.model.records import OwnerRecord, PodRecord, ReplicaSetRecord
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
@@ -34,6 +39,7 @@ from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
 
 EventsOf = Callable[[str], Awaitable[Sequence[EventRecord] | None]]
+ZonesOf = Callable[[ReplicaSetRecord, ZonalBalance], Awaitable[ZoneWeights | None]]
 READ_SECONDS: Final = 10.0
 """How long the reading of volumes and of LimitRanges may take."""
 _KINDS: Final = {
@@ -55,22 +61,28 @@ _KINDS: Final = {
 
 
 async def answer(
-    client: KubeClient, snapshot: Snapshot, question: ExplainQuestion, *, events: EventsOf | None = None
+    client: KubeClient,
+    snapshot: Snapshot,
+    question: ExplainQuestion,
+    *,
+    events: EventsOf | None = None,
+    zones: ZonesOf | None = None,
 ) -> Answer:
     """The answer about something in the snapshot. What takes CPU time is done in threads.
 
     `events` reads the Events of a namespace, None if they may not be listed. Without it there is no answer about a pod
-    that was to be moved to a node.
+    that was to be moved to a node. `zones` reads which zones a ZonalBalance prefers for a workload, None if that is not
+    known. Without it there is no answer about the pods of a workload for which a ZonalBalance prefers zones.
 
     Raises:
         RequestError: the cluster cannot be read.
         NotFoundError: there is no such object.
     """
-    what, name, namespace = question
+    what, name, _ = question
     if what == "pod":
-        return await _pod(client, snapshot, namespace, name, events)
+        return await _pod(client, snapshot, question, events, zones)
     if what == "workload":
-        return await _workload(client, snapshot, namespace, name)
+        return await _workload(client, snapshot, question, zones)
     return await asyncio.to_thread(_node if what == "node" else _pool, snapshot, name)
 
 
@@ -79,24 +91,58 @@ def pod_named(snapshot: Snapshot, namespace: str, text: str) -> PodRecord | None
     return snapshot.world.state.pod(namespace, text.removeprefix("pod/"))
 
 
-async def _pod(client: KubeClient, snapshot: Snapshot, namespace: str, name: str, events: EventsOf | None) -> Answer:
+async def _pod(
+    client: KubeClient,
+    snapshot: Snapshot,
+    question: ExplainQuestion,
+    events: EventsOf | None,
+    zones: ZonesOf | None,
+) -> Answer:
+    _, name, namespace = question
     pod = pod_named(snapshot, namespace, name)
     if pod is None:
         raise NotFoundError(f"there is no pod {name} in namespace {namespace}")
+    unknown = await _zones_unknown(snapshot, snapshot.world.state.owner(pod.owner_uid), zones)
     raw = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
     planned, move = planned_node(raw["spec"].get("affinity") or {}), None
     if planned is not None:
         if events is None:
             raise NotFoundError(f"the Events about pod {name} in namespace {namespace} are not read here")
-        owner, found = snapshot.world.state.replicasets.get(pod.owner_uid), await events(namespace)
-        move = explain_move(planned, pod, "" if owner is None else owner.surge, found or ())
-    return await asyncio.to_thread(explain_pod, snapshot, pod, raw["metadata"].get("annotations") or {}, move)
+        owner, told = snapshot.world.state.replicasets.get(pod.owner_uid), await events(namespace)
+        move = explain_move(planned, pod, "" if owner is None else owner.surge, told or ())
+    found = await asyncio.to_thread(explain_pod, snapshot, pod, raw["metadata"].get("annotations") or {}, move)
+    return msgspec.structs.replace(found, why=(*found.why, *unknown))
 
 
-async def _workload(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
+async def _workload(client: KubeClient, snapshot: Snapshot, question: ExplainQuestion, zones: ZonesOf | None) -> Answer:
+    _, name, namespace = question
     owners = await asyncio.to_thread(lambda: snapshot.owners_of(workload_named(snapshot, namespace, name)))
+    unknown = await _zones_unknown(snapshot, owners[0], zones)
     template = await next_template(client, snapshot, owners[0])
-    return await asyncio.to_thread(explain_workload, snapshot, owners, template)
+    found = await asyncio.to_thread(explain_workload, snapshot, owners, template)
+    return msgspec.structs.replace(found, why=(*found.why, *unknown))
+
+
+async def _zones_unknown(snapshot: Snapshot, owner: OwnerRecord | None, zones: ZonesOf | None) -> Sequence[str]:
+    """Let the ranks of an owner's pods go by the zones that are preferred for it; a sentence if these are not known.
+
+    Raises:
+        NotFoundError: a ZonalBalance prefers zones for it, and which ones is not read here.
+    """
+    world = snapshot.world
+    claim = world.claim_of(owner) if isinstance(owner, ReplicaSetRecord) else None
+    balance = None if claim is None else world.governance.balances.get(claim.balance)
+    if not isinstance(owner, ReplicaSetRecord) or balance is None or balance.spec.zone_preference is None:
+        return ()
+    name, workload = balance.metadata.name, workload_of(owner)
+    if zones is None:
+        raise NotFoundError(f"which zones ZonalBalance/{name} prefers for {workload.key} is not read here")
+    weights = await zones(owner, balance)
+    if weights is None:
+        return (zones_unknown_sentence(name),)
+    preferred = {f"{owner.namespace}/{workload.name}": weights}
+    world.board.set_zone_reading(name, ZoneReading(world.now(), preferred, math.inf))
+    return ()
 
 
 def workload_named(snapshot: Snapshot, namespace: str, text: str) -> str:

@@ -15,7 +15,7 @@ from spillway.app.explain.snapshot import Snapshot
 from spillway.domain.explain.answers import Rank, RankedPod
 from spillway.domain.explain.words import kubernetes_clause
 from spillway.domain.model.names import ZONE_LABEL, PodUid
-from spillway.domain.model.owners import workload_key
+from spillway.domain.model.owners import workload_key, workload_of
 from spillway.domain.model.places import UNKNOWN, Claim
 from spillway.domain.model.records import OwnerRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.scale_down.candidates import Candidate
@@ -56,6 +56,7 @@ def _of_replicaset(snapshot: Snapshot, owner: ReplicaSetRecord, claim: Claim | N
             scale_in=False,
             unseen={},
             now=now,
+            zone_weights=world.board.zone_weights(claim.balance, owner.namespace, workload_of(owner).name),
         )
         ours = _by_plan(plan, key)
         if claim.enforced and not plan.foreign:

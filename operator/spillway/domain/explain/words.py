@@ -50,6 +50,14 @@ _TAINTS: Final = {
 }
 
 
+def zones_unknown_sentence(balance: str) -> str:
+    """What is said of ranks that do not go by the load of the workload by zone."""
+    return (
+        f"ZonalBalance/{balance} compares the load of this workload in its zones, which is not known here: the "
+        "operator may delete a pod of another zone first, within maxSkew."
+    )
+
+
 def placement_sentence(claim: Claim | None, placement: Placement | None, threshold: EffectiveThreshold | None) -> str:
     """What is kept on physical nodes, and who says so; or why Spillway keeps nothing anywhere.
 

@@ -19,9 +19,9 @@ from spillway.kube.errors import UnreachableError
 from spillway.state.catalog import Kind
 from spillway.state.world import World
 from spillway.telemetry.explain import ANSWERS
-from tests.builders import make_node, make_pod
+from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
-from tests.support.world import make_world, resource
+from tests.support.world import make_world, policy_resource, resource
 
 ASKER = User("ann")
 USERS = (ASKER, *(User(f"user-{number}") for number in range(WAITING + 4)))
@@ -154,6 +154,20 @@ async def test_a_pod_that_a_move_created_is_left_to_the_command() -> None:
 
     assert refusal.value.status is HTTPStatus.NOT_FOUND
     assert reads.paths == ["/api/v1/namespaces/shop/pods/web-0"]
+
+
+@pytest.mark.parametrize(("what", "name"), [("pod", "web-0"), ("workload", "web")])
+async def test_a_workload_for_which_zones_are_preferred_is_left_to_the_command(what: str, name: str) -> None:
+    """What its pods use is part of the answer, and the operator reads it for no user."""
+    resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "even", zonePreference={})]
+    world = make_world([make_node("n1"), make_replicaset("web"), make_pod("web-0")], resources, FakeClock(5_000.0))
+    reads = _Reads()
+
+    with pytest.raises(NoAnswerError, match="ZonalBalance/even prefers for Deployment/shop/web") as refusal:
+        await _answers(_Gate(), world=world, reads=reads).answer(ExplainQuestion(what, name, "shop"), ASKER)
+
+    assert refusal.value.status is HTTPStatus.NOT_FOUND
+    assert reads.paths == []
 
 
 async def test_a_replica_that_does_not_know_the_cluster_answers_nothing() -> None:
