@@ -1,7 +1,7 @@
 """Zones of new replicas with the real scheduler: they go where their own service is most loaded, within maxSkew."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,16 @@ from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
 from localcluster.rest import Object
 from spillway.api.quantity import parse_quantity
 from tests.support.command_line import explained
-from tests.support.installed import added_nodes, applied, deployment, eventually, policy, status
+from tests.support.installed import (
+    added_nodes,
+    applied,
+    condition,
+    deployment,
+    eventually,
+    policy,
+    status,
+    without_metrics,
+)
 from tests.support.monitoring import expect_samples
 from tests.support.tight import is_ready
 
@@ -63,6 +72,11 @@ def zones(cluster: Cluster, namespace: str, name: str) -> Counter[str]:
     nodes = zone_of_nodes(cluster)
     bound = [pod["spec"].get("nodeName") for pod in cluster.pods(namespace, f"app={name}")]
     return Counter(nodes[node] for node in bound if node)
+
+
+def stale(cluster: Cluster) -> Mapping[str, Any]:
+    """The condition about the load."""
+    return condition(cluster, "zonalbalances", "zoned", "LoadDataStale")
 
 
 def names(cluster: Cluster, namespace: str, name: str) -> set[str]:
@@ -146,6 +160,18 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
         assert gone == {one["pod"].partition("/")[2] for one in ranked[:3]}, "explain named them"
         assert left[BUSY] >= max(left["zone-a"], left["zone-c"]) + 2
         assert max(left.values()) - min(left.values()) <= 3
+
+        # Without data all zones are equal, and the status says so.
+        measured.apply(balance(**spec, load={"refresh": f"{REFRESH_SECONDS}s", "staleAfter": "20s"}))
+        eventually(preferred, "the busy zone to be preferred")
+        with without_metrics(measured):
+            # The load of the nodes, which the condition is about as well, was read at another time.
+            told = "new replicas and scale-downs prefer no zone"
+            eventually(lambda: told in stale(measured).get("message", ""), "the condition LoadDataStale")
+            made = probes(measured, measured_namespace, replicaset)
+            assert not [pod for pod in made if (pod["spec"].get("affinity") or {}).get("nodeAffinity")]
+        eventually(preferred, "the busy zone to be preferred once there is data")
+        eventually(lambda: stale(measured).get("reason") == "LoadIsFresh", "the end of the condition")
     assert measuring.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") > 0
 
 

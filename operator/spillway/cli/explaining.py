@@ -20,7 +20,7 @@ from spillway.domain.model.records import ReplicaSetRecord
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
-from spillway.kube.resource_metrics import pod_usage
+from spillway.kube.resource_metrics import measured_since, pod_usage
 from spillway.state.world import World
 
 
@@ -57,9 +57,10 @@ async def _zones(
         # The operator knows its Prometheus, the user may not.
         return None
     try:
-        used = await pod_usage(client, owner.namespace)
+        found = await pod_usage(client, owner.namespace)
     except ApiError:
         return None
+    used = measured_since(found, world.now() - balance.spec.effective_load.stale_after.seconds)
     owners = (one for one in state.replicasets.values() if one.namespace == owner.namespace and one.replicas)
     pods = [pod for one in owners if workload_of(one).name == name for pod in state.pods_of(one.uid)]
     loads = mean_cpu(ready_by_zone(pods, state.nodes, balance.spec.zone_key), used)

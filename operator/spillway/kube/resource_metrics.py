@@ -1,5 +1,6 @@
 """The resource metrics of nodes and pods, as metrics-server or another server of metrics.k8s.io reports them."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,10 +19,11 @@ _TIMEOUT_SECONDS: Final = 15.0
 
 
 class PodMetrics(NamedTuple):
-    """What a pod uses."""
+    """What a pod uses, at the end of the window in which it was measured (Unix seconds; 0.0 if that is not said)."""
 
     cpu_millis: float
     memory_bytes: float
+    at: float = 0.0
 
 
 class NodeMetrics(NamedTuple):
@@ -58,6 +60,7 @@ class _Container(msgspec.Struct, frozen=True, gc=False):
 class _PodMetrics(msgspec.Struct, frozen=True, gc=False):
     metadata: _Metadata
     containers: tuple[_Container, ...] = ()
+    timestamp: str = ""
 
 
 class _PodList(msgspec.Struct, frozen=True):
@@ -103,5 +106,10 @@ async def pod_usage(client: Transport, namespace: str) -> dict[str, PodMetrics]:
             memory = sum(float(parse_quantity(one.usage.memory)) for one in entry.containers)
         except ValueError:
             continue
-        found[entry.metadata.name] = PodMetrics(1000 * cpu, memory)
+        found[entry.metadata.name] = PodMetrics(1000 * cpu, memory, unix_seconds(entry.timestamp))
     return found
+
+
+def measured_since(used: Mapping[str, PodMetrics], oldest: float) -> Mapping[str, PodMetrics]:
+    """The pods that were measured at this time (Unix seconds) or later, and those of which it is not said when."""
+    return {name: one for name, one in used.items() if not one.at or one.at >= oldest}

@@ -48,7 +48,7 @@ async def class_use(
     classes: dict[PodUid, LoadClass] = {}
     shares: dict[LoadClass, dict[NodeName, float]] = {}
     for namespace, owners in (await owners_by_namespace(world, name)).items():
-        used = await readings.pods(namespace)
+        used = await readings.pods(namespace, balance.spec.effective_load)
         async for owner in in_slices(owners):
             load_class = _class_of(owner, measured)
             if load_class is None:

@@ -111,7 +111,7 @@ class ClassController(Controller):
         classes: dict[str, LoadClass] = {}
         covered: set[str] = set()
         for namespace, owners in (await owners_by_namespace(self.world, name)).items():
-            used = await self._readings.pods(namespace)
+            used = await self._readings.pods(namespace, balance.spec.effective_load)
             workloads: dict[str, list[ReplicaSetRecord]] = defaultdict(list)
             for owner in owners:
                 workloads[workload_of(owner).key].append(owner)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
-from spillway.api.zonalbalance import ZonalBalance
+from spillway.api.zonalbalance import Load, ZonalBalance
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.balance.in_transit import Transit, expected_loads
@@ -74,21 +74,21 @@ class PodsInTransit:
                 continue
             key = workload_of(owner).key
             if key not in uses:
-                uses[key] = await self._use_of(owner)
+                uses[key] = await self._use_of(owner, balance.spec.effective_load)
             if (use := uses[key]) is not None:
                 points = load_points(use.cpu_millis, use.memory_bytes, node.allocatable, weights)
                 transits.append(Transit(node.name, one.at, -points if one.left else points))
         expected = expected_loads(loads, transits)
         return {name: expected[name] for name in nodes if name in expected}
 
-    async def _use_of(self, owner: ReplicaSetRecord) -> PodMetrics | None:
+    async def _use_of(self, owner: ReplicaSetRecord, load: Load) -> PodMetrics | None:
         """What a pod of this workload uses, in the mean; None if that is not known."""
         state, since = self._world.state, self._world.now() - SETTLED_SECONDS
         owners = {owner.uid, *(one.uid for one in state.siblings_of(owner))}
         settled = [
             pod.name for uid in owners for pod in state.active_pods_of(uid) if pod.ready and pod.ready_since <= since
         ]
-        used = await self._readings.pods(owner.namespace) if settled else {}
+        used = await self._readings.pods(owner.namespace, load) if settled else {}
         known = [used[name] for name in settled if name in used]
         if not known:
             return None

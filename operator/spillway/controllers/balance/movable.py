@@ -69,7 +69,7 @@ async def movable_pods(
             left[key] = reason or (Left.MOVED_RECENTLY if settled else Left.SETTLING)
             continue
         if owner.namespace not in used:
-            used[owner.namespace] = await readings.pods(owner.namespace)
+            used[owner.namespace] = await readings.pods(owner.namespace, balance.spec.effective_load)
         zones = pods_by_zone(pods, nodes, balance.spec.zone_key)
         found += [
             MovablePod(

@@ -13,7 +13,7 @@ from spillway.domain.balance.load import LoadProblem
 from spillway.domain.model.names import NodeName
 from spillway.kube.client import Transport
 from spillway.kube.errors import RequestError
-from spillway.kube.resource_metrics import NodeMetrics, PodMetrics, node_usage, pod_usage
+from spillway.kube.resource_metrics import NodeMetrics, PodMetrics, measured_since, node_usage, pod_usage
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import NoPrometheusError, PrometheusError
@@ -54,13 +54,14 @@ class Readings:
         """
         return await self._once(self._nodes, "", lambda: node_usage(self._client))
 
-    async def pods(self, namespace: str) -> Mapping[str, PodMetrics]:
-        """What each pod of a namespace uses, by its name.
+    async def pods(self, namespace: str, load: Load) -> Mapping[str, PodMetrics]:
+        """What each pod of a namespace uses, by its name; a value that is older than `load.staleAfter` is left out.
 
         Raises:
             MetricsError: there is no answer.
         """
-        return await self._once(self._pods, namespace, lambda: pod_usage(self._client, namespace))
+        used = await self._once(self._pods, namespace, lambda: pod_usage(self._client, namespace))
+        return measured_since(used, self._world.now() - load.stale_after.seconds)
 
     def prometheus(self) -> ApiClient:
         """The client of the operator's Prometheus, to be closed by the caller.

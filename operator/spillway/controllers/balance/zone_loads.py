@@ -8,6 +8,7 @@ in which it has ready pods. A reading that fails publishes nothing, so the one b
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from spillway.api.zonalbalance import ZonalBalance, ZonePreference
@@ -56,16 +57,19 @@ class ZoneLoadController(Controller):
         if left := self._refreshes.seconds_left(key, preference, load, now):
             return left
         self._refreshes.begin(key, preference, now)
-        board = self.world.board
+        board, stale_after = self.world.board, float(load.stale_after.seconds)
         try:
             loads, problem = await self._loads(balance, preference, now)
         except (MetricsError, PrometheusError) as error:
             self.log.warning("the load by zone cannot be read", key=key, error=str(error))
             board.note_reading(key, Measure.ZONE_LOAD, problem_of(error))
+            if (kept := board.zone_readings.get(key)) is not None:
+                # `staleAfter` may have changed since.
+                board.set_zone_reading(key, replace(kept, stale_after=stale_after))
             return refresh_seconds(load)
         percent = float(preference.when_differs_by_percent)
         weights = {name: found for name, zones in loads.items() if (found := zone_weights(zones, percent))}
-        board.set_zone_reading(key, ZoneReading(now, weights, float(load.stale_after.seconds)))
+        board.set_zone_reading(key, ZoneReading(now, weights, stale_after))
         board.note_reading(key, Measure.ZONE_LOAD, problem)
         return refresh_seconds(load)
 
@@ -76,7 +80,7 @@ class ZoneLoadController(Controller):
         workloads, loads = await self._workloads(balance), {}
         if preference.from_ is None:
             for namespace, members in workloads.items():
-                used = await self._readings.pods(namespace)
+                used = await self._readings.pods(namespace, balance.spec.effective_load)
                 async for name, pods in in_slices(list(members.items())):
                     loads[name] = mean_cpu(pods, used)
             return loads, checked_zones(loads)

@@ -1,8 +1,10 @@
 """The controller of zone loads, with answers of metrics.k8s.io as a server gives them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.zone_loads import ZoneLoadController
@@ -25,6 +27,7 @@ class Metrics:
         self.asked: list[str] = []
         self.used: dict[str, str] = {"web-1": "900m", "web-2": "700m", "web-3": "100m", "web-4": "300m"}
         self.down = False
+        self.measured: dict[str, str] = {}
 
     async def request(self, method: str, path: str, **_: Any) -> bytes:
         assert method == "GET"
@@ -32,10 +35,18 @@ class Metrics:
         if self.down:
             raise UnreachableError("connection refused")
         items = [
-            {"metadata": {"name": name}, "containers": [{"usage": {"cpu": cpu, "memory": "1Gi"}}]}
+            {
+                "metadata": {"name": name},
+                "containers": [{"usage": {"cpu": cpu, "memory": "1Gi"}}],
+                "timestamp": self.measured.get(name, ""),
+            }
             for name, cpu in self.used.items()
         ]
         return msgspec.json.encode({"kind": "PodMetricsList", "items": items})
+
+
+def rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat()
 
 
 def balance(**spec: Any) -> dict[str, Any]:
@@ -81,6 +92,14 @@ async def test_a_zone_that_was_not_measured_makes_all_zones_equal() -> None:
     assert problem.message.startswith("0 of 1 workloads with replicas in several zones")
 
 
+@pytest.mark.parametrize(("age", "found"), [(179, {"shop/web": {"a": 100}}), (181, {})])
+async def test_a_pod_that_was_measured_too_long_ago_counts_as_not_measured(age: int, found: dict[str, Any]) -> None:
+    controller, metrics, clock = scene(balance())
+    metrics.measured = dict.fromkeys(PODS, rfc3339(clock.now())) | {"web-3": rfc3339(clock.now() - age)}
+    await controller.reconcile("even")
+    assert weights(controller) == found
+
+
 async def test_only_selected_workloads_are_read() -> None:
     controller, metrics, _ = scene(balance(match={"labels": {"matchLabels": {"app": "nothing"}}}))
     await controller.reconcile("even")
@@ -104,6 +123,19 @@ async def test_a_failed_reading_leaves_the_one_before() -> None:
         await controller.reconcile("even")
     assert unknown(controller) is None
     assert len(changes) == 2, "the failure, and its end"
+
+
+async def test_a_kept_reading_ends_as_the_present_spec_says() -> None:
+    controller, metrics, clock = scene(balance(load={"staleAfter": "10m"}))
+    world = controller.world
+    await controller.reconcile("even")
+    world.catalog.replace(Kind.ZONAL_BALANCE, [resource(Kind.ZONAL_BALANCE, "even", version=2, zonePreference={})], 60)
+    metrics.down = True
+    await clock.advance(60.0)
+    await controller.reconcile("even")
+    assert world.board.zone_weights("even", "shop", "web") == {"a": 100}
+    await clock.advance(121.0)
+    assert world.board.zone_weights("even", "shop", "web") == {}
 
 
 async def test_it_is_read_once_in_a_refresh() -> None:
