@@ -49,16 +49,29 @@ class ZoneReading:
 def zone_weights(loads: Mapping[str, float], differs_by_percent: float) -> dict[str, int]:
     """The weights for the zones of a workload with these loads, in any unit; empty where they count as equal.
 
-    The most loaded zone has the greatest weight, the least loaded one none. One value that is no load makes all zones
-    equal, because what the others are compared with is not known.
+    The most loaded zone has the greatest weight, the least loaded one none, and zones that differ by less than so many
+    percent have the same, so that noise does not prefer one of them. One value that is no load makes all zones equal,
+    because what the others are compared with is not known.
     """
-    if len(loads) < 2 or not all(map(usable_load, loads.values())):
+    if not all(map(usable_load, loads.values())):
         return {}
-    least, most = min(loads.values()), max(loads.values())
-    if most <= 0 or 100 * ((most - least) / most) < differs_by_percent:
+    level_of = _levels(loads, differs_by_percent)
+    least, most = min(level_of.values(), default=0.0), max(level_of.values(), default=0.0)
+    if least == most:
         return {}
-    weights = {zone: round(HEAVIEST * ((load - least) / (most - least))) for zone, load in loads.items()}
+    weights = {zone: round(HEAVIEST * ((level - least) / (most - least))) for zone, level in level_of.items()}
     return {zone: weight for zone, weight in weights.items() if weight}
+
+
+def _levels(loads: Mapping[str, float], differs_by_percent: float) -> dict[str, float]:
+    """The load of each zone, with that of the most loaded zone from which it differs by less than so many percent."""
+    levels: dict[str, float] = {}
+    level = math.inf
+    for zone, load in sorted(loads.items(), key=lambda one: -one[1]):
+        if level == math.inf or (level > 0 and 100 * ((level - load) / level) >= differs_by_percent):
+            level = load
+        levels[zone] = level
+    return levels
 
 
 def usable_load(load: float) -> bool:
