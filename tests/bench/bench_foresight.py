@@ -22,16 +22,17 @@ import typer
 
 from demo.driver import usage_millis
 from demo.foresight import forecasts_complete
-from demo.scenario import REQUEST_MILLIS
 from harness import Installation
 from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import Cluster, ClusterError, Options
 from localcluster.nodes import USAGE_CPU
 from localcluster.rest import Object, RestError
+from spillway.api.scalars import Duration
 from tests.bench import foresight_stage as stage
+from tests.bench.foresight_day import modelled_day, owned_nodes
 from tests.bench.foresight_demand import PLAYED_MINUTES, DailyDemand, services
 from tests.bench.foresight_measure import Moment, Seen, figures, goals, is_ready
-from tests.bench.foresight_stage import CORES_PER_REPLICA, PER_REPLICA, Foresight
+from tests.bench.foresight_stage import CORES_PER_REPLICA, PER_REPLICA, REQUEST_CORES, Foresight
 from tests.bench.ran_on import ran_on
 
 OUTPUT: Final = Path("build/bench/foresight.json")
@@ -47,7 +48,6 @@ TOLERANCE: Final = 0.04
 POLICIES: Final = "/apis/spillway.dev/v1alpha1/elasticpolicies"
 CLAIMS: Final = "/apis/karpenter.sh/v1/nodeclaims"
 API_SERVICE: Final = "apiservice/v1beta1.external.metrics.k8s.io"
-REQUEST_CORES: Final = REQUEST_MILLIS / 1000
 
 Pods = dict[Foresight, dict[str, list[Object]]]
 
@@ -78,12 +78,13 @@ def main(
         audit=False,
     )
     demand = DailyDemand(time.time() + setup_seconds, minutes, days, seed, services(workloads, seed))
+    owned = owned_nodes(demand)
     with ExitStack() as stack:
         _say("starting the control plane and Prometheus, with the history of the demand")
         cluster = stack.enter_context(Cluster(options))
         server = stack.enter_context(prometheus_running())
         server.push([(_labels(demand, index), *_history(demand, index)) for index in range(workloads)])
-        run = ForesightRun(cluster, server, demand)
+        run = ForesightRun(cluster, server, demand, owned)
         run.lay_ground()
         stack.enter_context(run.pushing())
         operator = stack.enter_context(_operator(cluster, server.url))
@@ -97,6 +98,13 @@ def main(
         run.play()
         found = {one.value: figures(run.seen[one], demand.start, run.ended) for one in Foresight}
         status = {one.value: _status(cluster, one) for one in Foresight if one.foresees}
+    day = modelled_day(
+        demand,
+        owned,
+        startup_seconds=float(Duration(startup).seconds),
+        window_seconds=float(Duration(window).seconds),
+        node_startup_seconds=float(node_startup_seconds),
+    )
     about = {
         "minutes": minutes,
         "workloads": workloads,
@@ -109,15 +117,23 @@ def main(
             "downscale_stabilization_seconds": 300,
             "cpu_target_percent": stage.TARGET_UTILIZATION,
         },
-        "nodes": f"{stage.OWNED_NODES} owned of {stage.OWNED_CPU} CPU, elastic of {stage.ELASTIC_CPU} CPU, WhenEmpty",
+        "nodes": f"{owned} owned and others elastic, {stage.NODE_CORES:g} CPU allocatable on each, WhenEmpty",
         "ran_on": machine,
         "load_after": round(ran_on()["load_before"][0], 2),
     }
-    measured = {"about": about, **found, "goals": goals(found), "status_after": status}
+    measured = {
+        "about": about,
+        **found,
+        "day_modelled": day,
+        "goals": goals(found, day),
+        "status_after": status,
+    }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(measured, indent=2) + "\n")
     for name, values in found.items():
         _say(name + ": " + ", ".join(f"{key} {value}" for key, value in values.items() if key != "series"))
+    for name, values in day.items():
+        _say(f"{name}, the whole day in the simulator: {values}")
     _say(f"figures: {output}")
 
 
@@ -159,6 +175,7 @@ class ForesightRun:
     cluster: Cluster
     server: PushedPrometheus
     demand: DailyDemand
+    owned_nodes: int
     seen: dict[Foresight, Seen] = field(default_factory=lambda: {one: Seen() for one in Foresight})
     ended: float = 0.0
     _written: dict[str, int] = field(default_factory=dict)
@@ -171,7 +188,7 @@ class ForesightRun:
         for one in Foresight:
             self.cluster.create_namespace(one.namespace, labels=one.labels)
             self.cluster.add_nodes(
-                f"{one.value}-owned", stage.OWNED_NODES, cpu=stage.OWNED_CPU, labels=one.labels, wait=False
+                f"{one.value}-owned", self.owned_nodes, cpu=f"{stage.NODE_CORES:g}", labels=one.labels, wait=False
             )
             self.cluster.add_karpenter_pool(
                 f"{one.value}-elastic",

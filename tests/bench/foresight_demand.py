@@ -1,4 +1,4 @@
-"""The demand of `bench_foresight`: a rise, a plateau with a dip and a fall, at the same time of every day. Pure.
+"""The demand of `bench_foresight`: a rise, a dip, a long plateau and a fall, at the same time of every day. Pure.
 
 Contract: times are Unix seconds, demand is in replicas at the target load. The same seed gives the same demand for the
 same start. Days differ: each has a level and a delay of its own, each minute has noise; the played day is one of them.
@@ -14,7 +14,7 @@ from demo.past import MINUTE, Floats, differences
 from spillway.domain.model.units import DAY_SECONDS
 
 PLAYED_MINUTES: Final = 40.0
-"""How long the shape takes; a shorter run compresses it."""
+"""How much of the shape is played; a shorter run compresses it."""
 SHAPE: Final = (
     (0.0, 0.0),
     (13.0, 0.0),
@@ -24,11 +24,11 @@ SHAPE: Final = (
     (27.5, 0.4),
     (30.0, 1.0),
     (32.0, 0.97),
-    (34.0, 0.0),
-    (40.0, 0.0),
+    (570.0, 0.97),
+    (600.0, 0.0),
 )
-"""Minutes of the played part, and the level between valley and peak. The dip is longer than an HPA's 300 s of patience,
-so that a reactive one begins to scale down shortly before the second rise."""
+"""Minutes from the start, and the level between valley and peak: nine hours of high demand a day. The dip is longer
+than an HPA's 300 s of patience, so that a reactive one begins to scale down shortly before the second rise."""
 
 DAY_DELAY_SECONDS: Final = 45.0
 """The standard deviation of a day's delay."""

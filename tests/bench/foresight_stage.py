@@ -22,13 +22,17 @@ SERIES: Final = "shop_demand"
 PER_REPLICA: Final = 100.0
 """Of the business metric: what one replica carries at the target load."""
 TARGET_UTILIZATION: Final = 80
-CORES_PER_REPLICA: Final = REQUEST_MILLIS / 1000 * TARGET_UTILIZATION / 100
 MIN_REPLICAS: Final = 2
 MAX_REPLICAS: Final = 25
-OWNED_NODES: Final = 3
-OWNED_CPU: Final = "7"
-"""Seven replicas fit on an owned node: all that the valley needs fit on the three."""
+REQUEST_CORES: Final = REQUEST_MILLIS / 1000
 ELASTIC_CPU: Final = 4
+NODE_CORES: Final = 3.9
+"""Allocatable on an elastic node; owned nodes are machines of the same size."""
+PODS_PER_NODE: Final = int(NODE_CORES / REQUEST_CORES)
+OWNED_CORE_HOUR: Final = 0.03
+ELASTIC_CORE_HOUR: Final = 0.05
+"""Prices as in the demo: of a machine that is reserved for a year, and of one on demand."""
+CORES_PER_REPLICA: Final = REQUEST_CORES * TARGET_UTILIZATION / 100
 CONSOLIDATE_AFTER: Final = "30s"
 MAX_HEADROOM_NODES: Final = 20
 """A bound that does not bind: without headroom, the same demand has had at most 17 elastic nodes."""

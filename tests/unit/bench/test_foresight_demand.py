@@ -17,8 +17,16 @@ def _demand(minutes: float = PLAYED_MINUTES, seed: int = 1) -> DailyDemand:
 
 @pytest.mark.parametrize(
     ("minute", "low", "high"),
-    [(5.0, 1.7, 2.3), (18.5, 9.0, 15.0), (24.5, 4.5, 8.0), (31.0, 9.0, 15.0), (38.0, 1.7, 2.3)],
-    ids=["valley", "peak", "dip", "second peak", "valley again"],
+    [
+        (5.0, 1.7, 2.3),
+        (18.5, 9.0, 15.0),
+        (24.5, 4.5, 8.0),
+        (31.0, 9.0, 15.0),
+        (38.0, 9.0, 15.0),
+        (540.0, 9.0, 15.0),
+        (610.0, 1.7, 2.3),
+    ],
+    ids=["valley", "peak", "dip", "second peak", "plateau", "its end", "valley again"],
 )
 @pytest.mark.parametrize("day", [0, -1, -7])
 def test_every_day_has_the_shape(minute: float, low: float, high: float, day: int) -> None:

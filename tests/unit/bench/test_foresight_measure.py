@@ -62,10 +62,17 @@ def test_the_series_tells_which_part_of_the_headroom_is_ready() -> None:
     assert (found["headroom"], found["headroom_ready"]) == (9, 4)
 
 
-def test_each_goal_is_beside_what_was_measured() -> None:
+def test_each_goal_is_beside_what_was_measured_or_modelled() -> None:
     ours = {"mean_cpu_percent": 61.0, "pending_p99_s": 3.0, "needless_scale_downs": 0, "unmet_percent": 0.1}
     theirs = {"mean_cpu_percent": 66.0, "pending_p99_s": 200.0, "needless_scale_downs": 4, "unmet_percent": 9.0}
-    found = goals({"spillway": ours, "reactive": theirs})
-    assert [(one["measured"], one["met"]) for one in found] == [(61.0, True), (0.015, True), (0, True), (0.1, True)]
-    assert [one["met"] for one in goals({"spillway": theirs, "reactive": ours})] == [True, False, False, False]
-    assert goals({"spillway": ours}) == []
+    day = {"spillway": {"mean_cpu_percent": 62.0}}
+    found = goals({"spillway": ours, "reactive": theirs}, day)
+    assert [(one.get("modelled"), one.get("measured"), one["met"]) for one in found] == [
+        (62.0, None, True),
+        (None, 0.015, True),
+        (None, 0, True),
+        (None, 0.1, True),
+    ]
+    low = {"spillway": {"mean_cpu_percent": 59.9}}
+    assert [one["met"] for one in goals({"spillway": theirs, "reactive": ours}, low)] == [False] * 4
+    assert goals({"spillway": ours}, day) == []
