@@ -1,13 +1,15 @@
 """Moves with the real scheduler, metrics-server and Eviction API: a busy node loses a pod, a protected one stays."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from harness import Installation
 from localcluster import Cluster
 from localcluster.nodes import USAGE_CPU, USAGE_MEMORY
-from tests.support.command_line import explained
+from localcluster.rest import Object
+from tests.support.command_line import explained, simulated
 from tests.support.installed import (
     added_nodes,
     applied,
@@ -70,6 +72,10 @@ def test_a_busy_node_loses_a_pod_and_a_disruption_budget_holds(
     assert set(before.values()) == set(APPS)
     measured.set_usage(measured_namespace, before, cpu="2200m")
 
+    [proposed] = eventually(lambda: moves_simulated(measured, balance(mode="DryRun")), "moves in a simulation")
+    assert proposed["reason"] == "Load"
+    assert all(f": {busy} (" in line for line in proposed["next"])
+
     with applied(measured, balance(mode="DryRun")):
         shown = eventually(
             lambda: (status(measured, "zonalbalances", "moved").get("moves") or {}).get("next"), "moves in the status"
@@ -101,6 +107,11 @@ def test_a_busy_node_loses_a_pod_and_a_disruption_budget_holds(
             return told == {before[name] for name in gone}
 
         eventually(told_of_all, "an Event about each pod that was moved")
+
+
+def moves_simulated(cluster: Cluster, proposed: Object) -> list[dict[str, Any]]:
+    """What `simulate` says of the moves of a ZonalBalance, where there are any."""
+    return [one for one in simulated(cluster, proposed)["moves"] if one["planned"]]
 
 
 def counted(measuring: Installation, result: str) -> float:

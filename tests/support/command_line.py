@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from localcluster import ClusterApi
+from localcluster.rest import Object
 
 _SOURCE: Final = Path(__file__).resolve().parents[2] / "operator"
 _SECONDS: Final = 120
@@ -15,8 +18,21 @@ _SECONDS: Final = 120
 
 def explain(cluster: ClusterApi, *words: str) -> subprocess.CompletedProcess[str]:
     """Call `spillway explain` with these words; the answer, if there is one, is JSON."""
+    return _called(cluster, "explain", *words)
+
+
+def simulated(cluster: ClusterApi, *resources: Object) -> dict[str, Any]:
+    """The answer of `spillway simulate` about these resources."""
+    done = _called(cluster, "simulate", "-f", "-", text=yaml.safe_dump_all(resources))
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _called(cluster: ClusterApi, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "spillway", "explain", *words, f"--kubeconfig={cluster.kubeconfig}", "-o", "json"],
+        [sys.executable, "-m", "spillway", *words, f"--kubeconfig={cluster.kubeconfig}", "-o", "json"],
+        input=text,
         env={**os.environ, "PYTHONPATH": str(_SOURCE)},
         capture_output=True,
         text=True,

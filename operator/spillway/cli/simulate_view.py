@@ -8,7 +8,14 @@ from rich.table import Table
 
 from spillway.cli.live import MESSAGE, cell, coloured, literal, table
 from spillway.domain.doctor.findings import Finding
-from spillway.domain.proposal.answers import Proposal, ProposedCost, ProposedPool, ProposedTier, ProposedWorkload
+from spillway.domain.proposal.answers import (
+    Proposal,
+    ProposedCost,
+    ProposedMoves,
+    ProposedPool,
+    ProposedTier,
+    ProposedWorkload,
+)
 
 _SHOWN: Final = 20
 
@@ -32,6 +39,8 @@ def _parts(found: Proposal, *, wide: bool) -> Iterator[RenderableType]:
         yield _pools(found.pools)
     if found.costs:
         yield _costs(found.costs)
+    if found.moves:
+        yield _moves(found.moves)
     if found.risks:
         yield _risks(found.risks)
 
@@ -110,6 +119,22 @@ def _costs(rows: Sequence[ProposedCost]) -> Table:
             if now is not None or after is not None:
                 shown = ("-" if text is None else f"{float(text):.2f} {one.currency}".rstrip() for text in (now, after))
                 made.add_row(words, *shown)
+    return made
+
+
+def _moves(rows: Sequence[ProposedMoves]) -> Table:
+    made = table("zonalbalance", "imbalance", "moves", "for", MESSAGE)
+    made.columns[-1].header = "FIRST MOVE"
+    for one in rows:
+        expected = one.imbalance_percent if one.expected_imbalance_percent is None else one.expected_imbalance_percent
+        first = next(iter(one.next), None) if one.problem is None else f"not planned: {one.problem}"
+        made.add_row(
+            cell(one.balance),
+            _change(one.imbalance_percent, expected),
+            cell(one.planned),
+            cell(one.reason),
+            cell(first),
+        )
     return made
 
 

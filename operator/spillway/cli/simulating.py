@@ -18,6 +18,7 @@ from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.workloads import NextTemplate
 from spillway.app.history import read_from_history
 from spillway.app.proposal.compare import Comparison, Proposed, auto_classes
+from spillway.app.proposal.moves import ProposedMovesPlanner
 from spillway.cli.planning import Source, planned, present_request
 from spillway.cli.reading import read_state
 from spillway.cli.worlds import read_resources, world_of
@@ -121,7 +122,9 @@ async def simulated(
     comparison = Comparison(now, after, proposed)
     templates = await _templates(client, after, comparison)
     found = comparison.proposal(client.credentials.target, templates, plan)
-    return msgspec.structs.replace(found, risks=(*found.risks, *notes))
+    prometheus = None if source is None else source.prometheus
+    moves = await ProposedMovesPlanner(client, world, prometheus).plans(proposed.balances)
+    return msgspec.structs.replace(found, moves=moves, risks=(*found.risks, *notes))
 
 
 async def _checked(client: KubeClient, document: dict[str, Any]) -> tuple[Raw, Finding | None]:

@@ -12,7 +12,14 @@ from spillway.cli.simulate_view import proposal_view
 from spillway.cli.simulating import documents_in
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.overview.attention import Severity
-from spillway.domain.proposal.answers import Proposal, ProposedCost, ProposedPool, ProposedTier, ProposedWorkload
+from spillway.domain.proposal.answers import (
+    Proposal,
+    ProposedCost,
+    ProposedMoves,
+    ProposedPool,
+    ProposedTier,
+    ProposedWorkload,
+)
 
 POLICY = """
 apiVersion: spillway.dev/v1alpha1
@@ -84,6 +91,10 @@ def test_the_tables(now: int | None, reason_now: str | None, shown: str) -> None
         tiers=(ProposedTier("online", "fixed", None, 2, None),),
         pools=(ProposedPool("eci-a", 1, 1, "is held", 3, 9, "1.5", "CNY"),),
         costs=(ProposedCost("CNY", "0", "2", None),),
+        moves=(
+            ProposedMoves("even", 55, 14, 3, "Load", ("shop/web-1: n1 (92 % to 71 %) to n4",), (), None),
+            ProposedMoves("blind", None, None, 0, None, (), (), "metrics.k8s.io: not found"),
+        ),
         risks=(Finding(Severity.WARNING, Check.SELECTORS, "ElasticPolicy/online", "something", "Do it."),),
     )
     text = live.text_of(found, live.Format.TABLE, proposal_view)
@@ -94,6 +105,9 @@ def test_the_tables(now: int | None, reason_now: str | None, shown: str) -> None
         "and 5 more",
         "3/9",
         "only recommended",
+        "55 -> 14",
+        "n1 (92 % to 71 %) to n4",
+        "not planned: metrics.k8s.io: not found",
         "RISK",
     ):
         assert words in text

@@ -98,6 +98,7 @@ class Comparison:
             tiers=tuple(self._tiers()),
             pools=pools,
             costs=tuple(self._costs({one.workload: one for one in every}, plan)),
+            moves=(),
             risks=tuple(self._risks(every, pools)),
         )
 

@@ -72,6 +72,25 @@ class ProposedCost(msgspec.Struct, frozen=True, rename="camel"):
     """Compared with owning nodes for the peak; null without a history and prices."""
 
 
+class ProposedMoves(msgspec.Struct, frozen=True, rename="camel"):
+    """The pods that a ZonalBalance would move now."""
+
+    balance: str
+    imbalance_percent: int | None
+    """Percentage points between the most and the least loaded node now; null where the load is not known."""
+    expected_imbalance_percent: int | None
+    """What the moves would leave; null without moves, and if they are not made for the load."""
+    planned: int
+    reason: str | None
+    """What the moves are made for: Zones, Load, Requests or Classes; null without moves."""
+    next: tuple[str, ...]
+    """The first moves, as the status would list them."""
+    left: tuple[str, ...]
+    """Workloads whose pods would be moved and are not, and why."""
+    problem: str | None
+    """Why no moves could be planned; null if they were, or there are none."""
+
+
 class Proposal(msgspec.Struct, frozen=True, rename="camel"):
     """What would change."""
 
@@ -94,4 +113,6 @@ class Proposal(msgspec.Struct, frozen=True, rename="camel"):
     tiers: tuple[ProposedTier, ...]
     pools: tuple[ProposedPool, ...]
     costs: tuple[ProposedCost, ...]
+    moves: tuple[ProposedMoves, ...]
+    """One entry for each proposed ZonalBalance that plans moves."""
     risks: tuple[Finding, ...]
