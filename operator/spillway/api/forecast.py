@@ -35,5 +35,5 @@ class WorkloadForecast(Model):
     highest: Annotated[str, Field(max_length=32)]
     """The highest demand to provide for from one start-up ahead until the end of the window, for example "31.0"."""
     predictable: bool = False
-    """Whether `highest` comes from a forecast. False: it is the present demand with headroom, because no forecast was
-    better."""
+    """Whether `highest` comes from a forecast. False: it is the present demand times a fixed factor, because no
+    forecast was better."""

@@ -1,5 +1,6 @@
 """`spillway forecast`: the forecast of a history in a file, at each step by what was known then."""
 
+import math
 import time
 from pathlib import Path
 from typing import Annotated
@@ -37,8 +38,8 @@ def forecast(
 
     ts is in Unix seconds or RFC 3339. The forecast of each step of five minutes uses only what was known before that
     step. It is the demand to provide for between --startup and --window later; predictable is false where no forecast
-    was better than the present demand with headroom. Exit codes: 0 there is a forecast, 1 it cannot be written, 2 wrong
-    usage, 3 the file could not be read.
+    was better than the present demand times a fixed factor. Exit codes: 0 there is a forecast, 1 it cannot be written,
+    2 wrong usage, 3 the file could not be read.
     """
     from spillway.api.quantity import duration_seconds  # noqa: PLC0415  # not for `--help`
     from spillway.app.history import read_from_history  # noqa: PLC0415
@@ -48,10 +49,12 @@ def forecast(
     first, end = (
         float(parsed(flag, duration_seconds, text)) for flag, text in (("--startup", startup), ("--window", window))
     )
+    if not 0 < price < math.inf:
+        raise SettingsError(f"--price: must be above 0, not {price:g}")
     try:
         spec = ForecastSpec(first, end, price)
     except ValueError as error:
-        raise SettingsError(f"--startup, --window, --price: {error}") from error
+        raise SettingsError(f"--startup, --window: {error}") from error
     with live.reported(), read_from_history():
         found = forecast_file(file, column, spec, now=time.time())
     if emit is not None:

@@ -89,23 +89,30 @@ def summary(found: FileForecast, emitted: Path | None) -> str:
         f"{_minutes(spec.window_seconds)} ahead; predictable in "
         f"{100 * found.replay.predictable[0][known].mean():.0f} % of them"
     )
-    now = "predictable" if found.replay.predictable[0][-1] else "not predictable, the present demand with headroom"
+    now = (
+        "predictable" if found.replay.predictable[0][-1] else "not predictable: the present demand times a fixed factor"
+    )
     console.print(f"the last one, at {_day(found.times[-1])}: {found.served[-1]:.6g} ({now})")
     console.print()
-    console.print(_table(found))
+    console.print(_table(found) or "no comparison with the present demand: the file covers too little time")
     if emitted is not None:
         console.print(f"written: {emitted}")
     return out.getvalue()
 
 
-def _table(found: FileForecast) -> Table:
-    """Following the forecast beside following the present demand, as it is and with headroom for the same capacity."""
+def _table(found: FileForecast) -> Table | None:
+    """Following the forecast beside following the present demand, as it is and times a factor for the same capacity.
+
+    None if no forecast was in force at the time of a later value.
+    """
     first = found.spec.first
     begin = min(_LEARNING_STEPS, (found.present.size - 1) // 2)
     forecast, reactive = in_force(found.served, first), in_force(found.present, first)
     forecast[:begin] = reactive[:begin] = np.nan
     both = np.isfinite(forecast) & np.isfinite(reactive)
-    factor = scale_for(reactive[both], float(forecast[both].mean())) if both.any() else 1.0
+    if not both.any():
+        return None
+    factor = scale_for(reactive[both], float(forecast[both].mean()))
     table = Table(box=None, pad_edge=False)
     table.add_column("capacity follows", overflow="fold")
     for name in ("mean capacity", "unmet demand", "time short", "longest shortfall"):

@@ -42,8 +42,8 @@ PRESENT: Final = PrerenderedGauge(
 )
 PREDICTABLE: Final = PrerenderedGauge(
     "spillway_forecast_predictable",
-    "1 if the demand to provide for comes from a forecast, 0 if it is the present demand with headroom. Only the "
-    "workloads with the highest demand have a series (--workload-series).",
+    "1 if the demand to provide for comes from a forecast, 0 if it is the present demand times a fixed factor. "
+    "Only the workloads with the highest demand have a series (--workload-series).",
     WORKLOAD_LABELS,
 )
 

@@ -109,6 +109,8 @@ def test_a_file_of_one_value(tmp_path: Path) -> None:
 
     assert result.exit_code == 0, result.output
     assert rows(tmp_path / "out.csv") == {START + 300: (7.0, False)}
+    assert "no comparison with the present demand" in result.output
+    assert "unmet demand" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -157,9 +159,10 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     ("flags", "message"),
     [
         (("--window", "soon"), "--window: 'soon' is not a duration"),
-        (("--startup", "60m"), "0 <= start-up < window <= 24 hours"),
-        (("--window", "25h"), "0 <= start-up < window <= 24 hours"),
-        (("--price", "0"), "must be above 0"),
+        (("--startup", "60m"), "--startup, --window: a forecast needs 0 <= start-up < window <= 24 hours"),
+        (("--window", "25h"), "--startup, --window: a forecast needs 0 <= start-up < window <= 24 hours"),
+        (("--price", "0"), "--price: must be above 0, not 0"),
+        (("--price", "nan"), "--price: must be above 0, not nan"),
     ],
 )
 def test_flags_that_make_no_sense(tmp_path: Path, flags: tuple[str, str], message: str) -> None:
