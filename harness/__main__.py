@@ -1,19 +1,20 @@
 """`python -m harness`: a playground with nodes of all three tiers and the operator, until Ctrl-C.
 
-With `--helm` the operator is left out, and Helm can install it: its pods run as processes of this machine.
+With `--helm` the operator is left out, and Helm can install it: its pods run as processes of this machine. There is a
+metrics-server then, and a Prometheus that scrapes the nodes and the operator and has the chart's alerts.
 """
 
 import argparse
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Final
 
 import yaml
 
-from harness.chart import HELM
+from harness.chart import CHART, HELM
 from harness.kubelet import Kubelet
 from harness.operator import Installation, install
 from localcluster import Cluster, ClusterApi, ClusterError, Options, build
@@ -22,6 +23,14 @@ WELCOME = "Three nodes of each tier, a namespace `shop`, and two replicas of Spi
 """The first line that the playground prints."""
 WELCOME_HELM = "Three nodes of each tier, a namespace `shop`, and a node for the pods of Spillway, which Helm installs."
 """The first line with `--helm`."""
+
+_MONITORING: Final = CHART / "files" / "monitoring"
+HELM_OPTIONS: Final = Options(
+    metrics_server=True,
+    prometheus=True,
+    prometheus_rules=(_MONITORING / "alerts.yaml", _MONITORING / "rules.yaml"),
+)
+"""The cluster of `--helm`."""
 
 
 @contextmanager
@@ -34,14 +43,17 @@ def playground(cluster: ClusterApi, flags: Sequence[str] = ()) -> Iterator[Insta
 
 
 @contextmanager
-def playground_for_helm(cluster: ClusterApi) -> Iterator[tuple[Kubelet, Path]]:
-    """The same nodes and namespace without the operator; a kubelet for its pods, and the values that they need."""
+def playground_for_helm(cluster: Cluster) -> Iterator[Mapping[str, str]]:
+    """The same nodes and namespace without the operator, and a kubelet for its pods; the variables of a shell there.
+
+    VALUES is a file with the values that the pods need, PROMETHEUS the address of the cluster's Prometheus.
+    """
     _add_nodes(cluster)
     with Kubelet(cluster) as kubelet:
         cluster.create_namespace("shop")
         values = kubelet.folder / "values.yaml"
-        values.write_text(yaml.safe_dump(kubelet.values))
-        yield kubelet, values
+        values.write_text(yaml.safe_dump({**kubelet.values, "prometheus": {"url": cluster.prometheus_url}}))
+        yield {"VALUES": str(values), "PROMETHEUS": cluster.prometheus_url}
 
 
 def _add_nodes(cluster: ClusterApi) -> None:
@@ -58,12 +70,13 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    options = Options()
+    options = HELM_OPTIONS if for_helm else Options()
     build.ensure_built([*options.programs, HELM])
     with Cluster(options) as cluster:
         if for_helm:
-            with playground_for_helm(cluster) as (_, values):
-                _serve(stop, cluster, WELCOME_HELM, f"  export VALUES={values}\n")
+            with playground_for_helm(cluster) as variables:
+                exports = "".join(f"  export {name}={value}\n" for name, value in variables.items())
+                _serve(stop, cluster, WELCOME_HELM, exports)
         else:
             with playground(cluster) as spillway:
                 _serve(stop, cluster, f"{WELCOME}\nLogs of the operator: {spillway.folder}")

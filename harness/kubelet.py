@@ -3,8 +3,9 @@
 Contract: it runs the pods of one node, to which only pods with its `values` are bound, and which kwok leaves alone. A
 process has the arguments, the variables and the rights of its pod's container, and ports of its own. Start, readiness,
 restarts, the grace period, the exit code and the log are as with a kubelet; volumes, limits and port-forwards are not
-there. Webhooks are called through a Service that learns late which pods are ready, as with kube-proxy. The tag of an
-image says which version of the operator runs. The processes end with their owner, even if it is killed.
+there. Webhooks and aggregated APIs are called through a Service that learns late which pods are ready, as with
+kube-proxy. A Prometheus of the cluster scrapes the replicas. The tag of an image says which version of the operator
+runs. The processes end with their owner, even if it is killed.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ from harness.chart import IMAGE, PROJECT
 from harness.closing import Closing
 from harness.proxy import ServiceProxy
 from harness.reach import listen_flags, webhook_host
-from localcluster import ClusterApi
+from localcluster import Cluster, ClusterApi
 from localcluster.certificates import Authority
 from localcluster.nodes import FAILED, KUBELET
 from localcluster.ports import free_ports
@@ -43,6 +44,15 @@ _SYNC_SECONDS: Final = 0.25
 _RESTART_SECONDS: Final = 2.0
 _LOOPBACK: Final = "127.0.0.1"
 _VARIABLE: Final = re.compile(r"\$\((\w+)\)")
+_WEBHOOK: Final = "--webhook"
+_SERVERS: Final = {
+    "--external-metrics": "externalMetrics",
+    "--keda-scaler": "kedaScaler",
+    "--scheduler-extender": "schedulerExtender",
+    "--explain-api": "explainApi",
+}
+"""The flags that turn a server of the operator on, and the values of the chart that do. With `-port` at the end, each
+(and `_WEBHOOK`) is the flag for the port of that server."""
 
 
 @dataclass(slots=True)
@@ -52,8 +62,9 @@ class _Running:
     name: str
     container: str
     metrics_port: int
-    """0 for a pod that is no replica of the operator, as is `webhook_port`."""
-    webhook_port: int
+    """0 for a pod that is no replica of the operator."""
+    ports: Mapping[str, int]
+    """The ports of its servers, by the flag that turns each on."""
     started: str
     ready: bool = False
     """Whether the Service leads to it."""
@@ -73,14 +84,16 @@ class Kubelet(Closing):
         """`sources` are checkouts, by the tag of the image that stands for each; of any other tag, this one."""
         self._cluster = cluster
         self._sources = dict(sources or {})
-        self._webhook_port, self._logs_port = free_ports(2)
+        self._logs_port, *service_ports = free_ports(2 + len(_SERVERS))
+        self._service_ports: Final = dict(zip((_WEBHOOK, *_SERVERS), service_ports, strict=True))
         self._host = webhook_host(cluster)
         self.folder: Final = Path(tempfile.mkdtemp(prefix="spillway-kubelet-"))
         self._processes = Processes(self.folder, remove_when_orphaned=[self.folder])
         self._pods: dict[str, _Running] = {}
         self._ending = threading.Event()
         self._logs = self._serve_logs()
-        self._service = ServiceProxy(self._webhook_port, self._ready_ports, delay_seconds=SERVICE_SECONDS)
+        self._services = {flag: self._service(flag, port) for flag, port in self._service_ports.items()}
+        self._scraped: frozenset[int] = frozenset()
         self._register()
         self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
         self._thread.start()
@@ -89,7 +102,8 @@ class Kubelet(Closing):
         """Kill what runs."""
         self._ending.set()
         self._thread.join()
-        self._service.close()
+        for service in self._services.values():
+            service.close()
         self._logs.shutdown()
         self._logs.server_close()
         self._processes.close()
@@ -98,16 +112,23 @@ class Kubelet(Closing):
     @property
     def values(self) -> Object:
         """The values with which the chart's pods run here."""
-        service = {"type": "ExternalName", "externalName": self._host, "port": self._webhook_port}
+        service = {"type": "ExternalName", "externalName": self._host, "port": self._service_ports[_WEBHOOK]}
+        servers = {value: {"servicePort": self._service_ports[flag]} for flag, value in _SERVERS.items()}
         return {
+            **servers,
             "image": dict(IMAGE),
             "nodeSelector": {KUBELET: "real"},
             "tolerations": [{"key": KUBELET, "operator": "Exists"}],
             "webhook": {"service": service},
         }
 
-    def _ready_ports(self) -> frozenset[int]:
-        return frozenset(one.webhook_port for one in tuple(self._pods.values()) if one.ready)
+    def _service(self, flag: str, port: int) -> ServiceProxy:
+        """The Service's port for one server of the replicas."""
+
+        def ready() -> frozenset[int]:
+            return frozenset(one.ports[flag] for one in tuple(self._pods.values()) if one.ready and flag in one.ports)
+
+        return ServiceProxy(port, ready, delay_seconds=SERVICE_SECONDS)
 
     # The node
 
@@ -157,6 +178,14 @@ class Kubelet(Closing):
                 "Failed",
             ):
                 self._keep_running(uid, pod)
+        self._scrape()
+
+    def _scrape(self) -> None:
+        """Tell the cluster's Prometheus, if there is one, which replicas run."""
+        ports = frozenset(one.metrics_port for one in self._pods.values() if one.metrics_port)
+        if isinstance(self._cluster, Cluster) and "prometheus" in self._cluster.features and ports != self._scraped:
+            self._cluster.scrape("spillway", [f"{_LOOPBACK}:{port}" for port in sorted(ports)])
+            self._scraped = ports
 
     def _keep_running(self, uid: str, pod: Object) -> None:
         running = self._pods.get(uid)
@@ -170,7 +199,7 @@ class Kubelet(Closing):
                 running.ended, running.started, running.restarts = 0.0, _now(), running.restarts + 1
                 code = None
         ready = code is None and self._ready(running)
-        running.ready = ready and bool(running.webhook_port)
+        running.ready = ready
         status = _status(pod, running, code, ready=ready)
         if status != running.told:
             self._cluster.rest.merge(f"{_path(pod)}/status", {"status": status})
@@ -185,11 +214,14 @@ class Kubelet(Closing):
         env = dict(_variables(pod, container))
         args = [_VARIABLE.sub(lambda found: env.get(found[1], found[0]), arg) for arg in container["args"]]
         argv = [sys.executable, "-m", "spillway", *args, f"--kubeconfig={kubeconfig}"]
-        metrics_port = webhook_port = 0
+        metrics_port = 0
+        ports: dict[str, int] = {}
         if args[0] == "run":
-            metrics_port, webhook_port = free_ports(2)
-            ports = (f"--metrics-port={metrics_port}", f"--webhook-port={webhook_port}", "--peer-port=0")
-            argv += [*ports, *listen_flags()]
+            flags = [_WEBHOOK, *(flag for flag in _SERVERS if flag in args)]
+            metrics_port, *found = free_ports(1 + len(flags))
+            ports = dict(zip(flags, found, strict=True))
+            argv += [f"--metrics-port={metrics_port}", *(f"{flag}-port={port}" for flag, port in ports.items())]
+            argv += ["--peer-port=0", *listen_flags()]
         tag = container["image"].rpartition(":")[2]
         process_env = {
             **env,
@@ -198,7 +230,7 @@ class Kubelet(Closing):
             "TMPDIR": str(self.folder),
         }
         self._processes.start(Process(name, argv, process_env))
-        return _Running(name, container["name"], metrics_port, webhook_port, _now())
+        return _Running(name, container["name"], metrics_port, ports, _now())
 
     def _ready(self, running: _Running) -> bool:
         if not running.metrics_port:

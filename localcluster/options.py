@@ -43,6 +43,8 @@ class Options:
     """How long after Karpenter's order a machine joins the cluster."""
     prometheus_scrape_configs: tuple[Mapping[str, Any], ...] = ()
     """``scrape_configs`` added to the default ones."""
+    prometheus_rules: tuple[Path, ...] = ()
+    """Files with alerts and recording rules."""
     prometheus_scrape_seconds: int = 5
 
     node_cidr: str = "10.0.0.0/8"

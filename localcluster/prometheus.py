@@ -62,10 +62,16 @@ def configuration(layout: Layout, options: Options) -> dict[str, Any]:
             {"source_labels": [_ZONE], "target_label": "zone"},
         ],
     }
-    files = {"job_name": "files", "file_sd_configs": [{"files": [f"{folder}/*.json"], "refresh_interval": "5s"}]}
+    files = {
+        "job_name": "files",
+        # Labels of what is scraped, such as `namespace`, name the objects that the samples are about.
+        "honor_labels": True,
+        "file_sd_configs": [{"files": [f"{folder}/*.json"], "refresh_interval": "5s"}],
+    }
     period = f"{options.prometheus_scrape_seconds}s"
     return {
         "global": {"scrape_interval": period, "scrape_timeout": period, "evaluation_interval": period},
+        "rule_files": [str(file) for file in options.prometheus_rules],
         "scrape_configs": [nodes, files, *(dict(job) for job in options.prometheus_scrape_configs)],
     }
 

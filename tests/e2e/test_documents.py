@@ -25,10 +25,10 @@ import pytest
 import yaml
 
 from harness import Installation
-from harness.__main__ import WELCOME, WELCOME_HELM, playground, playground_for_helm
+from harness.__main__ import HELM_OPTIONS, WELCOME, WELCOME_HELM, playground, playground_for_helm
 from harness.operator import NAMESPACE
 from harness.prometheus import PushedPrometheus, prometheus_running
-from localcluster import ClusterApi, ClusterFactory, Options, binaries
+from localcluster import Cluster, ClusterApi, ClusterFactory, Options, binaries
 from localcluster.nodes import UNSTARTED
 from localcluster.ports import free_ports
 from tests.support import port_forward
@@ -133,11 +133,12 @@ def release(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def helm_shop(cluster_factory: ClusterFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """The console of a playground in which Helm installs the operator, and a kubelet runs it."""
-    with cluster_factory(Options()) as cluster:
-        cluster.require("loopback-webhooks")
-        with playground_for_helm(cluster) as (_, values):
-            variables = {"KUBECONFIG": str(cluster.kubeconfig), "VALUES": str(values)}
-            yield Console(tmp_path_factory.mktemp("helm-shop"), variables)
+    with cluster_factory(HELM_OPTIONS) as cluster:
+        cluster.require("loopback-webhooks", "prometheus")
+        assert isinstance(cluster, Cluster)
+        with playground_for_helm(cluster) as variables:
+            folder = tmp_path_factory.mktemp("helm-shop")
+            yield Console(folder, {"KUBECONFIG": str(cluster.kubeconfig), **variables})
 
 
 @pytest.fixture
