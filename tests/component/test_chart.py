@@ -873,6 +873,8 @@ def test_each_dashboard_is_in_a_config_map_that_a_sidecar_finds() -> None:
         ({"replicas": 0}, "replicas"),
         ({"replicaCount": 2}, "replicaCount"),
         ({"image": {"repository": ""}}, "image.repository: set it to .* for example --set image.repository="),
+        ({"image": {"repository": "r.example:5000/spillway:0.1.0"}}, "image.repository: give the tag in image.tag"),
+        ({"image": {"repository": f"r.example/spillway@sha256:{'0' * 64}"}}, "the digest in image.digest, not in r.ex"),
         ({"serviceAccount": {"create": False}}, "serviceAccount"),
         ({"rbac": {"aggregate": {"view": "yes"}}}, "view"),
         ({"dnsPolicy": "Cluster"}, "dnsPolicy"),

@@ -37,6 +37,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if not .Values.image.repository }}
 {{- fail "image.repository: set it to the repository of the image that you have built and pushed, for example --set image.repository=registry.example.com/spillway-operator; no image is published, and docs/how-to/install.md says how to build one" }}
 {{- end }}
+{{- if regexMatch "@|:[^/]*$" .Values.image.repository }}
+{{- fail (printf "image.repository: give the tag in image.tag and the digest in image.digest, not in %s" .Values.image.repository) }}
+{{- end }}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
 {{- else -}}
