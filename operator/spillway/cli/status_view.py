@@ -12,6 +12,7 @@ from spillway.domain.overview.attention import Attention
 from spillway.domain.overview.status import BalanceRow, Overview, PolicyRow, PoolRow, SavingRow, ZoneRow
 
 WITHOUT_HISTORY: Final = "saved today and this month: - (needs --prometheus-url)"
+WITHOUT_SAVING: Final = "saved today and this month: - (no thresholds of mode Auto were planned with prices)"
 
 
 def overview_view(found: Overview, /, *, wide: bool, history: bool = True) -> Sequence[RenderableType]:
@@ -35,6 +36,8 @@ def _parts(found: Overview, *, wide: bool, history: bool) -> Iterator[Renderable
         yield _savings(found.savings)
     if found.policies and not history:
         yield WITHOUT_HISTORY
+    elif found.policies and all(one.saved_this_month is None for one in found.savings):
+        yield WITHOUT_SAVING
     if found.attention:
         yield _attention(found.attention, wide=wide)
     else:

@@ -21,7 +21,7 @@ _QUERIES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "cores": (("{tier}", "sum by (tier) (rate(spillway_consumed_cpu_seconds_total{@}[#]))"),),
     "gib": (("{tier}", f"sum by (tier) (rate(spillway_consumed_memory_byte_seconds_total{{@}}[#])) / {GIB}"),),
     "nodes": (("{tier}", "max by (tier) (avg_over_time(spillway_policy_nodes{@}[#]))"),),
-    "owned_cores": (("", 'max(avg_over_time(spillway_threshold_owned_cores{what="capacity",@}[#]))'),),
+    "owned_cores": (("", 'max(avg_over_time(spillway_policy_cores{tier="fixed",@}[#]))'),),
     "charged": (("{currency}", "sum by (currency) (increase(spillway_consumed_cost_total{@}[#]))"),),
     "victims": (("{reason}", "sum by (reason) (increase(spillway_scale_down_planned_victims_total{@}[#]))"),),
     "moves": (

@@ -16,6 +16,11 @@ PODS: Final = gauge(
     "spillway_policy_pods", "Governed pods, by the tier of their node. Leader only.", ("policy", "tier")
 )
 NODES: Final = gauge("spillway_policy_nodes", "Nodes by their tier in the policy. Leader only.", ("policy", "tier"))
+CORES: Final = gauge(
+    "spillway_policy_cores",
+    "Allocatable CPU of nodes in cores, by their tier in the policy. Leader only.",
+    ("policy", "tier"),
+)
 WORKLOADS: Final = gauge("spillway_policy_workloads", "Governed workloads. Leader only.", ("policy",))
 CONDITIONS: Final = gauge(
     "spillway_condition",
@@ -31,17 +36,20 @@ class PolicySample:
     workloads: int
     pods: Mapping[Tier, int]
     nodes: Mapping[Tier, int]
+    cpu_millis: Mapping[Tier, int]
+    """Allocatable CPU of the nodes."""
 
 
 def set_policies(policies: Mapping[str, PolicySample]) -> None:
     """Replace the values of all policies."""
-    for metric in (PODS, NODES, WORKLOADS):
+    for metric in (PODS, NODES, CORES, WORKLOADS):
         metric.clear()
     for name, policy in policies.items():
         WORKLOADS.labels(name).set(policy.workloads)
         for tier in Tier:
             PODS.labels(name, tier.value).set(policy.pods.get(tier, 0))
             NODES.labels(name, tier.value).set(policy.nodes.get(tier, 0))
+            CORES.labels(name, tier.value).set(policy.cpu_millis.get(tier, 0) / 1000)
 
 
 def set_conditions(found: Iterable[tuple[str, str, Condition]]) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from spillway.domain.model.names import Tier
+from spillway.domain.scale_down.reasons import VictimReason
 from spillway.telemetry.registry import counter, histogram
 
 PLANNED_VICTIMS: Final = counter(
@@ -9,6 +11,16 @@ PLANNED_VICTIMS: Final = counter(
     "Pods planned as victims of a scale-down, by tier and by the rule that chose them.",
     ("tier", "reason"),
 )
+for _tier, _reason in (
+    (Tier.VIRTUAL, VictimReason.VIRTUAL),
+    (Tier.ELASTIC, VictimReason.ELASTIC),
+    (Tier.ELASTIC, VictimReason.ZONE_SKEW),
+    (Tier.FIXED, VictimReason.ZONE_SKEW),
+    (Tier.FIXED, VictimReason.FIXED_DOUBLED),
+    (Tier.FIXED, VictimReason.FIXED),
+):
+    # `increase` does not see the first value of a series, so the usual ones begin with 0.
+    PLANNED_VICTIMS.labels(_tier.value, _reason.value)
 VICTIMS: Final = counter(
     "spillway_scale_down_victims",
     "Pods that were deleted in planned scale-downs, by whether the plan had named them. In mode Recommend, this shows "

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from spillway.api import ElasticPolicy
 from spillway.cli import live
 from spillway.cli.commands import application
-from spillway.cli.status_view import WITHOUT_HISTORY, overview_view
+from spillway.cli.status_view import WITHOUT_HISTORY, WITHOUT_SAVING, overview_view
 from spillway.domain.overview.status import OperatorState, Overview, PoolRow, overview
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -65,6 +65,8 @@ def test_without_prometheus_it_says_what_shows_the_savings_of_today() -> None:
     assert f"\n{WITHOUT_HISTORY}\n" in shown(found, history=False)
     assert "--prometheus-url" in WITHOUT_HISTORY
     assert WITHOUT_HISTORY not in shown(found, history=True)
+    assert f"\n{WITHOUT_SAVING}\n" in shown(found, history=True)
+    assert WITHOUT_SAVING not in shown(found, history=False)
     assert WITHOUT_HISTORY not in shown(EMPTY, history=False), "nothing can be saved yet"
 
 

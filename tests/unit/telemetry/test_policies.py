@@ -15,16 +15,19 @@ def value(sample: str, **labels: str) -> float | None:
 
 
 def test_replicas_and_nodes_are_shown_by_tier_until_the_policy_is_gone() -> None:
-    set_policies({"online": PolicySample(1, pods={Tier.FIXED: 5, Tier.VIRTUAL: 2}, nodes={Tier.FIXED: 3})})
+    pods = {Tier.FIXED: 5, Tier.VIRTUAL: 2}
+    set_policies({"online": PolicySample(1, pods, nodes={Tier.FIXED: 3}, cpu_millis={Tier.FIXED: 6500})})
 
     assert value("spillway_policy_pods", policy="online", tier="fixed") == 5
     assert value("spillway_policy_pods", policy="online", tier="elastic") == 0
     assert value("spillway_policy_pods", policy="online", tier="virtual") == 2
     assert value("spillway_policy_nodes", policy="online", tier="fixed") == 3
+    assert value("spillway_policy_cores", policy="online", tier="fixed") == 6.5
 
     set_policies({})
 
     assert value("spillway_policy_pods", policy="online", tier="fixed") is None
+    assert value("spillway_policy_cores", policy="online", tier="fixed") is None
     assert value("spillway_policy_workloads", policy="online") is None
 
 

@@ -26,6 +26,7 @@ from spillway.domain.model.records import OwnerRecord, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.domain.overview.attention import ORDER, Severity
 from spillway.domain.placement.decide import PlacementReason
+from spillway.domain.policies.conflicts import distinct
 from spillway.domain.proposal.answers import (
     Proposal,
     ProposedCost,
@@ -269,7 +270,7 @@ class Comparison:
     def _problems(self) -> Iterator[Finding]:
         def of(snapshot: Snapshot) -> list[tuple[str, str]]:
             governance, nodes = snapshot.world.governance, snapshot.world.state.nodes.values()
-            problems = (*governance.problems, *governance.node_problems(nodes))
+            problems = distinct(governance.problems, governance.node_problems(nodes))
             return [(f"{one.kind}/{one.name}", one.message) for one in problems]
 
         known = set(of(self._now))

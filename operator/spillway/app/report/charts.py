@@ -32,6 +32,8 @@ _STYLES: Final = tuple(
 """The dash and the colour of each line of a chart whose lines have no meaning known ahead."""
 _MOST_WORKLOADS: Final = 30
 _MOST_LINES: Final = len(_STYLES)
+_FEW_POINTS: Final = 12
+"""Up to this number of points of a line each is marked: of a single one there would be nothing to see."""
 _FEW_DAYS: Final = 4
 """Below this number of days there are bars instead of lines."""
 
@@ -74,7 +76,7 @@ def _demand(history: ClusterHistory) -> page.Chart:
         for tier, colour in _TIERS.items():
             if (values := history.nodes.get(tier)) is not None:
                 line = {"color": colour, "width": 2, "shape": "hv"}
-                nodes.add_scatter(x=_times(history), y=_values(values), name=tier.value, mode="lines", line=line)
+                nodes.add_scatter(x=_times(history), y=_values(values), name=tier.value, mode=_mode(values), line=line)
         nodes.update_yaxes(title_text="nodes", rangemode="tozero")
         drawn.append(page.titled("Nodes", page.drawn(nodes)))
     legend = "".join(page.box(colour, tier.value) for tier, colour in _TIERS.items())
@@ -177,7 +179,8 @@ def _lines(history: ClusterHistory, title: str, text: str, lines: Mapping[str, F
     highest = sorted(lines, key=lambda name: (-float(np.nanmax(lines[name], initial=0.0)), name))[:_MOST_LINES]
     for name, (dash, colour) in zip(sorted(highest), _STYLES, strict=False):
         line = {"color": colour, "dash": dash, "width": 2}
-        figure.add_scatter(x=_times(history), y=_values(lines[name]), name=name, mode="lines", line=line)
+        values = lines[name]
+        figure.add_scatter(x=_times(history), y=_values(values), name=name, mode=_mode(values), line=line)
         legend += page.stroke(colour, dash, name)
     figure.update_yaxes(title_text=unit, rangemode="tozero")
     if len(lines) > _MOST_LINES:
@@ -217,6 +220,11 @@ def _times(history: ClusterHistory) -> list[datetime]:
 def _values(values: Floats) -> Sequence[float | None]:
     """Numbers for JSON; what is not known is a gap."""
     return [None if np.isnan(value) else round(float(value), 3) for value in values]
+
+
+def _mode(values: Floats) -> str:
+    """How a line is drawn."""
+    return "lines+markers" if np.isfinite(values).sum() <= _FEW_POINTS else "lines"
 
 
 def _moment(seconds: float) -> datetime:

@@ -42,7 +42,7 @@ def headline(report: ClusterReport) -> str:
         return "The costs of the time shown are not known."
     currency = report.prices.currency if report.prices is not None else ""
     hours = sum(one.hours for one in report.days)
-    text = f"{actual:,.2f} {currency} in {hours:,.0f} hours".replace("  ", " ")
+    text = f"{actual:,.2f} {currency} in {_duration(hours)}".replace("  ", " ")
     if len(owned) < len(report.days) or not sum(owned):
         return f"{text}."
     percent = 100 * (1 - actual / sum(owned))
@@ -55,7 +55,7 @@ def _about(report: ClusterReport, prometheus_setting: str) -> str:
     if history is None:
         return f"{text} Set {prometheus_setting} for costs and charts of the past."
     length = history.times.size * history.step_seconds / HOUR_SECONDS
-    shown = f"{length / 24:.0f} days" if length > 48 else f"{length:.0f} hours"
+    shown = f"{length / 24:.0f} days" if length > 48 else _duration(length)
     step = "hour" if history.step_seconds >= HOUR_SECONDS else f"{history.step_seconds / 60:.0f} minutes"
     text += f" The charts show the last {shown}, one value for each {step}; times are UTC."
     if report.prices is None:
@@ -63,6 +63,11 @@ def _about(report: ClusterReport, prometheus_setting: str) -> str:
     if not report.days:
         return f"{text} There are no costs: Prometheus has no history of the requests and nodes."
     return f"{text} The prices are those of the ElasticPolicy {report.prices.name}."
+
+
+def _duration(hours: float) -> str:
+    """In hours, or in minutes below two of them."""
+    return f"{hours:,.0f} hours" if hours >= 2 else f"{60 * hours:.0f} minutes"
 
 
 def _costs(report: ClusterReport) -> str:

@@ -18,7 +18,7 @@ from spillway.controllers.status.part import ObservedCondition, StatusPart
 from spillway.controllers.status.wording import first_names
 from spillway.controllers.status.workload_counts import PolicyCount, WorkloadCounts
 from spillway.domain.model.names import Tier
-from spillway.domain.policies.conflicts import BUDGET_NOT_FOUND, ResourceProblem
+from spillway.domain.policies.conflicts import BUDGET_NOT_FOUND, ResourceProblem, distinct
 from spillway.domain.policies.without_effect import fields_without_effect, plans_thresholds
 from spillway.state.catalog import Kind
 
@@ -49,7 +49,7 @@ class ResourceContributor:
         governance = self._world.governance
         kind, name = Kind(model.kind), model.metadata.name
         entry = self._world.catalog.entries(kind).get(name)
-        problems = [*governance.problems, *self._nodes.problems]
+        problems = list(distinct(governance.problems, self._nodes.problems))
         if kind is Kind.ELASTIC_POLICY:
             problems += lost_workloads(name, self._counts.policy(name).lost)
         return resource_part(

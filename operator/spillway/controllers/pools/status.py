@@ -71,7 +71,7 @@ def _conditions(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory)
 def _accepting(budget: VirtualNodeBudget, count: PoolCount, memory: PoolMemory) -> ObservedCondition | None:
     """What keeps pods from the pool, in the order of `pool_verdict`; None if nothing of this does."""
     if not count.nodes:
-        message = "No node has the labels of nodeSelector."
+        message = "No node has the labels of nodeSelector, or the nodes that have them belong to an older pool."
         return ObservedCondition(ACCEPTING, holds=False, reason="NoNodes", message=message)
     if count.unschedulable == count.nodes:
         message = f"All {count.nodes} nodes are unschedulable, and another client than Spillway made them so."

@@ -123,7 +123,9 @@ class StatusController(Controller):
 
     def _sample(self, policy: str) -> PolicySample:
         count = self._counts.policy(policy)
-        return PolicySample(len(count.workloads), count.tiers, self._nodes.tiers(policy))
+        return PolicySample(
+            len(count.workloads), count.tiers, self._nodes.tiers(policy), self._nodes.cpu_millis(policy)
+        )
 
     async def _write(self, entry: Entry) -> Iterable[Condition]:
         """Write the status if it differs from the present one; returns the conditions that it should have."""

@@ -81,6 +81,13 @@ def node_conflicts(
     )
 
 
+def distinct(of_resources: Iterable[ResourceProblem], of_nodes: Sequence[ResourceProblem]) -> Iterator[ResourceProblem]:
+    """All problems; where nodes show a conflict of a resource too, only what they show, which is more exact."""
+    shown = {one[:4] for one in of_nodes}
+    yield from (one for one in of_resources if one[:4] not in shown)
+    yield from of_nodes
+
+
 def _among(nodes: Sequence[str]) -> str:
     return f"{len(nodes)} nodes, among them {min(nodes)}," if len(nodes) > 1 else f"the node {nodes[0]}"
 

@@ -7,9 +7,9 @@ import pytest
 
 from spillway.app.report.page import headline, page
 from spillway.app.report.reading import ClusterReport
-from spillway.domain.overview.history import ClusterHistory
+from spillway.domain.overview.history import ClusterHistory, cost_by_day
 from tests.support.browser import browser, installed_browser
-from tests.support.report import CHAPTERS, HOURS, NOW, empty, report
+from tests.support.report import CHAPTERS, HOURS, NOW, PRICES, empty, report
 
 FOREIGN = "window.foreign = 1"
 
@@ -29,6 +29,25 @@ def test_the_headline_compares_with_owned_nodes() -> None:
     hours = HOURS - 1
     # The highest requests are some 66 cores, which need four nodes of 20.
     assert f"{actual:,.2f} CNY in {hours} hours: {100 * (1 - actual / (hours * 4 * 20)):.1f} % less" in headline(found)
+
+
+def test_a_history_of_minutes_shows_its_only_values() -> None:
+    times = np.array([NOW.timestamp() - 300, NOW.timestamp()])
+    known = np.array([np.nan, 2.0])
+    past = ClusterHistory(
+        times,
+        300.0,
+        cores={"fixed": known},
+        nodes={"fixed": known},
+        owned_cores=known * 2,
+        limits={"eci-a: pods": known / 2},
+    )
+    text = page(ClusterReport(empty(), [], past, {}, PRICES, cost_by_day(past, PRICES)))
+
+    assert "3.33 CNY in 5 minutes" in text
+    assert "The charts show the last 10 minutes" in text
+    assert "all owned" in text
+    assert text.count('"mode":"lines+markers"') == 2, "of one value no line is drawn"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
 from spillway.domain.model.names import Tier
+from spillway.domain.policies.conflicts import distinct
 from tests.builders import make_node
 from tests.unit.domain.policies.policy_cases import SHOP, balance, budget, governance, policy
 
@@ -72,3 +73,18 @@ def test_budgets_and_balances_that_cover_each_other() -> None:
     assert problems(balance("old", age=0), balance("young", age=1, maxSkew=2)) == [
         ("ZonalBalance", "young", "Conflict")
     ]
+
+
+def test_a_conflict_that_nodes_show_too_is_told_once_with_the_nodes() -> None:
+    compiled = governance(
+        budget("old", {"type": "vk"}), budget("young", {"type": "vk"}, age=1), balance("a"), balance("b")
+    )
+    nodes = compiled.node_problems([make_node("n1", labels={"type": "vk"})])
+
+    assert [(one.kind, one.name) for one in compiled.problems] == [
+        ("VirtualNodeBudget", "young"),
+        ("ZonalBalance", "b"),
+    ]
+    found = list(distinct(compiled.problems, nodes))
+    assert [(one.kind, one.name) for one in found] == [("ZonalBalance", "b"), ("VirtualNodeBudget", "young")]
+    assert "the node n1" in found[1].message
