@@ -52,7 +52,9 @@ def playground_for_helm(cluster: Cluster) -> Iterator[Mapping[str, str]]:
     with Kubelet(cluster) as kubelet:
         cluster.create_namespace("shop")
         values = kubelet.folder / "values.yaml"
-        values.write_text(yaml.safe_dump({**kubelet.values, "prometheus": {"url": cluster.prometheus_url}}))
+        values.write_text(
+            yaml.safe_dump({**kubelet.values, **kubelet.server_values, "prometheus": {"url": cluster.prometheus_url}})
+        )
         yield {"VALUES": str(values), "PROMETHEUS": cluster.prometheus_url}
 
 

@@ -113,14 +113,17 @@ class Kubelet(Closing):
     def values(self) -> Object:
         """The values with which the chart's pods run here."""
         service = {"type": "ExternalName", "externalName": self._host, "port": self._service_ports[_WEBHOOK]}
-        servers = {value: {"servicePort": self._service_ports[flag]} for flag, value in _SERVERS.items()}
         return {
-            **servers,
             "image": dict(IMAGE),
             "nodeSelector": {KUBELET: "real"},
             "tolerations": [{"key": KUBELET, "operator": "Exists"}],
             "webhook": {"service": service},
         }
+
+    @property
+    def server_values(self) -> Object:
+        """The values for the optional servers of this version, which need not be turned on."""
+        return {value: {"servicePort": self._service_ports[flag]} for flag, value in _SERVERS.items()}
 
     def _service(self, flag: str, port: int) -> ServiceProxy:
         """The Service's port for one server of the replicas."""
