@@ -68,6 +68,11 @@ test-keda: $(STAMP) ## Recommended replicas through the real KEDA (its first bui
 	@$(RUN) -m localcluster build keda-operator keda-adapter >/dev/null
 	@$(RUN) -m pytest tests/keda $(PYTEST)
 
+.PHONY: test-autoscaler
+test-autoscaler: $(STAMP) ## Elastic nodes, moves and headroom beside the real cluster-autoscaler (its first build takes minutes)
+	@$(RUN) -m localcluster build cluster-autoscaler >/dev/null
+	@$(RUN) -m pytest tests/autoscaler $(PYTEST)
+
 .PHONY: test-upgrade
 test-upgrade: $(STAMP) ## Upgrade from the version before by Helm and back, under load (needs the history of git)
 	@$(RUN) -m localcluster build helm >/dev/null
@@ -82,7 +87,7 @@ test-oldest: $(STAMP) ## The core of the tests on the oldest supported Kubernete
 	@KUBERNETES=$$($(RUN) -c 'from localcluster import binaries; print(binaries.OLDEST)') $(RUN) -m pytest $(CORE) $(SPREAD) $(PYTEST)
 
 .PHONY: test-all
-test-all: test test-oldest test-upgrade test-argo test-keda docs ## All of the tests, those with optional components included
+test-all: test test-oldest test-upgrade test-argo test-keda test-autoscaler docs ## All of the tests, those with optional components included
 
 .PHONY: unit
 unit: $(STAMP) ## Run the unit tests alone (no control plane)

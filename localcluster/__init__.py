@@ -2,7 +2,7 @@
 
 Contract: ``Cluster`` starts the components as local processes on free loopback ports and stops all of them, even if its
 owner is killed. kwok simulates the nodes; everything else (API server, admission, RBAC, controllers, scheduler, HPA,
-metrics-server, Karpenter, Prometheus) is the real thing. Nothing in this package knows Spillway.
+metrics-server, Karpenter, cluster-autoscaler, Prometheus) is the real thing. Nothing in this package knows Spillway.
 """
 
 from collections.abc import Callable

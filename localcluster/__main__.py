@@ -25,8 +25,8 @@ def build_command(
     components: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Components to build. Default: all but argo-rollouts, noop-webhook, KEDA, descheduler and "
-            "Kubernetes 1.30."
+            help="Components to build. Default: all but argo-rollouts, noop-webhook, KEDA, descheduler, "
+            "cluster-autoscaler and Kubernetes 1.30."
         ),
     ] = None,
 ) -> None:

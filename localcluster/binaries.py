@@ -164,6 +164,10 @@ TOOLS: Mapping[str, Tool] = {
     # The status of objects as Flux computes it.
     "kstatus": Tool("kstatus", "./."),
     "noop-webhook": Tool("kubernetes", "./noopwebhook", on_demand=True),
+    # Of its providers of machines, the one with simulated machines alone.
+    "cluster-autoscaler": Tool(
+        "cluster-autoscaler", "k8s.io/autoscaler/cluster-autoscaler", tags="kwok", on_demand=True
+    ),
     "argo-rollouts": Tool(
         "argo-rollouts",
         "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",

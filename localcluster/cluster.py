@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from localcluster import argo_rollouts, binaries, core, karpenter, keda, metrics_server, prometheus
+from localcluster import argo_rollouts, binaries, cluster_autoscaler, core, karpenter, keda, metrics_server, prometheus
 from localcluster.api import ClusterApi
 from localcluster.build import ensure_built
 from localcluster.errors import ClusterError
@@ -100,11 +100,7 @@ class Cluster(ClusterApi):
             for path, body in metrics_server.objects(layout).items():
                 rest.create(path, body)
             self._processes.start(metrics_server.process(layout, options, find))
-        if options.karpenter:
-            self._create_kinds(rest, karpenter.NAME, [karpenter.NODE_POOLS, karpenter.NODE_CLASSES], deadline)
-            node_class = karpenter.node_class(startup_seconds=options.node_startup_seconds)
-            rest.create(karpenter.NODE_CLASSES, node_class)
-            self._processes.start(karpenter.process(layout, options, find))
+        self._start_node_autoscalers(rest, deadline)
         if options.argo_rollouts:
             self._create_kinds(rest, argo_rollouts.NAME, [argo_rollouts.ROLLOUTS], deadline)
             self._processes.start(argo_rollouts.process(layout, find))
@@ -123,6 +119,18 @@ class Cluster(ClusterApi):
         if options.keda:
             self._wait_served([keda.API], deadline)
         rest.close()
+
+    def _start_node_autoscalers(self, rest: Rest, deadline: float) -> None:
+        layout, options, find = self.layout, self.options, self.options.find
+        if options.karpenter:
+            self._create_kinds(rest, karpenter.NAME, [karpenter.NODE_POOLS, karpenter.NODE_CLASSES], deadline)
+            node_class = karpenter.node_class(startup_seconds=options.node_startup_seconds)
+            rest.create(karpenter.NODE_CLASSES, node_class)
+            self._processes.start(karpenter.process(layout, options, find))
+        if options.cluster_autoscaler:
+            for path, bodies in cluster_autoscaler.objects(options.cluster_autoscaler).items():
+                rest.create_all(path, bodies)
+            self._processes.start(cluster_autoscaler.process(layout, options, find))
 
     def _create_kinds(self, rest: Rest, program: str, paths: Sequence[str], deadline: float) -> None:
         """Create the kinds that came with a program, and wait until the API server serves these."""
@@ -177,6 +185,13 @@ class Cluster(ClusterApi):
         self.options = replace(self.options, scheduler_extenders=extenders)
         core.scheduler(self.layout, self.options, self.options.find)
         self.restart("kube-scheduler")
+
+    def use_cluster_autoscaler_flags(self, *flags: str) -> None:
+        """Restart cluster-autoscaler with these flags (`Options.cluster_autoscaler_flags`); its nodes stay."""
+        self.require(cluster_autoscaler.NAME)
+        self.options = replace(self.options, cluster_autoscaler_flags=flags)
+        self._processes.end(cluster_autoscaler.NAME, kill=True)
+        self._processes.start(cluster_autoscaler.process(self.layout, self.options, self.options.find))
 
     def end(self, component: str, *, kill: bool = False) -> None:
         """End a component until ``restart``."""

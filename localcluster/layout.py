@@ -37,6 +37,7 @@ class Ports:
     metrics_server: int
     karpenter_metrics: int
     karpenter_health: int
+    cluster_autoscaler: int
     argo_rollouts_metrics: int
     argo_rollouts_health: int
     keda_operator_metrics: int

@@ -1,6 +1,7 @@
 """Node objects: pools of machines over zones, and virtual nodes as a virtual-kubelet provider registers them. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Object = dict[str, Any]
@@ -22,7 +23,21 @@ KUBELET = "localcluster/kubelet"
 """Key of the nodeSelector of pods that kwok leaves to another kubelet."""
 ENDLESS = "localcluster/endless"
 """Annotation of a Job's pod that is to run until it is deleted."""
-_METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
+METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
+"""Annotation of a node: where metrics-server finds its kubelet's metrics."""
+HOSTNAME_LABEL = "kubernetes.io/hostname"
+
+
+@dataclass(frozen=True)
+class NodeGroup:
+    """Machines of one kind that cluster-autoscaler adds for pending pods, labelled ``pool=<name>``."""
+
+    name: str
+    zone: str
+    cpu: int = 4
+    memory: str = "16Gi"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    most: int = 20
 
 
 def node(
@@ -46,7 +61,7 @@ def node(
         "metadata": {
             "name": name,
             "labels": {
-                "kubernetes.io/hostname": name,
+                HOSTNAME_LABEL: name,
                 "kubernetes.io/os": "linux",
                 "kubernetes.io/arch": "amd64",
                 "node.kubernetes.io/instance-type": f"{cpu}cpu",
@@ -57,7 +72,7 @@ def node(
             "annotations": {
                 "kwok.x-k8s.io/node": "fake",
                 # metrics-server asks kwok there, as one kwok plays every kubelet.
-                _METRICS_PATH: f"/metrics/nodes/{name}/metrics/resource",
+                METRICS_PATH: f"/metrics/nodes/{name}/metrics/resource",
                 **(annotations or {}),
             },
         },

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from localcluster import binaries
+from localcluster.nodes import NodeGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,8 @@ class Options:
     """metrics.k8s.io, fed by kwok's usage annotations: what an HPA on CPU needs."""
     karpenter: bool = False
     """Karpenter with its kwok provider; pools are added with ``add_karpenter_pool``."""
+    cluster_autoscaler: tuple[NodeGroup, ...] = ()
+    """The node groups of cluster-autoscaler, which runs if there is one."""
     argo_rollouts: bool = False
     """The controller of Argo Rollouts and its kinds."""
     keda: bool = False
@@ -39,6 +42,8 @@ class Options:
     karpenter_feature_gates: Mapping[str, bool] = field(default_factory=lambda: {"CapacityBuffer": True})
     karpenter_env: Mapping[str, str] = field(default_factory=dict)
     """More settings of Karpenter, by its environment variables (``BATCH_IDLE_DURATION`` and so on)."""
+    cluster_autoscaler_flags: tuple[str, ...] = ()
+    """Flags of cluster-autoscaler, in place of its defaults."""
     node_startup_seconds: int = 0
     """How long after Karpenter's order a machine joins the cluster."""
     prometheus_scrape_configs: tuple[Mapping[str, Any], ...] = ()
@@ -68,6 +73,7 @@ class Options:
             "metrics-server": self.metrics_server,
             "usage": self.metrics_server,
             "karpenter": self.karpenter,
+            "cluster-autoscaler": bool(self.cluster_autoscaler),
             "argo-rollouts": self.argo_rollouts,
             "keda": self.keda,
             "prometheus": self.prometheus,
@@ -97,6 +103,7 @@ class Options:
         wanted = {
             "metrics-server": self.metrics_server,
             "karpenter-kwok": self.karpenter,
+            "cluster-autoscaler": bool(self.cluster_autoscaler),
             "argo-rollouts": self.argo_rollouts,
             "keda-operator": self.keda,
             "keda-adapter": self.keda,
