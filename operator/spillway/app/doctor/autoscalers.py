@@ -4,11 +4,12 @@ Contract: reads nothing where no policy has an elastic tier and no pods are move
 cluster administrator may read.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
 import msgspec
 
 from spillway.api import ElasticPolicy
+from spillway.domain.balance.node import PlannedNode
 from spillway.domain.doctor.autoscaler import DO_NOT_DISRUPT, check_node_annotations, check_node_pool
 from spillway.domain.doctor.cluster_autoscaler import (
     NAMESPACE,
@@ -24,7 +25,8 @@ from spillway.domain.doctor.findings import Finding
 from spillway.domain.doctor.pod_autoscaler import check_stabilization
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.owners import PER_NODE, workload_of
-from spillway.domain.model.records import NodeRecord
+from spillway.domain.model.records import NodeRecord, PodRecord
+from spillway.domain.model.usage import NOTHING
 from spillway.domain.overview.attention import Severity
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
@@ -138,14 +140,19 @@ def _elastic(world: World) -> Sequence[NodeRecord]:
 
 def _elastic_facts(world: World) -> ElasticFacts:
     nodes = _elastic(world)
-    kept = {
-        str(node.name): pod.key
+    pods = {
+        node.name: [pod for pod in world.state.pods_on(node.name) if pod.active and pod.owner_kind not in PER_NODE]
         for node in nodes
-        for pod in world.state.pods_on(node.name)
-        if pod.namespace == NAMESPACE and pod.active and pod.owner_kind not in PER_NODE
     }
     return ElasticFacts(
         zones=len({node.zone_by(ZONE_LABEL) for node in nodes} - {""}),
-        kept=kept,
+        kept={str(name): pod.key for name, on in pods.items() for pod in on if pod.namespace == NAMESPACE},
+        used={str(node.name): _requested(node, pods[node.name]) for node in nodes if pods[node.name]},
         headroom=any(policy.spec.headroom is not None for policy in world.governance.policies.values()),
     )
+
+
+def _requested(node: NodeRecord, pods: Iterable[PodRecord]) -> float:
+    """The larger share, of CPU or of memory, that these pods request of a node."""
+    free = node.allocatable - sum((pod.requests for pod in pods), NOTHING)
+    return PlannedNode.of(node, free, ZONE_LABEL).requested(free)

@@ -8,7 +8,7 @@ Options that a provider or a node group sets for itself are in no Deployment and
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from spillway.domain.doctor.autoscaler import warning
@@ -31,6 +31,7 @@ SELECTORS: Final = (
 """The labels that the usual manifests and charts give its Deployment."""
 SCALE_DOWN_DISABLED: Final = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
 PLACEHOLDER_PRIORITY: Final = -10
+_THRESHOLD: Final = "scale-down-utilization-threshold"
 _UNNEEDED_SECONDS: Final = 600.0
 _EMPTY_ONLY: Final = 0.05
 """Below this share of requests a node has hardly anything but pods of DaemonSets."""
@@ -48,6 +49,8 @@ class ElasticFacts:
     """The zones of the elastic nodes."""
     kept: Mapping[str, str] | None = None
     """A pod of kube-system that no DaemonSet owns, by the elastic node that it is on."""
+    used: Mapping[str, float] = field(default_factory=dict)
+    """The share, from 0 to 1, that such pods of all namespaces request, by the elastic nodes that have any."""
     headroom: bool = False
     """Whether a policy has headroom, which placeholder pods may hold."""
 
@@ -73,7 +76,9 @@ def check_cluster_autoscaler(deployment: Json, nodes: ElasticFacts) -> Iterator[
             "Set --scale-down-enabled=true, or leave it out.",
         )
         return
-    yield from _threshold(about, flags)
+    threshold = _value(flags, _THRESHOLD, float, default=0.5)
+    if threshold is not None:
+        yield from _threshold(about, flags, threshold, nodes)
     unneeded = _value(flags, "scale-down-unneeded-time", _duration, default=_UNNEEDED_SECONDS)
     if unneeded is not None and unneeded > _UNNEEDED_SECONDS:
         yield warning(
@@ -81,14 +86,8 @@ def check_cluster_autoscaler(deployment: Json, nodes: ElasticFacts) -> Iterator[
             f"scale-down-unneeded-time is {flags['scale-down-unneeded-time']}, so an empty node is paid for that long",
             "Set --scale-down-unneeded-time to 10m, which is its default, or less.",
         )
-    if nodes.kept and _value(flags, "skip-nodes-with-system-pods", _truth, default=True):
-        named = ", ".join(f"{pod} on {node}" for node, pod in sorted(nodes.kept.items())[:_NAMED])
-        yield warning(
-            about,
-            f"skip-nodes-with-system-pods is true, and {len(nodes.kept)} elastic nodes have pods of {NAMESPACE} that "
-            f"may keep them, unless a PodDisruptionBudget covers them or they carry safe-to-evict: {named}",
-            "Keep such pods off elastic nodes by a node affinity, or set --skip-nodes-with-system-pods=false.",
-        )
+    if nodes.kept:
+        yield from _system_pods(about, flags, nodes.kept, drains=threshold is None or threshold > _EMPTY_ONLY)
     cutoff = _value(flags, "expendable-pods-priority-cutoff", int, default=PLACEHOLDER_PRIORITY)
     if nodes.headroom and cutoff is not None and cutoff > PLACEHOLDER_PRIORITY:
         yield warning(
@@ -108,35 +107,60 @@ def check_cluster_autoscaler(deployment: Json, nodes: ElasticFacts) -> Iterator[
         )
 
 
-def _threshold(about: str, flags: Mapping[str, str]) -> Iterator[Finding]:
-    name = "scale-down-utilization-threshold"
-    threshold = _value(flags, name, float, default=0.5)
-    remedy = f"Set --{name}=0.01 and --ignore-daemonsets-utilization=true: then only empty nodes are removed."
-    if threshold is None:
-        return
+def _threshold(about: str, flags: Mapping[str, str], threshold: float, nodes: ElasticFacts) -> Iterator[Finding]:
+    remedy = f"Set --{_THRESHOLD}=0.01 and --ignore-daemonsets-utilization=true: then only empty nodes are removed."
     if threshold <= 0:
         yield Finding(
             Severity.ERROR,
             Check.AUTOSCALER,
             about,
-            f"{name} is {flags[name]}: an empty node is not below it, so most versions never remove one",
+            f"{_THRESHOLD} is {flags[_THRESHOLD]}: an empty node is not below it, so most versions never remove one",
             remedy,
         )
-    elif threshold > _EMPTY_ONLY:
+        return
+    if threshold > _EMPTY_ONLY:
         storage = _value(flags, "skip-nodes-with-local-storage", _truth, default=True)
         keeps = "; nodes that have pods with an emptyDir or hostPath volume stay (skip-nodes-with-local-storage)"
         yield warning(
             about,
-            f"{name} is {threshold:g}, so it drains nodes that have fewer requests than that, which evicts pods"
+            f"{_THRESHOLD} is {threshold:g}, so it drains nodes that have fewer requests than that, which evicts pods"
             + (keeps if storage else ""),
             f"{remedy} Scale-downs, and spec.consolidation of the ElasticPolicy, empty nodes without evictions.",
         )
-    elif not _value(flags, "ignore-daemonsets-utilization", _truth, default=False):
+        return
+    if not _value(flags, "ignore-daemonsets-utilization", _truth, default=False):
         yield warning(
             about,
-            f"{name} is {threshold:g}, and the pods of DaemonSets count: where they request more, no empty node is "
-            "removed",
+            f"{_THRESHOLD} is {threshold:g}, and the pods of DaemonSets count: where they request more, no empty node "
+            "is removed",
             "Set --ignore-daemonsets-utilization=true.",
+        )
+    if hardly := sorted(name for name, share in nodes.used.items() if share < threshold):
+        yield Finding(
+            Severity.INFO,
+            Check.AUTOSCALER,
+            about,
+            f"{_THRESHOLD} is {threshold:g}, and the pods on {len(hardly)} elastic nodes request less than that, so it "
+            f"drains these nodes, which evicts the pods unless they forbid it: {', '.join(hardly[:_NAMED])}",
+            'Give these pods requests, or the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: "false".',
+        )
+
+
+def _system_pods(about: str, flags: Mapping[str, str], kept: Mapping[str, str], *, drains: bool) -> Iterator[Finding]:
+    named = ", ".join(f"{pod} on {node}" for node, pod in sorted(kept.items())[:_NAMED])
+    affinity = "Keep such pods off elastic nodes by a node affinity"
+    if not drains:
+        yield warning(
+            about,
+            f"{len(kept)} elastic nodes have pods of {NAMESPACE}, and it removes only nodes that are empty: {named}",
+            f"{affinity}.",
+        )
+    elif _value(flags, "skip-nodes-with-system-pods", _truth, default=True):
+        yield warning(
+            about,
+            f"skip-nodes-with-system-pods is true, and {len(kept)} elastic nodes have pods of {NAMESPACE} that may "
+            f"keep them, unless a PodDisruptionBudget covers them or they carry safe-to-evict: {named}",
+            f"{affinity}, or set --skip-nodes-with-system-pods=false.",
         )
 
 

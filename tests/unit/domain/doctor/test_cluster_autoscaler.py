@@ -75,9 +75,17 @@ def test_flags_that_hinder_nothing_or_are_not_known(arguments: tuple[str, ...]) 
             (),
             ElasticFacts(kept={"n1": "kube-system/coredns-1"}),
             "warning",
-            "that may keep them, unless a PodDisruptionBudget covers them or they carry safe-to-evict: "
+            "1 elastic nodes have pods of kube-system, and it removes only nodes that are empty: "
             "kube-system/coredns-1 on n1",
             id="system-pods",
+        ),
+        pytest.param(
+            (),
+            ElasticFacts(used={"n1": 0.0, "n2": 0.01, "n3": 0.009}),
+            "info",
+            "the pods on 2 elastic nodes request less than that, so it drains these nodes, which evicts the pods "
+            "unless they forbid it: n1, n3",
+            id="hardly-any-requests",
         ),
         pytest.param(
             ("--expendable-pods-priority-cutoff=-5",),
@@ -101,7 +109,6 @@ def test_flags_that_matter_for_what_the_cluster_has(
 @pytest.mark.parametrize(
     ("more", "nodes"),
     [
-        (("--skip-nodes-with-system-pods=false",), ElasticFacts(kept={"n1": "kube-system/coredns-1"})),
         (("--expendable-pods-priority-cutoff=-10",), ElasticFacts(headroom=True)),
         (("--expendable-pods-priority-cutoff=-20",), ElasticFacts(headroom=True)),
         (("--balance-similar-node-groups",), ElasticFacts(zones=3)),
@@ -109,6 +116,28 @@ def test_flags_that_matter_for_what_the_cluster_has(
 )
 def test_remedies_are_accepted(more: tuple[str, ...], nodes: ElasticFacts) -> None:
     assert not told(check_cluster_autoscaler(deployment(*EMPTY_ONLY, *more), nodes))
+
+
+def test_pods_of_the_system_beside_one_that_drains_nodes() -> None:
+    nodes = ElasticFacts(kept={"n1": "kube-system/coredns-1"}, used={"n1": 0.0})
+
+    [_, (severity, text)] = told(check_cluster_autoscaler(deployment(), nodes))
+    assert severity == "warning"
+    assert (
+        "that may keep them, unless a PodDisruptionBudget covers them or they carry safe-to-evict: "
+        "kube-system/coredns-1 on n1"
+    ) in text
+    assert len(told(check_cluster_autoscaler(deployment("--skip-nodes-with-system-pods=false"), nodes))) == 1
+
+
+def test_pods_of_the_system_keep_nodes_that_have_to_be_empty_whatever_else_is_said() -> None:
+    nodes = ElasticFacts(kept={"n1": "kube-system/coredns-1"}, used={"n1": 0.1})
+
+    [(severity, text)] = told(
+        check_cluster_autoscaler(deployment(*EMPTY_ONLY, "--skip-nodes-with-system-pods=false"), nodes)
+    )
+    assert severity == "warning"
+    assert "skip-nodes-with-system-pods" not in text
 
 
 def test_flags_in_the_words_of_a_shell() -> None:
