@@ -82,6 +82,7 @@ OTHER_TOOLS: Final = frozenset(
         "--scale-down-utilization-threshold",
         "--skip-nodes-with-local-storage",
         "--skip-nodes-with-system-pods",
+        "--unremovable-node-recheck-timeout",
     }
 )
 """Flags of kubectl, helm, docker, the API server, the scheduler and cluster-autoscaler."""
