@@ -14,6 +14,7 @@ from mkdocs.structure.files import get_files
 from harness.chart import CHART, IMAGE, PROJECT, RELEASE, Chart, ChartError, run_helm
 from localcluster.rest import Object
 from spillway.app.prometheus import connection_of
+from spillway.domain.doctor.api_services import SERVED, ServedApi
 from spillway.domain.explain.served import RESOURCES
 
 EVERYTHING: dict[str, Any] = {
@@ -381,6 +382,16 @@ def test_the_network_policy_lets_replicas_alone_to_their_port_and_others_as_the_
     wanted: dict[str, Any] = dict.fromkeys(("webhook", "metrics-api", "scheduler", "explain"), server)
     wanted |= {"keda": keda, "metrics": prometheus}
     assert admitted(Chart.render(narrow)) == wanted
+
+
+@pytest.mark.parametrize("api", SERVED, ids=lambda one: one.value)
+def test_doctor_knows_by_a_port_of_the_service_that_an_api_is_enabled(chart: Chart, api: ServedApi) -> None:
+    def ports(made: Chart) -> set[str]:
+        return {port["name"] for port in made.one("Service", "spillway-webhook")["spec"]["ports"]}
+
+    enabled = Chart.render({api.value: {"enabled": True}})
+    assert ports(enabled) - ports(chart) == {api.port}
+    assert enabled.one("APIService")["metadata"]["name"] == api.name
 
 
 def test_without_it_no_api_is_registered_and_none_can_be_read(chart: Chart) -> None:

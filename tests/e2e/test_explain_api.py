@@ -9,14 +9,18 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from harness import Installation
 from harness.scene import Scene
 from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
+from localcluster.ports import free_ports
+from spillway.cli.commands import application
+from spillway.domain.explain.served import API_SERVICE
 from tests.support.command_line import explain
 from tests.support.e2e import two_replicas
 
@@ -35,7 +39,7 @@ def asked(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
 def installation(asked: ClusterApi) -> Iterator[Installation]:
     """Two replicas that serve the API."""
     with two_replicas(asked, {"explainApi": {"enabled": True}}) as installed:
-        asked.kubectl("wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1alpha1.explain.spillway.dev")
+        asked.kubectl("wait", "--for=condition=Available", "--timeout=60s", f"apiservice/{API_SERVICE}")
         yield installed
 
 
@@ -203,6 +207,47 @@ def test_kubectl_finds_the_api(asked: ClusterApi, installation: Installation) ->
     asked.wait_until(
         lambda: set(asked.kubectl(*listing).split()) == wanted, "kube-apiserver to have read the API's resources"
     )
+
+
+def _doctor(cluster: ClusterApi) -> list[tuple[str, str, str]]:
+    """What doctor finds about APIServices: severity, object and message."""
+    done = CliRunner().invoke(application(), ["doctor", f"--kubeconfig={cluster.kubeconfig}", "-o", "json"])
+    assert done.exit_code in {0, 1}, done.output
+    found = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "api-services"]
+    return [(one["severity"], one["object"], one["message"]) for one in found]
+
+
+@pytest.fixture
+def registered(asked: ClusterApi, installation: Installation) -> Iterator[Callable[..., None]]:
+    """Leads the APIService elsewhere; at the end it leads to the operator again."""
+    (service,) = {one["spec"]["service"]["name"] for one in installation.chart.kinds("APIService")}
+    right = {"namespace": "spillway-system", "name": service, "port": installation.explain_port}
+
+    def leads_to(**changes: Any) -> None:
+        patch = json.dumps({"spec": {"service": {**right, **changes}}})
+        asked.kubectl("patch", "apiservice", API_SERVICE, "--type=merge", f"--patch={patch}")
+
+    yield leads_to
+    leads_to()
+    asked.kubectl("wait", "--for=condition=Available", "--timeout=60s", f"apiservice/{API_SERVICE}")
+
+
+def test_doctor_finds_an_api_that_is_not_reached_or_leads_elsewhere(
+    asked: ClusterApi, registered: Callable[..., None]
+) -> None:
+    about = f"APIService/{API_SERVICE}"
+    assert _doctor(asked) == []
+
+    [closed] = free_ports(1)
+    registered(port=closed)
+    [(severity, named, message)] = asked.wait_until(lambda: _doctor(asked), "kube-apiserver to miss the API")
+    assert (severity, named) == ("error", about)
+    assert message.startswith("kube-apiserver does not reach it: ")
+
+    registered(name="elsewhere", namespace="old")
+    [(severity, named, message)] = _doctor(asked)
+    assert (severity, named) == ("warning", about)
+    assert message.startswith("it leads to the Service old/elsewhere, not to spillway-system/")
 
 
 def test_what_the_operator_does_not_know_is_read_from_the_cluster(

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from spillway.api.condition_reasons import CONDITIONS
+from spillway.api.conditions import METRIC_NOT_SERVED
 from spillway.app.settings import Settings
 from spillway.controllers.nodes.status import _BRIEF
 from spillway.controllers.scaling.registration import REASONS
-from spillway.controllers.scaling.status import NOT_SERVED
 from spillway.domain.budget.alerts import AT, NEAR
 from spillway.domain.forecast.refresh import NO_SAMPLES
 from spillway.domain.model import event_reasons, names
@@ -71,7 +71,7 @@ FROM_DATA: Final[dict[str, Pairs]] = {
     "state.problems[0].reason": {("Ready", one) for one in (*CONFLICTS, BUDGET_NOT_FOUND)}
     | {("Stalled", one) for one in CONFLICTS}
     | {("Reconciling", BUDGET_NOT_FOUND)},
-    "trouble.reason": {(NOT_SERVED, one) for one in REASONS},
+    "trouble.reason": {(METRIC_NOT_SERVED, one) for one in REASONS},
     # The same object with another type.
     "replace(accepting, type=RECONCILING, holds=True)": {("Reconciling", one) for one in _BRIEF},
     # Copies of conditions that are made elsewhere.

@@ -19,16 +19,14 @@ from spillway.api.scalars import rfc3339
 from spillway.domain.model.owners import WorkloadKey
 from spillway.domain.model.selectors import Selector
 from spillway.domain.model.served_resource import ServedResource
-from spillway.domain.scaling.autoscalers import METRIC
+from spillway.domain.scaling.autoscalers import METRIC, METRICS_GROUP, METRICS_VERSION
 from spillway.domain.scaling.recommend import Numbers
 from spillway.kube.access import Access, User
 from spillway.telemetry import scaling as metrics
 
 METRICS: Final = ApiGroup(
-    "external.metrics.k8s.io", "v1beta1", (ServedResource(METRIC, "ExternalMetricValueList", namespaced=True),)
+    METRICS_GROUP, METRICS_VERSION, (ServedResource(METRIC, "ExternalMetricValueList", namespaced=True),)
 )
-API_SERVICE: Final = f"{METRICS.version}.{METRICS.name}"
-"""The name of the APIService."""
 
 
 class MetricApi:

@@ -32,6 +32,8 @@ OVERLAY_INVALID: Final = "OverlayInvalid"
 """The API server takes no pod with a pool's podOverlay."""
 HEADROOM_READY: Final = "HeadroomReady"
 """All of a policy's headroom has a node."""
+METRIC_NOT_SERVED: Final = "MetricNotServed"
+"""Autoscalers cannot read the recommended replicas as an external metric."""
 PODS_REFUSED: Final = "PodsRefused"
 """The API server refuses pods that were made for a pool."""
 

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
 from spillway.admission.tls import ServingTls
-from spillway.aggregated import metric
 from spillway.aggregated.explanations import ExplainApi
 from spillway.aggregated.front_proxy import FrontProxyFollower
 from spillway.aggregated.metric import MetricApi
@@ -19,6 +18,7 @@ from spillway.app.settings import Settings
 from spillway.controllers.base import World
 from spillway.controllers.scaling.answers import Answers
 from spillway.domain.explain import served
+from spillway.domain.scaling.autoscalers import METRICS_API_SERVICE
 from spillway.kube.access import DelegatedAccess
 from spillway.kube.client import KubeClient
 
@@ -109,5 +109,5 @@ class ServedApis:
 
 def api_services(settings: Settings) -> tuple[str, ...]:
     """The APIServices that lead to a process with these settings."""
-    wanted = {metric.API_SERVICE: settings.external_metrics, served.API_SERVICE: settings.explain_api}
+    wanted = {METRICS_API_SERVICE: settings.external_metrics, served.API_SERVICE: settings.explain_api}
     return tuple(name for name, here in wanted.items() if here)

@@ -30,7 +30,7 @@ def test_a_good_report() -> None:
     text = live.text_of(report("https://here", []), live.Format.TABLE, report_view)
 
     assert "No problem was found." in text
-    assert "checked: kubernetes, leader, clocks, webhooks, rights" in text
+    assert "checked: kubernetes, leader, clocks, webhooks, api-services, rights" in text
 
 
 def test_a_cluster_that_cannot_be_read(tmp_path: Path) -> None:

@@ -5,19 +5,19 @@ finding that says so, and the other checks go on.
 """
 
 import asyncio
-import base64
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from cryptography import x509
 
-from spillway.admission.authority import SERVING_CERTIFICATE, trusts
+from spillway.api.conditions import METRIC_NOT_SERVED
 from spillway.app.doctor.autoscalers import of_cluster_autoscaler, of_karpenter, of_pod_autoscalers
+from spillway.app.doctor.serving import Serving, of_api_services, of_webhooks
+from spillway.domain.doctor.api_services import names_metric_api
 from spillway.domain.doctor.clocks import check_leader_clock, check_own_clock
 from spillway.domain.doctor.conditions import condition_findings
 from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
@@ -28,15 +28,6 @@ from spillway.domain.doctor.probe import PROBES, check_answers, probe_in, probe_
 from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
 from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
 from spillway.domain.doctor.taints import check_taints
-from spillway.domain.doctor.webhooks import (
-    CertificateFacts,
-    ServiceFacts,
-    configured,
-    reachable,
-    services_of,
-    trusted,
-    webhooks_of,
-)
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import PodRecord
 from spillway.domain.overview.attention import Severity, attention
@@ -54,7 +45,6 @@ from spillway.state.catalog import Kind
 from spillway.state.claims import claims_of_pod, losers_of
 from spillway.state.world import World
 
-WEBHOOK_CONFIGURATIONS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 CONCURRENT: Final = 8
 """Reviews that are asked for at the same time."""
 PODS_READ: Final = 3
@@ -79,12 +69,14 @@ async def examine(
     Raises:
         RequestError: the API server cannot be reached.
     """
-    found: list[Finding] = [*_leader(operator, namespace), *_conditions(world), *of_configuration(world)]
+    serving = Serving(client, namespace=namespace, secret=secret)
+    found: list[Finding] = [*_leader(operator, namespace), *of_configuration(world)]
     read = (
         (Check.KUBERNETES, _version(client)),
         (Check.CLOCKS, _clocks(client, namespace, lease)),
-        (Check.WEBHOOKS, _webhooks(client, namespace, secret)),
+        (Check.WEBHOOKS, of_webhooks(serving)),
         (Check.WEBHOOKS, _probed(client, world)),
+        (Check.API_SERVICES, of_api_services(client, serving)),
         (Check.RIGHTS, _rights(client, namespace, account)),
         (Check.DELETION_COSTS, _deletion_costs(client, world)),
         (Check.AUTOSCALER, of_karpenter(client, world)),
@@ -100,6 +92,7 @@ async def examine(
             if error.status != HTTPStatus.FORBIDDEN:
                 raise
             found.append(not_checked(check, "Cluster", error.message))
+    found += _conditions(world, known=found)
     return report(client.credentials.target, found)
 
 
@@ -117,10 +110,14 @@ def _leader(operator: OperatorState, namespace: str) -> Iterable[Finding]:
         yield not_checked(Check.LEADER, f"Lease/{namespace}", "you may not read the operator's Lease")
 
 
-def _conditions(world: World) -> Iterable[Finding]:
+def _conditions(world: World, *, known: Sequence[Finding]) -> Iterable[Finding]:
+    """Findings about conditions, except for those whose cause is `known` already."""
     governance = world.governance
     resources = (governance.policies, governance.budgets, governance.balances)
-    yield from condition_findings(attention(chain.from_iterable(one.values() for one in resources)))
+    bad = attention(chain.from_iterable(one.values() for one in resources))
+    if names_metric_api(known):
+        bad = tuple(one for one in bad if one.condition != METRIC_NOT_SERVED)
+    yield from condition_findings(bad)
     for kind in Kind:
         for entry in world.catalog.entries(kind).values():
             if entry.error:
@@ -167,34 +164,6 @@ def _taints(world: World) -> Iterable[Finding]:
     return check_taints(world.state.nodes.values(), world.governance.budget_of)
 
 
-async def _webhooks(client: KubeClient, namespace: str, secret: str) -> AsyncIterator[Finding]:
-    configurations = [
-        one
-        for plural in WEBHOOK_CONFIGURATIONS
-        async for one in client.list_all(paths.webhook_configurations(plural).everywhere)
-    ]
-    webhooks = webhooks_of(configurations)
-    for one in configured(webhooks):
-        yield one
-    services = services_of(webhooks)
-    for service in services:
-        for one in reachable(await _service(client, *service)):
-            yield one
-    if not webhooks:
-        return
-    try:
-        certificate = await _certificate(client, namespace, secret, webhooks)
-    except ApiError as error:
-        why = "you may not read it" if error.status == HTTPStatus.FORBIDDEN else "it does not exist (--webhook-secret)"
-        yield not_checked(Check.WEBHOOKS, f"Secret/{namespace}/{secret}", why)
-        return
-    if certificate is None:
-        yield not_checked(Check.WEBHOOKS, f"Secret/{namespace}/{secret}", "it holds no certificate")
-        return
-    for one in trusted(certificate, services, datetime.now(UTC)):
-        yield one
-
-
 async def _version(client: KubeClient) -> AsyncIterator[Finding]:
     for one in check_version(await client.get_json("/version")):
         yield one
@@ -232,54 +201,6 @@ async def _probed(client: KubeClient, world: World) -> AsyncIterator[Finding]:
         return
     for one in check_answers(probe, pods):
         yield one
-
-
-async def _service(client: KubeClient, namespace: str, name: str) -> ServiceFacts:
-    key = f"{namespace}/{name}"
-    try:
-        service = await client.get_json(paths.SERVICES.named(name, namespace=namespace))
-    except ApiError as error:
-        if error.not_found:
-            return ServiceFacts(key, exists=False)
-        raise
-    if (service.get("spec") or {}).get("type") == "ExternalName":
-        return ServiceFacts(key, exists=True, external=True)
-    slices = client.list_all(
-        paths.ENDPOINT_SLICES.within(namespace), labelSelector=f"kubernetes.io/service-name={name}"
-    )
-    ready = 0
-    async for one in slices:
-        ready += sum(
-            (endpoint.get("conditions") or {}).get("ready") is not False for endpoint in one.get("endpoints") or ()
-        )
-    return ServiceFacts(key, exists=True, ready_endpoints=ready)
-
-
-async def _certificate(
-    client: KubeClient, namespace: str, secret: str, webhooks: Mapping[str, Any]
-) -> CertificateFacts | None:
-    """What the serving certificate says; None where the Secret holds none."""
-    raw = await client.get_json(paths.SECRETS.named(secret, namespace=namespace, field="--webhook-secret"))
-    try:
-        pem = base64.b64decode((raw.get("data") or {})[SERVING_CERTIFICATE])
-        certificate = x509.load_pem_x509_certificate(pem)
-    except (KeyError, ValueError):
-        return None
-    bundles = {name: (one.get("clientConfig") or {}).get("caBundle") or "" for name, one in webhooks.items()}
-    return CertificateFacts(
-        secret=f"{namespace}/{secret}",
-        not_after=certificate.not_valid_after_utc,
-        names=_names_of(certificate),
-        trusted={name: trusts(base64.b64decode(text), certificate) for name, text in bundles.items() if text},
-    )
-
-
-def _names_of(certificate: x509.Certificate) -> frozenset[str]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return frozenset()
-    return frozenset(found.value.get_values_for_type(x509.DNSName))
 
 
 async def _rights(client: KubeClient, namespace: str, account: str) -> AsyncIterator[Finding]:

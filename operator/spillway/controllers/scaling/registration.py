@@ -7,8 +7,9 @@ APIService, and one of another installation, such as KEDA's, is left as it is an
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
-from spillway.aggregated.metric import API_SERVICE
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.domain.model.api_services import service_of, unavailable
+from spillway.domain.scaling.autoscalers import METRICS_API_SERVICE, OTHER_WAYS
 from spillway.kube import paths
 from spillway.kube.errors import ApiError
 from spillway.kube.protocols import Reader
@@ -21,7 +22,7 @@ NOT_REGISTERED: Final = "NotRegistered"
 OWNED_BY_ANOTHER: Final = "OwnedByAnother"
 NOT_AVAILABLE: Final = "NotAvailable"
 REASONS: Final = (NOT_REGISTERED, OWNED_BY_ANOTHER, NOT_AVAILABLE)
-PATH: Final = paths.API_SERVICES.named(API_SERVICE)
+PATH: Final = paths.API_SERVICES.named(METRICS_API_SERVICE)
 
 
 class RegistrationProblem(NamedTuple):
@@ -58,7 +59,7 @@ class RegistrationController(Controller):
         if found != self.trouble:
             self.trouble = found
             if found is not None:
-                self.log.warning("the external metrics API is not served", key=API_SERVICE, reason=found.reason)
+                self.log.warning("the external metrics API is not served", key=METRICS_API_SERVICE, reason=found.reason)
             self.changed.emit()
         return AGAIN_SECONDS if asked else None
 
@@ -76,19 +77,16 @@ def trouble_of(registered: Mapping[str, Any] | None, service: tuple[str, str]) -
     """What is wrong with the APIService, which should lead to this Service, given as namespace and name."""
     if registered is None:
         return RegistrationProblem(
-            NOT_REGISTERED, f"there is no APIService {API_SERVICE}; the chart's externalMetrics creates it"
+            NOT_REGISTERED, f"there is no APIService {METRICS_API_SERVICE}; the chart's externalMetrics creates it"
         )
-    leads = registered["spec"].get("service") or {}
-    if (leads.get("namespace"), leads.get("name")) != service:
-        owner = f"{leads.get('namespace', '')}/{leads.get('name', '')}"
+    owner = service_of(registered)
+    if owner != service:
         return RegistrationProblem(
             OWNED_BY_ANOTHER,
-            f"the APIService {API_SERVICE} leads to the Service {owner}; a cluster has one such API, so let that one "
-            "serve the number: KEDA through Spillway's external scaler, prometheus-adapter through "
-            "spillway_scaling_recommended_replicas",
+            f"the APIService {METRICS_API_SERVICE} leads to the Service {'/'.join(owner)}; a cluster has one such API, "
+            f"so let that one serve the number: {OTHER_WAYS}",
         )
-    conditions = (registered.get("status") or {}).get("conditions") or ()
-    available = next((one for one in conditions if one.get("type") == "Available"), None)
-    if available is not None and available.get("status") != "True":
-        return RegistrationProblem(NOT_AVAILABLE, f"kube-apiserver does not reach it: {available.get('message', '')}")
-    return None
+    refused = unavailable(registered)
+    return (
+        None if refused is None else RegistrationProblem(NOT_AVAILABLE, f"kube-apiserver does not reach it: {refused}")
+    )

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spillway.api.common import MOST_REPLICAS
+from spillway.api.conditions import METRIC_NOT_SERVED
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, WorkloadScaling
 from spillway.controllers.scaling.controller import ScalingController, ScalingNow, ScalingReport
 from spillway.controllers.scaling.managed import ManagedAutoscalersController
@@ -22,7 +23,6 @@ INVALID: Final = "InvalidSchedule"
 NO_AUTOSCALER: Final = "NoAutoscaler"
 NOT_EXACT: Final = "NotExact"
 FOREIGN: Final = "ForeignAutoscaler"
-NOT_SERVED: Final = "MetricNotServed"
 
 
 class ScalingContributor:
@@ -63,9 +63,9 @@ def scaling_part(
 def _served(found: Mapping[str, ScalingNow], trouble: RegistrationProblem | None) -> ObservedCondition:
     if not found or trouble is None:
         message = "The external metrics API is served, or not enabled."
-        return ObservedCondition(NOT_SERVED, holds=False, reason="Served", message=message)
+        return ObservedCondition(METRIC_NOT_SERVED, holds=False, reason="Served", message=message)
     message = f"Autoscalers cannot read the recommended replicas as an external metric: {trouble.message}."
-    return ObservedCondition(NOT_SERVED, holds=True, reason=trouble.reason, message=message)
+    return ObservedCondition(METRIC_NOT_SERVED, holds=True, reason=trouble.reason, message=message)
 
 
 def _foreign(found: Mapping[str, ScalingNow], foreign: Mapping[str, str]) -> ObservedCondition:

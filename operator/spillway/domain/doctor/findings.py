@@ -20,6 +20,7 @@ class Check(StrEnum):
     LEADER = "leader"
     CLOCKS = "clocks"
     WEBHOOKS = "webhooks"
+    API_SERVICES = "api-services"
     RIGHTS = "rights"
     CONDITIONS = "conditions"
     SELECTORS = "selectors"

@@ -4,7 +4,7 @@ Contract: pure; the objects are the JSON of the API server, and the facts about 
 configuration whose webhooks are called by URL has no Service to check.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -37,6 +37,8 @@ class ServiceFacts:
     external: bool = False
     """It only names a host (ExternalName), so it has no endpoints."""
     ready_endpoints: int | None = None
+    ports: frozenset[str] = frozenset()
+    """The names of its ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,16 @@ class CertificateFacts:
     not_after: datetime
     names: frozenset[str]
     trusted: Mapping[str, bool]
-    """By the name of a webhook: whether its caBundle trusts the certificate."""
+    """By the name of a webhook or an APIService: whether its caBundle trusts the certificate."""
+
+    def serves(self, services: Collection[tuple[str, str]], now: datetime) -> bool:
+        """Whether it is valid, and for these Services."""
+        return self.not_after > now and not self.lacks(services)
+
+    def lacks(self, services: Collection[tuple[str, str]]) -> Sequence[str]:
+        """The names of these Services that it is not for."""
+        hosts = (f"{name}.{namespace}.svc" for namespace, name in services)
+        return [host for host in hosts if host not in self.names]
 
 
 def webhooks_of(configurations: Sequence[Json]) -> dict[str, Any]:
@@ -108,7 +119,7 @@ def reachable(service: ServiceFacts) -> Iterator[Finding]:
         )
 
 
-def trusted(certificate: CertificateFacts, services: Sequence[tuple[str, str]], now: datetime) -> Iterator[Finding]:
+def trusted(certificate: CertificateFacts, services: Collection[tuple[str, str]], now: datetime) -> Iterator[Finding]:
     """Findings about the serving certificate."""
     about = f"Secret/{certificate.secret}"
     if certificate.not_after <= now:
@@ -125,15 +136,13 @@ def trusted(certificate: CertificateFacts, services: Sequence[tuple[str, str]], 
             f"its certificate expires at {certificate.not_after:%Y-%m-%dT%H:%M:%SZ} and was not renewed",
             "See the runbook SpillwayCertificateExpiring.",
         )
-    for namespace, name in services:
-        host = f"{name}.{namespace}.svc"
-        if host not in certificate.names:
-            yield _error(
-                about,
-                f"its certificate is not for {host}, the name by which the API server calls",
-                "Delete the keys tls.crt and tls.key of the Secret (or let cert-manager renew it), so that a new "
-                "certificate is issued.",
-            )
+    for host in certificate.lacks(services):
+        yield _error(
+            about,
+            f"its certificate is not for {host}, the name by which the API server calls",
+            "Delete the keys tls.crt and tls.key of the Secret (or let cert-manager renew it), so that a new "
+            "certificate is issued.",
+        )
     for name, good in certificate.trusted.items():
         if not good:
             yield _error(

@@ -13,6 +13,14 @@ from spillway.domain.scaling.recommend import Autoscaler
 
 METRIC: Final = "spillway-recommended-replicas"
 """The external metric; its labels `kind` and `workload` select the workload within the namespace."""
+METRICS_GROUP: Final = "external.metrics.k8s.io"
+METRICS_VERSION: Final = "v1beta1"
+METRICS_API_SERVICE: Final = f"{METRICS_VERSION}.{METRICS_GROUP}"
+"""The name of the APIService of the API that serves it, of which a cluster has one."""
+OTHER_WAYS: Final = (
+    "KEDA through Spillway's external scaler, prometheus-adapter through spillway_scaling_recommended_replicas"
+)
+"""How the owner of that API can serve it, if it is another component."""
 _OURS: Final = "spillway"
 
 

@@ -222,7 +222,6 @@ async def test_webhooks_that_are_not_reached(end: str, answer: Any, expected: st
         ),
         pytest.param("secrets/tls", {"data": {}}, f"Secret/{NAMESPACE}/tls", id="secret-without-certificate"),
         pytest.param("serviceaccounts/spillway", None, f"ServiceAccount/{NAMESPACE}/spillway", id="another-account"),
-        pytest.param("mutatingwebhookconfigurations", ApiError(403, "Forbidden", "no"), "Cluster", id="no-permission"),
         pytest.param("nodepools", ApiError(403, "Forbidden", "no"), "Cluster", id="node-pools-not-readable"),
     ],
 )
@@ -234,6 +233,86 @@ async def test_what_cannot_be_read_is_said_and_no_error(end: str, answer: Any, e
 
     assert [(one.severity.value, one.object) for one in found.findings] == [("info", expected)]
     assert found.findings[0].message.startswith("not checked: ")
+
+
+async def test_without_the_webhooks_neither_they_nor_the_apis_are_checked() -> None:
+    server = Server()
+    server.answers["mutatingwebhookconfigurations"] = ApiError(403, "Forbidden", "no")
+
+    assert told(await examined(server)) == [("info", "webhooks", "Cluster"), ("info", "api-services", "Cluster")]
+
+
+EXPLAIN = "v1alpha1.explain.spillway.dev"
+METRICS = "v1beta1.external.metrics.k8s.io"
+
+
+def api_service(trusted: Material | None, service: str = "spillway-webhook", reached: str = "True") -> dict[str, Any]:
+    bundle = {} if trusted is None else {"caBundle": base64.b64encode(trusted.bundle).decode()}
+    available = {"type": "Available", "status": reached, "message": "failing or missing response"}
+    leads = {"namespace": NAMESPACE, "name": service}
+    return {"spec": {"service": leads, **bundle}, "status": {"conditions": [available]}}
+
+
+def serving(*ports: str) -> tuple[Server, Material]:
+    """A server whose Service has these ports too, and what its certificate is of."""
+    server, held = Server(), material()
+    server.answers |= {
+        "mutatingwebhookconfigurations": [configuration(held)],
+        "secrets/tls": secret(held),
+        "services/spillway-webhook": {"spec": {"type": "ClusterIP", "ports": [{"name": one} for one in ports]}},
+    }
+    return server, held
+
+
+async def test_apis_that_are_served() -> None:
+    server, held = serving("explain", "metrics-api")
+    server.answers |= {f"apiservices/{one}": api_service(held) for one in (EXPLAIN, METRICS)}
+    assert told(await examined(server)) == []
+
+
+async def test_an_api_that_does_not_trust_the_certificate_is_found_once() -> None:
+    server, _ = serving("explain")
+    server.answers[f"apiservices/{EXPLAIN}"] = api_service(material(), reached="False")
+    [found] = (await examined(server)).findings
+    assert (found.severity.value, found.check.value, found.object) == ("error", "api-services", f"APIService/{EXPLAIN}")
+    assert "its caBundle does not trust" in found.message
+
+
+async def test_an_api_without_endpoints_or_with_a_wrong_certificate_is_left_to_the_check_of_the_webhooks() -> None:
+    server, held = serving("explain")
+    server.answers[f"apiservices/{EXPLAIN}"] = api_service(held, reached="False")
+    assert [one[1] for one in told(await examined(server))] == ["api-services"]
+
+    server.answers["endpointslices"] = []
+    assert [one[1] for one in told(await examined(server))] == ["webhooks"]
+
+    server, held = serving("explain")
+    elsewhere = material("elsewhere")
+    server.answers |= {
+        f"apiservices/{EXPLAIN}": api_service(elsewhere, reached="False"),
+        "mutatingwebhookconfigurations": [configuration(elsewhere)],
+        "secrets/tls": secret(elsewhere),
+    }
+    assert [one[1] for one in told(await examined(server))] == ["webhooks"]
+
+
+async def test_a_metric_api_of_another_component_is_found_once() -> None:
+    server, _ = serving("metrics-api")
+    server.answers[f"apiservices/{METRICS}"] = api_service(None, "prometheus-adapter")
+    policy = policy_resource(elastic=ELASTIC)
+    unserved = {"type": "MetricNotServed", "status": "True", "reason": "OwnedByAnother", "message": "words"}
+    policy["status"] = {
+        "observedGeneration": 1,
+        "conditions": [{**unserved, "lastTransitionTime": "2026-01-05T00:00:00Z"}],
+    }
+
+    found = await examined(server, resources=[policy])
+    assert told(found) == [("warning", "api-services", f"APIService/{METRICS}")]
+    assert f"leads to the Service {NAMESPACE}/prometheus-adapter" in found.findings[0].message
+
+    server.answers[f"apiservices/{METRICS}"] = ApiError(403, "Forbidden", "no")
+    found = await examined(server, resources=[policy])
+    assert told(found) == [("warning", "conditions", "ElasticPolicy/online"), ("info", "api-services", "Cluster")]
 
 
 async def test_another_failure_of_the_server_ends_the_examination() -> None:

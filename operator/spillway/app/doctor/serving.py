@@ -1,0 +1,168 @@
+"""The checks of what kube-apiserver calls: the webhooks and the APIServices, with their Service and certificate."""
+
+import base64
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from cryptography import x509
+
+from spillway.admission.authority import SERVING_CERTIFICATE, trusts
+from spillway.domain.doctor.api_services import SERVED, check_api_service
+from spillway.domain.doctor.findings import Check, Finding, not_checked
+from spillway.domain.doctor.webhooks import (
+    CertificateFacts,
+    ServiceFacts,
+    configured,
+    reachable,
+    services_of,
+    trusted,
+    webhooks_of,
+)
+from spillway.domain.model.documents import Json
+from spillway.kube import paths
+from spillway.kube.client import KubeClient
+from spillway.kube.errors import ApiError
+
+WEBHOOK_CONFIGURATIONS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+
+
+class Serving:
+    """The webhooks, their Services and their certificate, each read once."""
+
+    def __init__(self, client: KubeClient, *, namespace: str, secret: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._secret = secret
+        self.secret_key: Final = f"{namespace}/{secret}"
+        self._webhooks: Mapping[str, Any] | None = None
+        self._services: Mapping[tuple[str, str], ServiceFacts] | None = None
+        self._certificate: x509.Certificate | str | None = None
+
+    async def webhooks(self) -> Mapping[str, Any]:
+        """Spillway's webhooks by name."""
+        if self._webhooks is None:
+            configurations = [
+                one
+                for plural in WEBHOOK_CONFIGURATIONS
+                async for one in self._client.list_all(paths.webhook_configurations(plural).everywhere)
+            ]
+            self._webhooks = webhooks_of(configurations)
+        return self._webhooks
+
+    async def services(self) -> Mapping[tuple[str, str], ServiceFacts]:
+        """The Services of the webhooks, by namespace and name."""
+        if self._services is None:
+            named = services_of(await self.webhooks())
+            self._services = {one: await _service(self._client, *one) for one in named}
+        return self._services
+
+    async def certificate(self) -> x509.Certificate | str:
+        """The serving certificate, or why it is not known."""
+        if self._certificate is None:
+            self._certificate = await self._read_certificate()
+        return self._certificate
+
+    async def facts(self, bundles: Mapping[str, str]) -> CertificateFacts | None:
+        """What the certificate says, and which of these caBundles trust it; None where it is not known."""
+        certificate = await self.certificate()
+        if isinstance(certificate, str):
+            return None
+        return CertificateFacts(
+            secret=self.secret_key,
+            not_after=certificate.not_valid_after_utc,
+            names=_names_of(certificate),
+            trusted={name: trusts(base64.b64decode(text), certificate) for name, text in bundles.items() if text},
+        )
+
+    async def _read_certificate(self) -> x509.Certificate | str:
+        try:
+            raw = await self._client.get_json(
+                paths.SECRETS.named(self._secret, namespace=self._namespace, field="--webhook-secret")
+            )
+        except ApiError as error:
+            forbidden = error.status == HTTPStatus.FORBIDDEN
+            return "you may not read it" if forbidden else "it does not exist (--webhook-secret)"
+        try:
+            pem = base64.b64decode((raw.get("data") or {})[SERVING_CERTIFICATE])
+            return x509.load_pem_x509_certificate(pem)
+        except (KeyError, ValueError):
+            return "it holds no certificate"
+
+
+async def of_webhooks(serving: Serving) -> AsyncIterator[Finding]:
+    """Findings about the webhooks, their Services and their certificate."""
+    webhooks = await serving.webhooks()
+    for one in configured(webhooks):
+        yield one
+    services = await serving.services()
+    for service in services.values():
+        for one in reachable(service):
+            yield one
+    if not webhooks:
+        return
+    bundles = {name: (one.get("clientConfig") or {}).get("caBundle") or "" for name, one in webhooks.items()}
+    certificate = await serving.facts(bundles)
+    if certificate is None:
+        yield not_checked(Check.WEBHOOKS, f"Secret/{serving.secret_key}", str(await serving.certificate()))
+        return
+    for one in trusted(certificate, services, datetime.now(UTC)):
+        yield one
+
+
+async def of_api_services(client: KubeClient, serving: Serving) -> AsyncIterator[Finding]:
+    """Findings about the APIServices that lead to Spillway, or should."""
+    services, now = await serving.services(), datetime.now(UTC)
+    for api in SERVED:
+        registered = await _registered(client, api.name)
+        bundle = "" if registered is None else registered["spec"].get("caBundle") or ""
+        certificate = await serving.facts({api.name: bundle}) if services else None
+        serves = not any(one for service in services.values() for one in reachable(service))
+        trusts_it = None
+        if certificate is not None:
+            trusts_it = certificate.trusted.get(api.name)
+            serves = serves and certificate.serves(services, now)
+        for one in check_api_service(api, registered, services, trusted=trusts_it, serves=serves):
+            yield one
+
+
+async def _registered(client: KubeClient, name: str) -> Json | None:
+    try:
+        found: Json = await client.get_json(paths.API_SERVICES.named(name))
+    except ApiError as error:
+        if error.not_found:
+            return None
+        raise
+    return found
+
+
+async def _service(client: KubeClient, namespace: str, name: str) -> ServiceFacts:
+    key = f"{namespace}/{name}"
+    try:
+        service = await client.get_json(paths.SERVICES.named(name, namespace=namespace))
+    except ApiError as error:
+        if error.not_found:
+            return ServiceFacts(key, exists=False)
+        raise
+    spec = service.get("spec") or {}
+    ports = frozenset(port.get("name", "") for port in spec.get("ports") or ())
+    if spec.get("type") == "ExternalName":
+        return ServiceFacts(key, exists=True, external=True, ports=ports)
+    slices = client.list_all(
+        paths.ENDPOINT_SLICES.within(namespace), labelSelector=f"kubernetes.io/service-name={name}"
+    )
+    ready = 0
+    async for one in slices:
+        ready += sum(
+            (endpoint.get("conditions") or {}).get("ready") is not False for endpoint in one.get("endpoints") or ()
+        )
+    return ServiceFacts(key, exists=True, ready_endpoints=ready, ports=ports)
+
+
+def _names_of(certificate: x509.Certificate) -> frozenset[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return frozenset()
+    return frozenset(found.value.get_values_for_type(x509.DNSName))
