@@ -28,6 +28,7 @@ _TITLES: Final = {
     "kube": "Kubernetes API",
     "scale_down": "Scale-down",
     "budget": "Budgets and costs",
+    "http": "HTTP servers",
     "threshold": "Thresholds",
 }
 _EVENT: Final = re.compile(r"(Warning|Normal|Warning or Normal), on (.+?): (.+)", re.DOTALL)

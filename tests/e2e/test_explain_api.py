@@ -6,10 +6,12 @@ removal of namespaces in the one that others share.
 
 import base64
 import json
+import socket
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from harness import Installation
 from harness.scene import Scene
 from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
 from localcluster.ports import free_ports
+from spillway.admission.acceptor import HANDSHAKES_MAX
+from spillway.admission.http_server import CONNECTIONS_MAX
 from spillway.cli.commands import application
 from spillway.domain.explain.served import API_SERVICE
 from tests.support.command_line import explain
@@ -207,6 +211,31 @@ def test_kubectl_finds_the_api(asked: ClusterApi, installation: Installation) ->
     asked.wait_until(
         lambda: set(asked.kubectl(*listing).split()) == wanted, "kube-apiserver to have read the API's resources"
     )
+
+
+def test_a_flood_of_connections_keeps_nobody_from_an_answer(
+    asked: ClusterApi, installation: Installation, scene: Scene
+) -> None:
+    def closed(server: str, reason: str) -> float:
+        return installation.total("spillway_http_connections_closed_total", server=server, reason=reason)
+
+    words = _question(scene, "pool")
+    before = closed("explain", "handshakes"), closed("metrics", "too-many")
+    # The two replicas share the port of the API, and each has a port of its own for its metrics.
+    flood = {installation.explain_port: 3 * HANDSHAKES_MAX}
+    flood |= {installation.metrics_port(one): CONNECTIONS_MAX + 20 for one in installation.running}
+    with ExitStack() as stack:
+        for port, count in flood.items():
+            for _ in range(count):
+                stack.enter_context(socket.create_connection(("localhost", port)))
+
+        def full() -> bool:
+            return closed("explain", "handshakes") > before[0] and closed("metrics", "too-many") > before[1]
+
+        asked.wait_until(full, "connections to be closed for newer ones")
+        answered = installation.total(ANSWERS, result="answered")
+        assert json.loads(_explain(asked, *words))["pool"] == scene.budget
+        assert installation.total(ANSWERS, result="answered") == answered + 1
 
 
 def _doctor(cluster: ClusterApi) -> list[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""The open connections of the admission server, and the bodies that they hold: bounded, whoever sends them.
+"""The open connections of a server, and the bodies that they hold: bounded, whoever sends them.
 
 Contract: anybody who reaches the port may open connections and send bodies. The API server's requests arrive whole
 within milliseconds, and it uses its connections again and again; so what is given up first is the connection that was
@@ -6,12 +6,13 @@ never answered or not for the longest time, the body that has been arriving for 
 while many large ones are being answered. A small request of the API server is refused because of none of them.
 """
 
-import asyncio
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
+
+from spillway.telemetry import http as metrics
 
 CONNECTIONS_MAX: Final = 1024
-"""The number of open connections: an API server has a few dozen at most."""
+"""The number of open connections of the webhooks: an API server has a few dozen at most."""
 ARRIVING_BYTES_MAX: Final = 64 * 1024 * 1024
 """What all bodies that have not arrived whole hold together."""
 ANSWERING_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -23,71 +24,73 @@ LARGE_BYTES: Final = 1024 * 1024
 class OpenConnection(Protocol):
     """One connection."""
 
-    closed: asyncio.Future[None]
-    """Done once it is closed."""
-
     @property
     def busy(self) -> bool:
         """Whether a request on it arrives or is being answered."""
-
-    def finish(self) -> None:
-        """Close it at once if it is idle, otherwise after the answer."""
 
     def abort(self) -> None:
         """Close it at once, and forget what has arrived on it."""
 
 
-class Connections:
+Connection = TypeVar("Connection", bound=OpenConnection)
+
+
+class Connections(Generic[Connection]):
     """The connections of one server. A connection that is aborted here is discarded by itself afterwards."""
 
     def __init__(
         self,
+        server: str,
         *,
         most: int = CONNECTIONS_MAX,
         arriving_bytes: int = ARRIVING_BYTES_MAX,
         answering_bytes: int = ANSWERING_BYTES_MAX,
     ) -> None:
+        self._server = server
+        self._open = metrics.CONNECTIONS.labels(server)
         self._most = most
         self._arriving_most = arriving_bytes
         self._answering_most = answering_bytes
-        self._unanswered: dict[OpenConnection, None] = {}
+        self._unanswered: dict[Connection, None] = {}
         """Oldest first."""
-        self._answered: dict[OpenConnection, None] = {}
+        self._answered: dict[Connection, None] = {}
         """In the order of their last answers."""
-        self._arriving: dict[OpenConnection, int] = {}
+        self._arriving: dict[Connection, int] = {}
         """Bytes, in the order of their first ones."""
-        self._answering: dict[OpenConnection, int] = {}
+        self._answering: dict[Connection, int] = {}
         self._arriving_sum = 0
 
-    def __iter__(self) -> Iterator[OpenConnection]:
+    def __iter__(self) -> Iterator[Connection]:
         yield from self._unanswered
         yield from self._answered
 
     def __len__(self) -> int:
         return len(self._unanswered) + len(self._answered)
 
-    def add(self, connection: OpenConnection) -> None:
+    def add(self, connection: Connection) -> None:
         """A connection was opened; beyond the bound another one is closed for it."""
         if len(self) >= self._most:
             idle = next((one for one in self if not one.busy), None)
-            self._end(idle or next(iter(self)))
+            self._end(idle or next(iter(self)), "too-many")
         self._unanswered[connection] = None
+        self._open.set(len(self))
 
-    def discard(self, connection: OpenConnection) -> None:
+    def discard(self, connection: Connection) -> None:
         """A connection was closed."""
         self._unanswered.pop(connection, None)
         self._answered.pop(connection, None)
         self._forget(connection)
         self._answering.pop(connection, None)
+        self._open.set(len(self))
 
-    def receive(self, connection: OpenConnection, count: int) -> None:
+    def receive(self, connection: Connection, count: int) -> None:
         """Bytes of a body have arrived; beyond the bound bodies are given up, which may be this one."""
         self._arriving[connection] = self._arriving.get(connection, 0) + count
         self._arriving_sum += count
         while self._arriving_sum > self._arriving_most:
-            self._end(next(iter(self._arriving)))
+            self._end(next(iter(self._arriving)), "memory")
 
-    def answer(self, connection: OpenConnection) -> bool:
+    def answer(self, connection: Connection) -> bool:
         """A request has arrived whole; False where it is too large to be answered beside those that are."""
         count = self._forget(connection)
         if count >= LARGE_BYTES and sum(self._answering.values()) + count > self._answering_most:
@@ -96,7 +99,7 @@ class Connections:
             self._answering[connection] = count
         return True
 
-    def answered(self, connection: OpenConnection) -> None:
+    def answered(self, connection: Connection) -> None:
         """A request was answered."""
         self._answering.pop(connection, None)
         if connection in self._unanswered or connection in self._answered:
@@ -104,11 +107,12 @@ class Connections:
             self._answered.pop(connection, None)
             self._answered[connection] = None
 
-    def _end(self, connection: OpenConnection) -> None:
+    def _end(self, connection: Connection, reason: str) -> None:
+        metrics.CLOSED.labels(self._server, reason).inc()
         self.discard(connection)
         connection.abort()
 
-    def _forget(self, connection: OpenConnection) -> int:
+    def _forget(self, connection: Connection) -> int:
         count = self._arriving.pop(connection, 0)
         self._arriving_sum -= count
         return count

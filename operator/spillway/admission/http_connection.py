@@ -61,7 +61,7 @@ Respond = Callable[[HttpRequest, asyncio.Transport], Awaitable[HttpResponse]]
 class HttpConnection(asyncio.Protocol):
     """The connection of one client. `last` says whether it should close after its next answer."""
 
-    def __init__(self, respond: Respond, last: Callable[[], bool], connections: Connections) -> None:
+    def __init__(self, respond: Respond, last: Callable[[], bool], connections: Connections["HttpConnection"]) -> None:
         self._respond = respond
         self._last = last
         self._connections = connections

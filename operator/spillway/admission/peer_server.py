@@ -42,7 +42,14 @@ class PeerServer:
         self._client_names = frozenset(client_names)
         self._webhooks = tuple(webhooks)
         self._pages = pages
-        self._server = HttpServer(host, port, tls=tls, stop_seconds=timeout_seconds + STOP_MARGIN_SECONDS)
+        self._server = HttpServer(
+            "peers",
+            host,
+            port,
+            tls=tls,
+            stop_seconds=timeout_seconds + STOP_MARGIN_SECONDS,
+            request_bytes=None,
+        )
         self._clock = clock
 
     @property

@@ -21,9 +21,9 @@ from urllib.parse import parse_qs
 
 import structlog
 
+from spillway.admission.acceptor import Acceptor
 from spillway.admission.connections import Connections
 from spillway.admission.deadline import (
-    LONGEST_TIMEOUT_SECONDS,
     USUAL_TIMEOUT_SECONDS,
     Clock,
     Deadline,
@@ -50,7 +50,7 @@ BACKSTOP_SECONDS: Final = 0.1
 """A handler that keeps its deadline ends with a reason; only one that does not is cancelled."""
 FORBIDDEN: Final = "the client's certificate is for none of the names allowed here"
 """What a caller is told whose certificate is refused."""
-HANDSHAKE_SECONDS: Final = LONGEST_TIMEOUT_SECONDS
+SERVER: Final = "webhooks"
 """The time for a TLS handshake: whoever is slower than any webhook's `timeoutSeconds` is gone."""
 
 Handler = Callable[[AdmissionRequest, Deadline], Awaitable[Answer]]
@@ -128,8 +128,8 @@ class AdmissionServer:
         self._host = host
         self._port = port
         self._clock = clock
-        self._server: asyncio.Server | None = None
-        self._connections = Connections()
+        self._acceptor: Acceptor | None = None
+        self._connections: Connections[HttpConnection] = Connections(SERVER)
         self._draining = False
 
     @property
@@ -141,11 +141,11 @@ class AdmissionServer:
         """Start to listen; returns once connections are accepted."""
         listener = listen(self._host, self._port)
         self._port = listener.getsockname()[1]
-        self._server = await asyncio.get_running_loop().create_server(
+        self._acceptor = Acceptor(
+            SERVER,
+            listener,
             lambda: HttpConnection(self._respond, lambda: self._draining, self._connections),
-            sock=listener,
-            ssl=self._tls,
-            ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
+            tls=self._tls,
         )
         log.info("admission server listens", port=self._port, webhooks=list(self._webhooks))
 
@@ -155,11 +155,11 @@ class AdmissionServer:
 
     async def stop(self) -> None:
         """Stop listening, let requests in progress end, close."""
-        server, self._server = self._server, None
-        if server is None:
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is None:
             return
         self._draining = True
-        server.close()
+        await acceptor.stop()
         for connection in tuple(self._connections):
             connection.finish()
         if closing := [connection.closed for connection in self._connections]:

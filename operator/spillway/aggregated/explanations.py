@@ -45,6 +45,7 @@ class Explainer(Protocol):
 class ExplainApi:
     """The API of the answers."""
 
+    name = "explain"
     group = EXPLANATIONS
 
     def __init__(self, answers: Explainer) -> None:

@@ -32,6 +32,7 @@ METRICS: Final = ApiGroup(
 class MetricApi:
     """The API of the metric. `now` gives Unix seconds."""
 
+    name = "external-metrics"
     group = METRICS
 
     def __init__(self, values: Numbers, *, now: Callable[[], float] = time.time) -> None:

@@ -47,6 +47,9 @@ class Gate(Protocol):
 class Api(Protocol):
     """An aggregated API."""
 
+    name: str
+    """The name of its server in metrics."""
+
     @property
     def group(self) -> ApiGroup:
         """Its group and resources."""
@@ -92,7 +95,7 @@ class AggregatedServer:
         self._api = api
         self._gate = gate
         self._front_proxy = front_proxy
-        self._server = HttpServer(host, port, tls=tls)
+        self._server = HttpServer(api.name, host, port, tls=tls)
 
     @property
     def port(self) -> int:

@@ -43,7 +43,7 @@ class EndpointServer:
             raise ValueError("guarded paths need an authorizer")
         self._guarded = frozenset(guarded) - OPEN_PATHS
         self._authorize = authorize
-        self._server = HttpServer(host, port, shared=False)
+        self._server = HttpServer("metrics", host, port, shared=False)
         self._checks = checks
         self._exposition = exposition
         self._pages = pages

@@ -57,7 +57,7 @@ class ExtenderServer:
         host: str = "0.0.0.0",  # noqa: S104  # the scheduler comes from outside the pod
     ) -> None:
         self._scores = scores
-        self._server = HttpServer(host, port, tls=tls)
+        self._server = HttpServer("scheduler-extender", host, port, tls=tls, request_bytes=None)
 
     @property
     def port(self) -> int:

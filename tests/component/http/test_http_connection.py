@@ -224,7 +224,7 @@ async def test_a_client_that_does_not_read_its_answers_is_given_up(
     monkeypatch: pytest.MonkeyPatch, *, reads_again: bool, seconds: float
 ) -> None:
     monkeypatch.setattr(http_connection, "RECEIVE_SECONDS", seconds)
-    connection, transport = http_connection.HttpConnection(_nothing_here, lambda: False, Connections()), Unread()
+    connection, transport = http_connection.HttpConnection(_nothing_here, lambda: False, Connections("test")), Unread()
     connection.connection_made(transport)
     connection.data_received(WHOLE)
     connection.pause_writing()

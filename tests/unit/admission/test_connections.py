@@ -1,6 +1,5 @@
 """Which connections and bodies are given up when there are too many."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
@@ -13,38 +12,37 @@ MIB = 1024 * 1024
 class Line:
     """A connection that knows what becomes of it."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: "Lines") -> None:
         self._connections = connections
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.busy = False
         self.aborted = False
-
-    def finish(self) -> None:
-        raise AssertionError("only the server finishes")
 
     def abort(self) -> None:
         self.aborted = True
         self._connections.discard(self)
 
 
+Lines = Connections[Line]
+
+
 @pytest_asyncio.fixture
-async def connections() -> AsyncIterator[Connections]:
-    yield Connections(most=3, arriving_bytes=4 * MIB, answering_bytes=4 * MIB)
+async def connections() -> AsyncIterator[Lines]:
+    yield Connections("test", most=3, arriving_bytes=4 * MIB, answering_bytes=4 * MIB)
 
 
-def opened(connections: Connections, count: int) -> list[Line]:
+def opened(connections: Lines, count: int) -> list[Line]:
     lines = [Line(connections) for _ in range(count)]
     for line in lines:
         connections.add(line)
     return lines
 
 
-def asked(connections: Connections, line: Line, size: int = 100) -> bool:
+def asked(connections: Lines, line: Line, size: int = 100) -> bool:
     connections.receive(line, size)
     return connections.answer(line)
 
 
-async def test_a_flood_of_connections_closes_none_that_are_in_use(connections: Connections) -> None:
+async def test_a_flood_of_connections_closes_none_that_are_in_use(connections: Lines) -> None:
     (api_server,) = opened(connections, 1)
     assert asked(connections, api_server)
     connections.answered(api_server)
@@ -55,7 +53,7 @@ async def test_a_flood_of_connections_closes_none_that_are_in_use(connections: C
 
 
 async def test_of_those_that_were_answered_the_one_is_closed_that_was_idle_for_the_longest(
-    connections: Connections,
+    connections: Lines,
 ) -> None:
     first, second, third = opened(connections, 3)
     for line in (first, second, third, first):
@@ -66,7 +64,7 @@ async def test_of_those_that_were_answered_the_one_is_closed_that_was_idle_for_t
     assert [line.aborted for line in (first, second, third)] == [False, False, True]
 
 
-async def test_if_all_are_busy_one_that_was_never_answered_goes(connections: Connections) -> None:
+async def test_if_all_are_busy_one_that_was_never_answered_goes(connections: Lines) -> None:
     api_server, first, second = opened(connections, 3)
     connections.answered(api_server)
     for line in (api_server, first, second):
@@ -75,7 +73,7 @@ async def test_if_all_are_busy_one_that_was_never_answered_goes(connections: Con
     assert [line.aborted for line in (api_server, first, second)] == [False, True, False]
 
 
-async def test_half_bodies_hold_no_more_than_the_bound_and_the_oldest_goes(connections: Connections) -> None:
+async def test_half_bodies_hold_no_more_than_the_bound_and_the_oldest_goes(connections: Lines) -> None:
     slow, slower, api_server = opened(connections, 3)
     connections.receive(slow, 2 * MIB)
     connections.receive(slower, 2 * MIB)
@@ -85,7 +83,7 @@ async def test_half_bodies_hold_no_more_than_the_bound_and_the_oldest_goes(conne
     assert not slower.aborted, "what the first held is free again"
 
 
-async def test_large_requests_that_are_answered_keep_out_other_large_ones_alone(connections: Connections) -> None:
+async def test_large_requests_that_are_answered_keep_out_other_large_ones_alone(connections: Lines) -> None:
     first, second, third = opened(connections, 3)
     assert asked(connections, first, 3 * MIB)
     assert not asked(connections, second, 2 * MIB)
@@ -94,7 +92,7 @@ async def test_large_requests_that_are_answered_keep_out_other_large_ones_alone(
     assert asked(connections, second, 2 * MIB)
 
 
-async def test_a_connection_that_is_gone_holds_nothing(connections: Connections) -> None:
+async def test_a_connection_that_is_gone_holds_nothing(connections: Lines) -> None:
     (line,) = opened(connections, 1)
     connections.receive(line, 3 * MIB)
     connections.discard(line)

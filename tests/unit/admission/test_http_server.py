@@ -21,7 +21,7 @@ async def read(port: int) -> object:
 
 
 async def test_the_system_chooses_a_port_that_is_served_until_the_stop() -> None:
-    server = HttpServer(HOST, 0)
+    server = HttpServer("test", HOST, 0)
     await server.start(application())
     assert server.port > 0
     assert await read(server.port) == {"a": 1}
@@ -32,12 +32,12 @@ async def test_the_system_chooses_a_port_that_is_served_until_the_stop() -> None
 
 
 async def test_a_port_has_two_servers_only_if_both_share_it() -> None:
-    first = HttpServer(HOST, 0)
+    first = HttpServer("test", HOST, 0)
     await first.start(application())
-    second = HttpServer(HOST, first.port)
+    second = HttpServer("test", HOST, first.port)
     await second.start(application())
     with pytest.raises(OSError, match="in use"):
-        await HttpServer(HOST, first.port, shared=False).start(application())
+        await HttpServer("test", HOST, first.port, shared=False).start(application())
     await first.stop()
     assert await read(second.port) == {"a": 1}
     await second.stop()

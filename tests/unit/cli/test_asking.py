@@ -55,7 +55,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             return response
 
         application.router.add_get("/{path:.*}", handle)
-        server = HttpServer("127.0.0.1", 0)
+        server = HttpServer("test", "127.0.0.1", 0)
         await server.start(application)
         servers.append(server)
         config = {
