@@ -29,6 +29,8 @@ class FrontProxy:
     user_headers: tuple[str, ...] = ("X-Remote-User",)
     group_headers: tuple[str, ...] = ("X-Remote-Group",)
     extra_prefixes: tuple[str, ...] = ("X-Remote-Extra-",)
+    uid_headers: tuple[str, ...] = ()
+    """None unless the API server names one: before Kubernetes 1.32 it passed on what a client sent there."""
 
     @classmethod
     def of(cls, data: Mapping[str, str]) -> "FrontProxy | None":
@@ -51,6 +53,7 @@ class FrontProxy:
             listed("username-headers"),
             listed("group-headers"),
             listed("extra-headers-prefix"),
+            listed("uid-headers"),
         )
 
     def user(self, headers: Mapping[str, str], certificate: Mapping[str, Any] | None) -> User | None:
@@ -60,11 +63,11 @@ class FrontProxy:
         """
         if not certificate or not is_known_client(self.names, certificate):
             return None
-        name = next((value for header in self.user_headers for value in _all(headers, header) if value), "")
+        name = _first(headers, self.user_headers)
         if not name:
             return None
         groups = tuple(value for header in self.group_headers for value in _all(headers, header))
-        return User(name, "", groups, tuple(sorted(self._extra(headers).items())))
+        return User(name, _first(headers, self.uid_headers), groups, tuple(sorted(self._extra(headers).items())))
 
     def _extra(self, headers: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
@@ -73,6 +76,11 @@ class FrontProxy:
                 if header.startswith(prefix.lower()):
                     found[unquote(header[len(prefix) :])] = _all(headers, header)
         return found
+
+
+def _first(headers: Mapping[str, str], names: tuple[str, ...]) -> str:
+    """The first value of these headers that is not empty."""
+    return next((value for name in names for value in _all(headers, name) if value), "")
 
 
 def _all(headers: Mapping[str, str], name: str) -> tuple[str, ...]:

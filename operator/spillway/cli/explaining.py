@@ -8,7 +8,7 @@ import msgspec
 
 from spillway.api import ZonalBalance
 from spillway.app.errors import no_such
-from spillway.app.explain.answering import answer, pod_named
+from spillway.app.explain.answering import answer, looked_up, pod_named
 from spillway.app.explain.snapshot import Snapshot
 from spillway.domain.balance.zone_loads import mean_cpu, ready_by_zone
 from spillway.domain.balance.zones import ZoneWeights, zone_weights
@@ -31,20 +31,20 @@ async def explained(client: KubeClient, world: World, question: ExplainQuestion)
         RequestError: the cluster cannot be read.
         NotFoundError: there is no such object.
     """
-    snapshot = Snapshot.of(world)
-    if question.what == "pod" and pod_named(snapshot, question.namespace, question.name) is None:
-        return await _gone(client, snapshot, question.namespace, question.name.removeprefix("pod/"))
+    if question.what == "pod" and pod_named(world, question.namespace, question.name) is None:
+        return await _gone(client, world, question.namespace, question.name.removeprefix("pod/"))
+    pod = await looked_up(client, world, question, reads_more=True)
     zones = partial(_zones, client, world)
-    return await answer(client, snapshot, question, events=partial(_events, client), zones=zones)
+    return await answer(client, Snapshot.of(world), question, pod, events=partial(_events, client), zones=zones)
 
 
-async def _gone(client: KubeClient, snapshot: Snapshot, namespace: str, name: str) -> Answer:
+async def _gone(client: KubeClient, world: World, namespace: str, name: str) -> Answer:
     events = await _events(client, namespace)
     gone = explain_gone(namespace, name, events or ())
     if gone is not None:
         return gone
     told = "no Event about it" if events is not None else "you may not list Events, which may tell that it is gone"
-    there = (one.name for one in snapshot.world.state.pods_in(namespace))
+    there = (one.name for one in world.state.pods_in(namespace))
     raise no_such(f"pod {name} in namespace {namespace}, and {told}", there)
 
 

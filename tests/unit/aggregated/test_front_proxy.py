@@ -8,7 +8,7 @@ from multidict import CIMultiDict
 from spillway.admission.authority import Lifetimes, begin
 from spillway.admission.tls import ServingTls
 from spillway.aggregated.front_proxy import FrontProxy, FrontProxyFollower
-from spillway.kube.access import User
+from spillway.kube.access import Access, User, question
 from spillway.kube.errors import ApiError
 from tests.support.fake_reader import FakeReader
 
@@ -45,6 +45,17 @@ def test_the_user_with_groups_and_extra_is_read_from_the_headers() -> None:
         ("system:serviceaccounts", "system:authenticated"),
         (("scopes/a", ("read",)),),
     )
+
+
+@pytest.mark.parametrize(("named", "uid"), [({"requestheader-uid-headers": '["X-Remote-Uid"]'}, "u-1"), ({}, "")])
+def test_a_uid_counts_if_the_api_server_names_its_header(named: dict[str, str], uid: str) -> None:
+    proxy = FrontProxy.of(DATA | named)
+    assert proxy is not None
+    headers = CIMultiDict([*HEADERS.items(), ("X-Remote-Uid", "u-1")])
+    user = proxy.user(headers, CERTIFICATE)
+    assert user is not None
+    assert user.uid == uid
+    assert question(user, Access("get", "/"))["uid"] == uid
 
 
 @pytest.mark.parametrize("certificate", [None, {}, {"subject": ((("commonName", "mallory"),),)}])

@@ -27,13 +27,15 @@ from spillway.domain.explain.moved import explain_move
 from spillway.domain.explain.served import ExplainQuestion
 from spillway.domain.explain.words import zones_unknown_sentence
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims
+from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import WorkloadKey, workload_of
-from spillway.domain.model.records import OwnerRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord, ReplicaSetRecord
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import RequestError
 from spillway.kube.followed import FOLLOWED_OWNERS
+from spillway.state.world import World
 from spillway.webhooks.limit_ranges import LimitRanges
 from spillway.webhooks.lookup import Lookup
 from spillway.webhooks.workloads import Workloads
@@ -60,58 +62,94 @@ _KINDS: Final = {
 }
 
 
+async def looked_up(client: KubeClient, world: World, question: ExplainQuestion, *, reads_more: bool) -> Json | None:
+    """The pod that a question is about, as the API server has it; None if it is about something else.
+
+    Nothing is copied or planned for it, so a question without an answer costs little. `reads_more` says whether what is
+    not in the world can be read for the answer: Events for a pod that was to be moved to a node, and the zones that a
+    ZonalBalance prefers for its workload.
+
+    Raises:
+        RequestError: the pod cannot be read.
+        NotFoundError: there is no such object, or more would have to be read.
+    """
+    what, name, namespace = question
+    if what == "node":
+        _node_named(world, name)
+    elif what == "pool":
+        _check_pool(world, name)
+    if what != "pod":
+        return None
+    missing = NotFoundError(f"there is no pod {name} in namespace {namespace}")
+    pod = pod_named(world, namespace, name)
+    if pod is None:
+        raise missing
+    owner = world.state.owner(pod.owner_uid)
+    balance = _preferring(world, owner)
+    if not reads_more and balance is not None and owner is not None:
+        raise _zones_not_read(balance, owner)
+    try:
+        raw: Json = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
+    except RequestError as error:
+        if error.not_found:
+            raise missing from None
+        raise
+    if not reads_more and _planned(raw) is not None:
+        raise NotFoundError(f"the Events about pod {name} in namespace {namespace} are not read here")
+    return raw
+
+
 async def answer(
     client: KubeClient,
     snapshot: Snapshot,
     question: ExplainQuestion,
+    pod: Json | None,
     *,
     events: EventsOf | None = None,
     zones: ZonesOf | None = None,
 ) -> Answer:
     """The answer about something in the snapshot. What takes CPU time is done in threads.
 
-    `events` reads the Events of a namespace, None if they may not be listed. Without it there is no answer about a pod
-    that was to be moved to a node. `zones` reads which zones a ZonalBalance prefers for a workload, None if that is not
-    known. Without it there is no answer about the pods of a workload for which a ZonalBalance prefers zones.
+    `pod` is what was looked up. `events` reads the Events of a namespace, None if they may not be listed. `zones` reads
+    which zones a ZonalBalance prefers for a workload, None if that is not known. Without it there is no answer about
+    the pods of a workload for which a ZonalBalance prefers zones.
 
     Raises:
         RequestError: the cluster cannot be read.
         NotFoundError: there is no such object.
     """
-    what, name, _ = question
-    if what == "pod":
-        return await _pod(client, snapshot, question, events, zones)
+    what, name, namespace = question
+    if pod is not None:
+        return await _pod(snapshot, namespace, name, pod, events=events, zones=zones)
     if what == "workload":
         return await _workload(client, snapshot, question, zones)
     return await asyncio.to_thread(_node if what == "node" else _pool, snapshot, name)
 
 
-def pod_named(snapshot: Snapshot, namespace: str, text: str) -> PodRecord | None:
+def pod_named(world: World, namespace: str, text: str) -> PodRecord | None:
     """The pod that a user means; None if it is not there."""
-    return snapshot.world.state.pod(namespace, text.removeprefix("pod/"))
+    return world.state.pod(namespace, text.removeprefix("pod/"))
 
 
 async def _pod(
-    client: KubeClient,
-    snapshot: Snapshot,
-    question: ExplainQuestion,
-    events: EventsOf | None,
-    zones: ZonesOf | None,
+    snapshot: Snapshot, namespace: str, name: str, raw: Json, *, events: EventsOf | None, zones: ZonesOf | None
 ) -> Answer:
-    _, name, namespace = question
-    pod = pod_named(snapshot, namespace, name)
-    if pod is None:
+    pod = pod_named(snapshot.world, namespace, name)
+    if pod is None:  # since it was looked up
         raise NotFoundError(f"there is no pod {name} in namespace {namespace}")
     unknown = await _zones_unknown(snapshot, snapshot.world.state.owner(pod.owner_uid), zones)
-    raw = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
-    planned, move = planned_node(raw["spec"].get("affinity") or {}), None
+    planned, move = _planned(raw), None
     if planned is not None:
-        if events is None:
-            raise NotFoundError(f"the Events about pod {name} in namespace {namespace} are not read here")
-        owner, told = snapshot.world.state.replicasets.get(pod.owner_uid), await events(namespace)
+        owner = snapshot.world.state.replicasets.get(pod.owner_uid)
+        told = None if events is None else await events(namespace)
         move = explain_move(planned, pod, "" if owner is None else owner.surge, told or ())
     found = await asyncio.to_thread(explain_pod, snapshot, pod, raw["metadata"].get("annotations") or {}, move)
     return msgspec.structs.replace(found, why=(*found.why, *unknown))
+
+
+def _planned(pod: Json) -> NodeName | None:
+    """The node to which a move planned to bring a pod."""
+    return planned_node(pod["spec"].get("affinity") or {})
 
 
 async def _workload(client: KubeClient, snapshot: Snapshot, question: ExplainQuestion, zones: ZonesOf | None) -> Answer:
@@ -129,20 +167,30 @@ async def _zones_unknown(snapshot: Snapshot, owner: OwnerRecord | None, zones: Z
     Raises:
         NotFoundError: a ZonalBalance prefers zones for it, and which ones is not read here.
     """
-    world = snapshot.world
-    claim = world.claim_of(owner) if isinstance(owner, ReplicaSetRecord) else None
-    balance = None if claim is None else world.governance.balances.get(claim.balance)
-    if not isinstance(owner, ReplicaSetRecord) or balance is None or balance.spec.zone_preference is None:
+    world, balance = snapshot.world, _preferring(snapshot.world, owner)
+    if balance is None or not isinstance(owner, ReplicaSetRecord):
         return ()
     name, workload = balance.metadata.name, workload_of(owner)
     if zones is None:
-        raise NotFoundError(f"which zones ZonalBalance/{name} prefers for {workload.key} is not read here")
+        raise _zones_not_read(balance, owner)
     weights = await zones(owner, balance)
     if weights is None:
         return (zones_unknown_sentence(name),)
     preferred = {f"{owner.namespace}/{workload.name}": weights}
     world.board.set_zone_reading(name, ZoneReading(world.now(), preferred, math.inf))
     return ()
+
+
+def _preferring(world: World, owner: OwnerRecord | None) -> ZonalBalance | None:
+    """The ZonalBalance that prefers zones for the pods of an owner."""
+    claim = world.claim_of(owner) if isinstance(owner, ReplicaSetRecord) else None
+    balance = None if claim is None else world.governance.balances.get(claim.balance)
+    return None if balance is None or balance.spec.zone_preference is None else balance
+
+
+def _zones_not_read(balance: ZonalBalance, owner: OwnerRecord) -> NotFoundError:
+    text = f"which zones ZonalBalance/{balance.metadata.name} prefers for {workload_of(owner).key} is not read here"
+    return NotFoundError(text)
 
 
 def workload_named(snapshot: Snapshot, namespace: str, text: str) -> str:
@@ -170,18 +218,26 @@ def _is_meant(key: WorkloadKey, kind: str, name: str) -> bool:
 
 
 def _node(snapshot: Snapshot, name: str) -> Answer:
-    nodes = snapshot.world.state.nodes
+    return explain_node(snapshot, _node_named(snapshot.world, name))
+
+
+def _node_named(world: World, name: str) -> NodeRecord:
+    nodes = world.state.nodes
     node = nodes.get(NodeName(name.removeprefix("node/")))
     if node is None:
         raise no_such(f"node {name}", nodes)
-    return explain_node(snapshot, node)
+    return node
 
 
 def _pool(snapshot: Snapshot, name: str) -> Answer:
-    budgets = snapshot.world.governance.budgets
+    _check_pool(snapshot.world, name)
+    return explain_pool(snapshot, name)
+
+
+def _check_pool(world: World, name: str) -> None:
+    budgets = world.governance.budgets
     if name not in budgets:
         raise no_such(f"pool {name}", budgets)
-    return explain_pool(snapshot, name)
 
 
 async def next_template(client: KubeClient, snapshot: Snapshot, owner: OwnerRecord) -> NextTemplate | None:

@@ -2,7 +2,8 @@
 
 Contract: only users who may read what an answer is made of are answered, so they learn nothing that the API server
 would not show them. Any replica answers, because an answer depends on nothing that only the leader knows. One answer is
-made at a time, in a thread, from a copy of the world; `WAITING` more may wait for their turn, one of each user.
+made at a time, in a thread, from a copy of the world, which is made only if there is an answer; `WAITING` more may wait
+for their turn, one of each user.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import structlog
 from spillway.aggregated.explanations import NoAnswerError
 from spillway.aggregated.server import Gate
 from spillway.app.errors import NotFoundError
-from spillway.app.explain.answering import answer
+from spillway.app.explain.answering import answer, looked_up
 from spillway.app.explain.snapshot import Snapshot
 from spillway.app.explain.worlds import copying
 from spillway.domain.explain.answers import Answer
@@ -91,10 +92,11 @@ class OperatorAnswers:
     async def _made(self, question: ExplainQuestion) -> Answer:
         if not self._world.fresh:
             raise NoAnswerError(HTTPStatus.SERVICE_UNAVAILABLE, "the state of the cluster is not known")
-        copied = copying(self._world)
         try:
+            pod = await looked_up(self._client, self._world, question, reads_more=False)
+            copied = copying(self._world)
             snapshot = await asyncio.to_thread(lambda: Snapshot.of(copied()))
-            return await answer(self._client, snapshot, question)
+            return await answer(self._client, snapshot, question, pod)
         except NotFoundError as error:
             raise NoAnswerError(HTTPStatus.NOT_FOUND, str(error)) from error
         except RequestError as error:

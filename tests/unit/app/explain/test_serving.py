@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from spillway.aggregated.explanations import NoAnswerError
+from spillway.app.explain import serving
 from spillway.app.explain.serving import WAITING, OperatorAnswers, rights
 from spillway.domain.balance.zones import affinity_additions
 from spillway.domain.explain.answers import NodeAnswer, PoolAnswer
@@ -15,7 +16,7 @@ from spillway.domain.explain.served import RESOURCES, ExplainQuestion
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.kube.access import Access, User, Verdict
 from spillway.kube.client import KubeClient
-from spillway.kube.errors import UnreachableError
+from spillway.kube.errors import ApiError, RequestError, UnreachableError
 from spillway.state.catalog import Kind
 from spillway.state.world import World
 from spillway.telemetry.explain import ANSWERS
@@ -46,16 +47,16 @@ class _Gate:
 
 
 class _Reads:
-    """An API server that has this pod, or cannot be reached; it notes what it was asked for."""
+    """An API server that has this pod, or refuses it so; it notes what it was asked for."""
 
-    def __init__(self, pod: dict[str, Any] | None = None) -> None:
+    def __init__(self, pod: dict[str, Any] | RequestError = UnreachableError("gone")) -> None:  # noqa: B008
         self._pod = pod
         self.paths: list[str] = []
 
     async def get_json(self, path: str) -> dict[str, Any]:
         self.paths.append(path)
-        if self._pod is None:
-            raise UnreachableError("gone")
+        if isinstance(self._pod, RequestError):
+            raise self._pod
         return self._pod
 
 
@@ -136,6 +137,35 @@ async def test_what_is_not_there_is_not_found(what: str) -> None:
     assert reads.paths == []
 
 
+def _moved_pod() -> dict[str, Any]:
+    """A pod that a move created for a node."""
+    [added] = affinity_additions({}, ZONE_LABEL, {}, node=NodeName("n1"))
+    return {"metadata": {}, "spec": {"affinity": added.value}}
+
+
+@pytest.mark.parametrize(
+    ("question", "reads"),
+    [
+        pytest.param(ExplainQuestion("pod", "gone", "shop"), _Reads(), id="a pod that is gone"),
+        pytest.param(
+            ExplainQuestion("pod", "web-0", "shop"), _Reads(ApiError(404, "NotFound", "")), id="a pod that just went"
+        ),
+        pytest.param(ExplainQuestion("pod", "web-0", "shop"), _Reads(_moved_pod()), id="a pod of a move"),
+        pytest.param(ExplainQuestion("node", "gone"), _Reads(), id="a node"),
+        pytest.param(ExplainQuestion("pool", "gone"), _Reads(), id="a pool"),
+    ],
+)
+async def test_nothing_is_copied_for_what_has_no_answer(
+    question: ExplainQuestion, reads: _Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[World] = []
+    monkeypatch.setattr(serving, "copying", copies.append)
+    with pytest.raises(NoAnswerError) as refusal:
+        await _answers(_Gate(), reads=reads).answer(question, ASKER)
+    assert refusal.value.status is HTTPStatus.NOT_FOUND
+    assert copies == []
+
+
 async def test_an_object_that_cannot_be_read_is_no_answer() -> None:
     reads = _Reads()
     with pytest.raises(NoAnswerError) as refusal:
@@ -146,8 +176,7 @@ async def test_an_object_that_cannot_be_read_is_no_answer() -> None:
 
 async def test_a_pod_that_a_move_created_is_left_to_the_command() -> None:
     """Events about it are part of the answer, and the operator reads none for users."""
-    [added] = affinity_additions({}, ZONE_LABEL, {}, node=NodeName("n1"))
-    reads = _Reads({"metadata": {}, "spec": {"affinity": added.value}})
+    reads = _Reads(_moved_pod())
 
     with pytest.raises(NoAnswerError, match="Events") as refusal:
         await _answers(_Gate(), reads=reads).answer(ExplainQuestion("pod", "web-0", "shop"), ASKER)
