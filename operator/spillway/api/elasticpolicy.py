@@ -285,6 +285,13 @@ class WorkloadThreshold(Model):
     """The source of the number: Auto, Manual or Annotation. Without a number: LearningHistory or NotPlanned."""
     confidence: Annotated[int | None, Field(ge=0, le=100, json_schema_extra={"format": "int32"})] = None
     """The confidence in the assumed demand, in percent; it is low while less than a week of history is known."""
+    basis: Annotated[str, Field(max_length=64)] = ""
+    """For Auto: what the plan assumes of the coming day. Forecast: a forecast of it, which had the lower loss on the
+    last days. PastDays: the usual day of the history, because it was better. ShortHistory and StaleHistory: the usual
+    day, because the history is too short to compare both, or ended more than an hour before the plan was made."""
+    forecast_loss_percent: Annotated[int | None, Field(ge=0, le=1000, json_schema_extra={"format": "int32"})] = None
+    """The loss of forecasts on the last days, in percent of that of the usual day; absent where they were not
+    compared."""
     saving_per_hour: str | None = None
     """Saving compared with owning nodes for this workload's peak."""
     saving_per_hour_against_virtual: str | None = None

@@ -156,4 +156,5 @@ async def planned(request: PlanRequest, source: Source) -> Plan:
 def _from_csv(path: Path | None) -> Mapping[str, Past]:
     if path is None:
         return {}
-    return {one.workload: past_of(one) for one in csv_file(path, now=time.time())}
+    now = time.time()
+    return {one.workload: past_of(one, now=now) for one in csv_file(path, now=now)}

@@ -27,10 +27,11 @@ def thresholds_view(found: ThresholdsPlan, /, *, wide: bool) -> Sequence[Rendera
 
 
 def _workloads(rows: Sequence[ThresholdRow], currency: str | None, *, wide: bool) -> Table:
-    more = ("on owned", "saving/h against virtual") if wide else ()
+    more = ("on owned", "basis", "saving/h against virtual") if wide else ()
     made = table("workload", "threshold", "peak", "history", "confidence", "saving/h", *more)
     for one in rows:
-        extra = (cell(one.owned), _money(one.saving_per_hour_against_virtual, currency)) if wide else ()
+        saved = _money(one.saving_per_hour_against_virtual, currency)
+        extra = (cell(one.owned), cell(one.basis or "-"), saved) if wide else ()
         made.add_row(
             cell(one.workload),
             "all" if one.threshold is None else cell(one.threshold),

@@ -3,6 +3,7 @@
 Contract: set by the leader and replaced as a whole, with at most one series for each governed workload and label value.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
@@ -44,6 +45,13 @@ LEARNING: Final = gauge(
     "Workloads of mode Auto with less than two days of history.",
     ("policy",),
 )
+PLANNED: Final = gauge(
+    "spillway_policy_workloads_planned",
+    "Workloads of mode Auto with a planned threshold, by what the plan assumes of the coming day: Forecast (a forecast "
+    "of it), PastDays (the usual day, which was better), ShortHistory or StaleHistory (the usual day, without a "
+    "comparison).",
+    ("policy", "basis"),
+)
 UNUSABLE: Final = gauge(
     "spillway_policy_workloads_unusable",
     "Workloads whose demand cannot be read or used; the Event DemandUnusable on each says why.",
@@ -77,7 +85,7 @@ WORKLOAD_SAVING: Final = PrerenderedGauge(
 
 def set_plan(plan: Plan | None, shown: Collection[str]) -> None:
     """Replace the values that follow from the plan in force; only workloads in `shown` have series of their own."""
-    for metric in (SAVING, ADVISED, LEARNING, UNUSABLE, OWNED_CORES):
+    for metric in (SAVING, ADVISED, LEARNING, PLANNED, UNUSABLE, OWNED_CORES):
         metric.clear()
     workloads = plan.workloads if plan is not None else ()
     PLAN_MADE.set(plan.made if plan is not None else 0)
@@ -92,6 +100,9 @@ def set_plan(plan: Plan | None, shown: Collection[str]) -> None:
     for policy in plan.policies:
         LEARNING.labels(policy.name).set(policy.learning)
         UNUSABLE.labels(policy.name).set(sum(one.policy == policy.name and bool(one.problem) for one in workloads))
+        for basis, count in Counter(one.basis for one in workloads if one.policy == policy.name).items():
+            if basis is not None:
+                PLANNED.labels(policy.name, basis.value).set(count)
         if policy.owned_nodes_advised is not None:
             ADVISED.labels(policy.name).set(policy.owned_nodes_advised)
         for against, saved in (("owned", policy.saved_vs_owned), ("virtual", policy.saved_vs_virtual)):

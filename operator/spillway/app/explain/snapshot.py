@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from spillway.api import ElasticPolicy
+from spillway.api.elasticpolicy import WorkloadThreshold
 from spillway.controllers.pools.memory import PoolMemory
 from spillway.controllers.pools.verdicts import verdict_of
 from spillway.domain.explain.answers import GovernedBy
@@ -79,6 +80,13 @@ class Snapshot:
 def governed(claim: Claim | None) -> GovernedBy | None:
     """The policy that has a claim, for an answer."""
     return None if claim is None else GovernedBy(claim.policy, claim.mode.value, claim.workload_class)
+
+
+def planned_threshold(snapshot: Snapshot, workload: str) -> WorkloadThreshold | None:
+    """What the status says of a workload whose threshold is that of the plan."""
+    policies = snapshot.world.governance.policies.values()
+    listed = (one for policy in policies for one in policy.status.thresholds)
+    return next((one for one in listed if one.workload == workload and one.reason == ThresholdReason.AUTO), None)
 
 
 def _thresholds(policies: Mapping[str, ElasticPolicy]) -> dict[str, int]:

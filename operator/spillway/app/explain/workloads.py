@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from spillway.api.elasticpolicy import WorkloadThreshold
 from spillway.app.explain.pods import price_of, threshold_of
 from spillway.app.explain.ranking import ranking
-from spillway.app.explain.snapshot import Snapshot, governed
+from spillway.app.explain.snapshot import Snapshot, governed, planned_threshold
 from spillway.domain.budget.price import shown
 from spillway.domain.explain.answers import NextPod, Price, ThresholdAnswer, WorkloadAnswer
-from spillway.domain.explain.words import decision_clause, placement_sentence, pod_changes
+from spillway.domain.explain.words import basis_sentence, decision_clause, placement_sentence, pod_changes
 from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.documents import Json
@@ -19,6 +20,7 @@ from spillway.domain.model.owners import workload_of
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import OwnerRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.placement.plan import NewPod
+from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
 
 
 class NextTemplate(NamedTuple):
@@ -41,6 +43,12 @@ def explain_workload(
     placing = snapshot.world.governance.placing_class(claim)
     placement = None if placing is None else placing.effective_placement
     replicas = sum(owner.replicas for owner in owners)
+    planned = None
+    if threshold is not None and threshold.reason is ThresholdReason.AUTO:
+        planned = planned_threshold(snapshot, workload_of(newest).key)
+    why = [placement_sentence(claim, placement, threshold)]
+    if planned is not None and (assumed := basis_sentence(planned.basis, planned.forecast_loss_percent)):
+        why.append(assumed)
     return WorkloadAnswer(
         workload=workload_of(newest).key,
         governed=governed(claim),
@@ -49,11 +57,9 @@ def explain_workload(
         on_elastic=tiers[Tier.ELASTIC.value],
         on_virtual=tiers[Tier.VIRTUAL.value],
         on_no_node=tiers[None],
-        threshold=None
-        if threshold is None
-        else ThresholdAnswer(threshold.replicas, threshold.reason.value, threshold.problem or None),
+        threshold=None if threshold is None else _threshold(threshold, planned),
         next_pod=None if claim is None or template is None else next_pod(snapshot, newest, claim, template),
-        why=(placement_sentence(claim, placement, threshold),),
+        why=tuple(why),
         price=_sums(snapshot, owners, claim),
         scale_down=tuple(ranked),
         changes=tuple(
@@ -65,6 +71,16 @@ def explain_workload(
                 placement=placement,
             )
         ),
+    )
+
+
+def _threshold(threshold: EffectiveThreshold, planned: WorkloadThreshold | None) -> ThresholdAnswer:
+    return ThresholdAnswer(
+        threshold.replicas,
+        threshold.reason.value,
+        threshold.problem or None,
+        None if planned is None else planned.basis or None,
+        None if planned is None else planned.forecast_loss_percent,
     )
 
 

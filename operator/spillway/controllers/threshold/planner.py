@@ -41,5 +41,5 @@ async def pasts_of(request: PlanRequest, prometheus: Prometheus) -> dict[str, Pa
     lengths = {one.workload: one.seconds for one in wanted}
     pasts = {one.workload: WITHOUT_SCALE for one in request.workloads if one.per_replica <= 0}
     async for batch in histories(prometheus, wanted, now=request.now, step_seconds=STEP_SECONDS):
-        pasts.update((one.workload, past_of(one, lengths[one.workload])) for one in batch)
+        pasts.update((one.workload, past_of(one, lengths[one.workload], now=request.now)) for one in batch)
     return pasts

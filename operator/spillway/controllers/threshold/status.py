@@ -99,6 +99,11 @@ def _listed(current: Iterable[ThresholdNow]) -> tuple[WorkloadThreshold, ...]:
             return None, None
         return _money(one.planned.saving_per_hour), _money(one.planned.saving_per_hour_against_virtual)
 
+    def assumed(one: ThresholdNow) -> tuple[str, int | None]:
+        if one.planned is None or one.planned.basis is None or not _is_auto(one):
+            return "", None
+        return one.planned.basis.value, one.planned.forecast_loss_percent
+
     by_name = {one.observed.workload: one for one in current}
     return tuple(
         WorkloadThreshold(
@@ -106,6 +111,8 @@ def _listed(current: Iterable[ThresholdNow]) -> tuple[WorkloadThreshold, ...]:
             replicas=min(one.choice.replicas, MOST_REPLICAS) if one.choice.replicas is not None else None,
             reason=one.choice.reason.value,
             confidence=one.planned.confidence if one.planned is not None and _is_auto(one) else None,
+            basis=assumed(one)[0],
+            forecast_loss_percent=assumed(one)[1],
             saving_per_hour=amounts(one)[0],
             saving_per_hour_against_virtual=amounts(one)[1],
         )

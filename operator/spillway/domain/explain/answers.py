@@ -137,6 +137,10 @@ class ThresholdAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """Replicas that are kept on physical nodes; null if all of them are."""
     reason: str
     problem: str | None
+    basis: str | None
+    """For Auto, what the plan assumes of the coming day, and why."""
+    forecast_loss_percent: int | None
+    """The loss of forecasts on the last days in percent of that of the usual day; null where they were not compared."""
 
 
 class NextPod(msgspec.Struct, frozen=True, rename="camel"):

@@ -15,6 +15,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.kubernetes_order import READY_CLASS, kubernetes_class
+from spillway.domain.threshold.coming_day import Basis
 from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
 
 _SOURCES: Final = {
@@ -48,6 +49,24 @@ _TAINTS: Final = {
     HOT_TAINT: "its real load is above the limit of a ZonalBalance, so new pods prefer other nodes",
     EMPTYING_TAINT: "it is being emptied by moves, so new pods prefer other nodes",
 }
+_BASES: Final = {
+    Basis.FORECAST: "The plan assumes a forecast of the coming day: its loss{loss} was lower.",
+    Basis.PAST_DAYS: "The plan assumes the usual day of the history: the loss of forecasts{loss} was not lower.",
+    Basis.SHORT_HISTORY: (
+        "The plan assumes the usual day of the history, which is too short to compare it with forecasts."
+    ),
+    Basis.STALE_HISTORY: (
+        "The plan assumes the usual day of the history, which ended too long before the plan for a forecast."
+    ),
+}
+
+
+def basis_sentence(basis: str, loss_percent: int | None) -> str | None:
+    """What the plan assumes of the coming day, and why; None for a basis that this version does not know."""
+    if basis not in set(Basis):
+        return None
+    loss = "" if loss_percent is None else f" on the last days ({loss_percent} % of that of the usual day)"
+    return _BASES[Basis(basis)].format(loss=loss)
 
 
 def zones_unknown_sentence(balance: str) -> str:

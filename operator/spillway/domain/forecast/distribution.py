@@ -4,9 +4,12 @@ Contract: pure and deterministic; the first step is the one that begins at the e
 for each row: the profile of the day, that of the week, and no shape at all (the median of the last day). Around each
 the distribution is that of actual over expected demand in the last seven days, and the shape with the smallest pinball
 loss on the same days is taken. Steps that were filled teach nothing. A row without any value is nan.
+
+`past_cycles` answers for the days that are over, each by what was known at its begin, so that others can judge it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -36,24 +39,59 @@ def coming_cycle(values: Floats, *, quantiles: Sequence[float] = QUANTILES, cycl
         raise ValueError(f"a cycle is a day or a week, {DAY_STEPS} or {WEEK_STEPS} steps, not {cycle_steps}")
     if not all(0 < one < 1 for one in quantiles):
         raise ValueError(f"quantiles must be between 0 and 1, not {tuple(quantiles)}")
-    whole, seen = filled(values)
-    rows, steps = whole.shape
+    rows, steps = values.shape
     if not steps:
         return np.full((rows, len(quantiles), cycle_steps), np.nan)
-    padded = np.concatenate([whole, np.full((rows, WEEK_STEPS), np.nan)], axis=1)
-    shapes = np.stack(
-        [_repeated(profile(padded, DAY_STEPS, DAYS), steps), profile(padded, WEEK_STEPS, WEEKS), _flat(padded)]
-    )
-    recent = slice(max(steps - WEEK_STEPS, 0), steps)
-    actual = np.where(seen, whole, np.nan)[:, recent]
+    return _cycle_from(steps, _shapes(values), quantiles, cycle_steps)
+
+
+def past_cycles(values: Floats, *, quantile: float, days: int) -> Floats:
+    """What `coming_cycle` gave at the begin of each of the last days, shape (row, day, step), the newest day last.
+
+    A day begins a multiple of 24 hours before the end of the history; those before which no whole day is known are
+    left out.
+    """
+    rows, steps = values.shape
+    begins = range(steps - min(days, steps // DAY_STEPS - 1) * DAY_STEPS, steps, DAY_STEPS)
+    if not begins:
+        return np.empty((rows, 0, DAY_STEPS))
+    shapes = _shapes(values)
+    return np.stack([_cycle_from(begin, shapes, (quantile,), DAY_STEPS)[:, 0] for begin in begins], axis=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shapes:
+    """What each shape expects at each step, which follows from earlier steps alone."""
+
+    actual: Floats
+    """(row, step); nan where nothing was seen."""
+    expected: Floats
+    """(shape, row, step), with a week more than there is."""
+
+
+def _shapes(values: Floats) -> _Shapes:
+    whole, seen = filled(values)
+    padded = np.concatenate([whole, np.full((whole.shape[0], WEEK_STEPS), np.nan)], axis=1)
+    day = _repeated(profile(padded, DAY_STEPS, DAYS), whole.shape[1])
+    expected = np.stack([day, profile(padded, WEEK_STEPS, WEEKS), _flat(padded)])
+    return _Shapes(np.where(seen, whole, np.nan), expected)
+
+
+def _cycle_from(begin: int, shapes: _Shapes, quantiles: Sequence[float], cycle_steps: int) -> Floats:
+    """The quantiles of the cycle that begins at this step, by the steps before it."""
+    recent = slice(max(begin - WEEK_STEPS, 0), begin)
+    actual, expected = shapes.actual[:, recent], shapes.expected[:, :, recent].copy()
+    # A first day has none before it and is compared with the newest level, so that a young workload has a distribution.
+    newest = shapes.expected[_FLAT, :, begin, None]
+    expected[_FLAT] = np.where(np.isfinite(expected[_FLAT]), expected[_FLAT], newest)
     small = offset(_mean(actual)[:, None])
-    ratios = np.log(actual + small) - np.log(shapes[:, :, recent] + small)
+    ratios = np.log(actual + small) - np.log(expected + small)
     factors = np.exp(np.nan_to_num(_quantiles(ratios, quantiles)))
-    ahead = shapes[:, :, steps : steps + cycle_steps]
-    best = _losses(actual, shapes[:, :, recent], small, factors, quantiles)
+    ahead = shapes.expected[:, :, begin : begin + cycle_steps]
+    best = _losses(actual, expected, small, factors, quantiles)
     best[~np.isfinite(ahead).all(axis=2)] = np.inf
     best[_FLAT] = np.minimum(best[_FLAT], np.finfo(np.float64).max)
-    chosen, row = best.argmin(axis=0), np.arange(rows)
+    chosen, row = best.argmin(axis=0), np.arange(actual.shape[0])
     found = (ahead[chosen, row] + small)[:, None] * factors[chosen, row][:, :, None] - small[:, None]
     return np.asarray(np.maximum(found, 0.0))
 
@@ -75,8 +113,7 @@ def _flat(padded: Floats) -> Floats:
         before = padded[:, max(end - DAY_STEPS, 0) : end]
         ahead = slice(end, None) if end == steps else slice(end, end + DAY_STEPS)
         found[:, ahead] = _quantiles(before, (0.5,))
-    # A first day has none before it and is compared with the newest level, so that a young workload has a distribution.
-    return np.where(np.isfinite(found), found, found[:, -1:])
+    return found
 
 
 def _mean(values: Floats) -> Floats:

@@ -25,6 +25,11 @@ class ThresholdRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     history_seconds: float
     confidence: int | None
     """In percent."""
+    basis: str | None
+    """What the plan assumes of the coming day, and why: Forecast, PastDays, ShortHistory or StaleHistory; null where no
+    threshold is planned."""
+    forecast_loss_percent: int | None
+    """The loss of forecasts on the last days in percent of that of the usual day; null where they were not compared."""
     saving_per_hour: float | None
     """Compared with owning nodes for its peak."""
     saving_per_hour_against_virtual: float | None
@@ -142,6 +147,8 @@ def _workload(one: PlannedWorkload) -> ThresholdRow:
         peak=one.peak,
         history_seconds=one.history_seconds,
         confidence=one.confidence,
+        basis=None if one.basis is None else one.basis.value,
+        forecast_loss_percent=one.forecast_loss_percent,
         saving_per_hour=one.saving_per_hour,
         saving_per_hour_against_virtual=one.saving_per_hour_against_virtual,
         problem=one.problem or None,

@@ -20,6 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.demand import Series
 
+QUANTILE: Final = 0.8
+"""The quantile of demand that a plan assumes of each step."""
+
 LEAST_HISTORY_SECONDS: Final = 2 * DAY_SECONDS
 
 LEAST_COVERAGE: Final = 0.9
@@ -44,7 +47,7 @@ def cycle_of(
     *,
     step_seconds: int,
     cycle_seconds: int = DAY_SECONDS,
-    quantile: float = 0.8,
+    quantile: float = QUANTILE,
     representative_seconds: float = 0.0,
 ) -> Cycle | None:
     """The coming cycle by these samples, or None with less than two days of samples.
@@ -75,7 +78,7 @@ def cycle_of(
     days = rows.reshape(-1, DAY_SECONDS // step_seconds)
     if float(np.isfinite(days).any(axis=0).mean()) < _LEAST_SEEN:
         return None
-    profile = _profile(rows, quantile)
+    profile = usual_day(rows, quantile)
     return Cycle(np.tile(profile, cycle_seconds // length), _confidence(rows, representative_seconds / step_seconds))
 
 
@@ -90,7 +93,11 @@ def _cycles(at: Series, seen: Series, step_seconds: int, length: int) -> NDArray
     return np.where(np.isfinite(grid), grid, np.nan).reshape(rows, steps)
 
 
-def _profile(rows: NDArray[np.float64], quantile: float) -> Series:
+def usual_day(rows: NDArray[np.float64], quantile: float) -> Series:
+    """The quantile of each column; one that no row has (nan) is filled from its neighbours, of which there must be one.
+
+    `rows` are days or weeks, with a column for each step.
+    """
     found = np.isfinite(rows).any(axis=0)
     profile = np.full(rows.shape[1], np.nan)
     profile[found] = _quantile(rows[:, found], quantile)

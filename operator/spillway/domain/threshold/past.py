@@ -1,4 +1,4 @@
-"""The history of one workload folded into one day, or the reason why nothing can be planned from it.
+"""The history of one workload folded into one day, the coming day, or the reason why nothing can be planned from it.
 
 Contract: pure. A value of `MOST_REPLICAS` or more is no demand, because no threshold can be so high; neither is one
 that is negative or no finite number. A few of them, as from a division by nearly zero, are gaps. Where more are too
@@ -13,14 +13,15 @@ import numpy as np
 
 from spillway.api.common import MOST_REPLICAS
 from spillway.domain.model.units import DAY_SECONDS
-from spillway.domain.threshold.cycle import Cycle, cycle_of
+from spillway.domain.threshold.coming_day import ComingDay, coming_day
+from spillway.domain.threshold.cycle import QUANTILE, Cycle, cycle_of
 from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, HistoryProblem
 
 REPRESENTATIVE_SECONDS: Final = 7.0 * DAY_SECONDS
 """With less than a week of history not every day of the week has been seen."""
 INVALID: Final = "InvalidDemand"
-_TOO_HIGH_SHARE: Final = 0.2
-"""The share of the highest values that a plan leaves out, for it assumes the quantile of 80 %."""
+_TOO_HIGH_SHARE: Final = 1 - QUANTILE
+"""The share of the highest values that a plan leaves out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,12 +29,14 @@ class Past:
     """The folded history of one workload: a day of replicas, and how it was derived."""
 
     cycle: Cycle | None = None
-    """None with less than two days of history, or with a problem."""
+    """The usual day; None with less than two days of history, or with a problem."""
     highest: float = 0.0
     """The highest demand ever seen, without what is too high to be true."""
     seconds: float = 0.0
     """The time that the history covers."""
     problem: HistoryProblem | None = None
+    coming: ComingDay | None = None
+    """The demand that is assumed of the coming day; None for the usual day."""
 
 
 NO_PAST: Final = Past()
@@ -45,8 +48,11 @@ WITHOUT_SCALE: Final = Past(
 """The past of a workload whose query cannot be turned into replicas."""
 
 
-def past_of(history: History, wanted_seconds: float = REPRESENTATIVE_SECONDS) -> Past:
-    """The history folded into one day; the plan's confidence needs a week of it, or what is wanted if that is less."""
+def past_of(history: History, wanted_seconds: float = REPRESENTATIVE_SECONDS, *, now: float | None = None) -> Past:
+    """The history folded into one day; the plan's confidence needs a week of it, or what is wanted if that is less.
+
+    `now` is the time of the plan in Unix seconds, None for the end of the history.
+    """
     replicas = history.replicas
     known = np.isfinite(replicas) & (np.nan_to_num(replicas) >= 0) & (np.nan_to_num(replicas) < MOST_REPLICAS)
     cycle = cycle_of(
@@ -56,11 +62,14 @@ def past_of(history: History, wanted_seconds: float = REPRESENTATIVE_SECONDS) ->
         representative_seconds=min(wanted_seconds, REPRESENTATIVE_SECONDS),
     )
     problem = history.problem or _problem(replicas, cycle)
+    if problem is not None:
+        cycle = None
     return Past(
-        cycle if problem is None else None,
+        cycle,
         float(replicas[known].max(initial=0.0)),
         history.seconds,
         problem,
+        coming_day(cycle.values, history.times[known], replicas[known], now=now) if cycle is not None else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from spillway.domain.model.units import DAY_SECONDS
+from spillway.domain.threshold.coming_day import Basis
 from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.recent_peak import Sample
 
@@ -127,6 +128,10 @@ class PlannedWorkload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The requests of a replica when one was last seen."""
     confidence: int | None = None
     """The confidence in the plan, in percent."""
+    basis: Basis | None = None
+    """What the threshold is planned from; None where none is planned."""
+    forecast_loss_percent: int | None = None
+    """The loss of forecasts in percent of that of usual days; None where they were not compared."""
     saving_per_hour: float | None = None
     """Against owning nodes for its peak."""
     saving_per_hour_against_virtual: float | None = None

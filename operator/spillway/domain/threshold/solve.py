@@ -13,7 +13,7 @@ of a plan in which all policies act. Room that is left on owned nodes goes to wo
 request more replicas now than their history shows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from spillway.api.common import MOST_REPLICAS
 from spillway.domain.model.units import DAY_SECONDS
+from spillway.domain.threshold.coming_day import Basis, loss_percent
 from spillway.domain.threshold.demand import Demand
 from spillway.domain.threshold.elastic import on_elastic, seen_elastic, worth_on_elastic
 from spillway.domain.threshold.growth import grown, reserved
@@ -31,7 +32,7 @@ from spillway.domain.threshold.node_groups import NodeGroup, dominant_cores
 from spillway.domain.threshold.nodes_worth_owning import NodeSize
 from spillway.domain.threshold.packing import Nodes, Requests
 from spillway.domain.threshold.past import NO_PAST, Past
-from spillway.domain.threshold.placeable import allocate_placeable, on_one_node
+from spillway.domain.threshold.placeable import Placeable, allocate_placeable, on_one_node
 from spillway.domain.threshold.prices import Prices, priced
 from spillway.domain.threshold.request import (
     Plan,
@@ -41,7 +42,7 @@ from spillway.domain.threshold.request import (
     Stance,
     WorkloadNeed,
 )
-from spillway.domain.threshold.sums import Share, owned_load, policy_sums, saving_of
+from spillway.domain.threshold.sums import Saved, Share, owned_load, policy_sums, saving_of
 
 STEPS: Final = int(DAY_SECONDS / STEP_SECONDS)
 SMALLEST_CORES: Final = 0.001
@@ -77,6 +78,10 @@ class _Row:
     @property
     def planned(self) -> bool:
         return self.need.stance is Stance.AUTO and self.past.cycle is not None
+
+    @property
+    def forecast(self) -> bool:
+        return self.past.coming is not None and self.past.coming.basis is Basis.FORECAST
 
 
 def solve(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
@@ -123,44 +128,23 @@ def _solved(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
         for need in request.workloads
         if need.stance is not Stance.VIRTUAL and need.policy in policies
     ]
-    counted_as_owned = [one for one in request.policies if not _elastic_priced(one)]
-    capacity = request.capacity_cores + sum(one.elastic_cores for one in counted_as_owned)
-    planned = allocate_placeable(
-        [row.shared for row in rows],
-        {row.need.workload: row.requests for row in rows},
-        Nodes((*request.nodes, *seen_elastic(counted_as_owned))) if request.nodes else None,
-        capacity_cores=capacity,
-        target_utilization=target,
-    )
-    allocation, demands = planned.allocation, planned.demands
-    settled = settle(
-        {row.need.workload: kept for row in rows if (kept := _held(row, request.previous_owned)) is not None},
-        allocation.thresholds,
-        demands=demands,
-        capacity_cores=capacity,
-        target_utilization=target,
-    )
-    asked = {row.need.workload: row.need.replicas for row in rows if row.planned}
-    owned = planned.lowered(grown(settled, asked, demands=demands, usable_cores=allocation.usable_cores))
-    shares = on_elastic(
-        [_share(row, owned[row.need.workload], request) for row in rows],
-        {row.need.workload: row.requests for row in rows},
-        request,
-    )
+    arranged = _arranged(rows, request, target)
+    usual = _usual(rows, request, target) or arranged
     by_policy = {
-        name: [share for row, share in zip(rows, shares, strict=True) if row.need.policy == name] for name in policies
+        name: [share for row, share in zip(rows, usual.shares, strict=True) if row.need.policy == name]
+        for name in policies
     }
     peaks = {name: float(owned_load(part).max()) / policies[name].target for name, part in by_policy.items()}
     together = sum(peaks.values()) or 1.0
     return Plan(
         made=request.now,
         fingerprint=request.fingerprint,
-        capacity_cores=capacity,
-        peak_cores=reserved(owned, demands),
-        allowed_cores=allocation.usable_cores,
-        excess_cores=allocation.excess_cores,
-        unplaced_cores=planned.unplaced_cores,
-        unplaced=planned.unplaced,
+        capacity_cores=arranged.capacity_cores,
+        peak_cores=reserved(arranged.owned, arranged.placed.demands),
+        allowed_cores=arranged.placed.allocation.usable_cores,
+        excess_cores=arranged.placed.allocation.excess_cores,
+        unplaced_cores=arranged.placed.unplaced_cores,
+        unplaced=arranged.placed.unplaced,
         policies=tuple(
             policy_sums(
                 policies[name],
@@ -170,17 +154,75 @@ def _solved(request: PlanRequest, pasts: Mapping[str, Past]) -> Plan:
             )
             for name, part in by_policy.items()
         ),
-        workloads=tuple(_workload(row, share) for row, share in zip(rows, shares, strict=True)),
+        workloads=tuple(
+            _workload(row, share, saving_of(typical, row.policy.target))
+            for row, share, typical in zip(rows, arranged.shares, usual.shares, strict=True)
+        ),
         seconds=0.0,
     )
 
 
-def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanRequest, target: float) -> _Row:
-    replicas = (
-        past.cycle.values
-        if past.cycle is not None
-        else np.full(STEPS, max(float(min(need.replicas, MOST_REPLICAS)), past.highest))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arranged:
+    """Where the replicas of these rows are planned."""
+
+    capacity_cores: float
+    placed: Placeable
+    owned: Mapping[str, int]
+    """Replicas on owned nodes, by workload."""
+    shares: Sequence[Share]
+    """In the sequence of the rows."""
+
+
+def _arranged(rows: Sequence[_Row], request: PlanRequest, target: float) -> _Arranged:
+    counted_as_owned = [one for one in request.policies if not _elastic_priced(one)]
+    capacity = request.capacity_cores + sum(one.elastic_cores for one in counted_as_owned)
+    placed = allocate_placeable(
+        [row.shared for row in rows],
+        {row.need.workload: row.requests for row in rows},
+        Nodes((*request.nodes, *seen_elastic(counted_as_owned))) if request.nodes else None,
+        capacity_cores=capacity,
+        target_utilization=target,
     )
+    allocation, demands = placed.allocation, placed.demands
+    settled = settle(
+        {row.need.workload: kept for row in rows if (kept := _held(row, request.previous_owned)) is not None},
+        allocation.thresholds,
+        demands=demands,
+        capacity_cores=capacity,
+        target_utilization=target,
+    )
+    asked = {row.need.workload: row.need.replicas for row in rows if row.planned}
+    owned = placed.lowered(grown(settled, asked, demands=demands, usable_cores=allocation.usable_cores))
+    shares = on_elastic(
+        [_share(row, owned[row.need.workload], request) for row in rows],
+        {row.need.workload: row.requests for row in rows},
+        request,
+    )
+    return _Arranged(capacity, placed, owned, shares)
+
+
+def _usual(rows: Sequence[_Row], request: PlanRequest, target: float) -> _Arranged | None:
+    """The same for usual days, by which money and the number of nodes are told; None if the coming day is one.
+
+    It is in force nowhere, so it holds on to nothing.
+    """
+    if not any(row.forecast for row in rows):
+        return None
+    usual = [
+        _row(row.need, row.policy, replace(row.past, coming=None), request, target) if row.forecast else row
+        for row in rows
+    ]
+    return _arranged(usual, msgspec.structs.replace(request, previous={}, previous_owned={}), target)
+
+
+def _row(need: WorkloadNeed, policy: PolicyNeed, past: Past, request: PlanRequest, target: float) -> _Row:
+    if past.coming is not None:
+        replicas = past.coming.replicas
+    elif past.cycle is not None:
+        replicas = past.cycle.values
+    else:
+        replicas = np.full(STEPS, max(float(min(need.replicas, MOST_REPLICAS)), past.highest))
     cores = _cores(need, policy, request.node_cores, request.node_gib)
     demand = Demand(need.workload, replicas, cores)
     kept = request.previous.get(need.workload) if need.stance is Stance.AUTO and past.cycle is None else None
@@ -263,8 +305,8 @@ def _share(row: _Row, owned: int, request: PlanRequest) -> Share:
     )
 
 
-def _workload(row: _Row, share: Share) -> PlannedWorkload:
-    saved = saving_of(share, row.policy.target)
+def _workload(row: _Row, share: Share, saved: Saved) -> PlannedWorkload:
+    coming = row.past.coming if row.planned else None
     return PlannedWorkload(
         workload=row.need.workload,
         policy=row.need.policy,
@@ -276,6 +318,8 @@ def _workload(row: _Row, share: Share) -> PlannedWorkload:
         request_cores=row.need.request_cores,
         request_gib=row.need.request_gib,
         confidence=row.past.cycle.confidence if row.past.cycle is not None else None,
+        basis=coming.basis if coming is not None else None,
+        forecast_loss_percent=loss_percent(coming.loss_ratio) if coming is not None else None,
         saving_per_hour=saved.against_owned,
         saving_per_hour_against_virtual=saved.against_virtual,
         problem=row.past.problem.message if row.past.problem is not None else "",

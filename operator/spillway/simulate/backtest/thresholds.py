@@ -70,7 +70,9 @@ def _plans(case: Case) -> Iterator[tuple[int, Plan]]:
         pasts = {}
         for one, row in zip(case.services, case.demand, strict=True):
             known = np.isfinite(row[since:step])
-            pasts[one.workload] = past_of(History(one.workload, times[since:step][known], row[since:step][known]))
+            pasts[one.workload] = past_of(
+                History(one.workload, times[since:step][known], row[since:step][known]), now=request.now
+            )
         plan = solve(request, pasts)
         request = msgspec.structs.replace(request, previous=plan.thresholds(), previous_owned=plan.owned())
         yield step, plan

@@ -10,6 +10,7 @@ from spillway.controllers.status.part import ObservedCondition
 from spillway.controllers.threshold.controller import ThresholdController
 from spillway.controllers.threshold.process import PlanFailedError
 from spillway.controllers.threshold.status import threshold_part
+from spillway.domain.threshold.coming_day import Basis
 from spillway.domain.threshold.request import Plan, PlannedPolicy, PlannedWorkload, PlanRequest, Stance
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
@@ -72,6 +73,8 @@ class Planner:
                     request_cores=one.request_cores,
                     request_gib=one.request_gib,
                     confidence=90,
+                    basis=Basis.FORECAST,
+                    forecast_loss_percent=62,
                     saving_per_hour=5.4,
                     saving_per_hour_against_virtual=-1.2,
                     problem=self.problem,

@@ -42,6 +42,8 @@ async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planne
             replicas=2,
             reason="Auto",
             confidence=90,
+            basis="Forecast",
+            forecast_loss_percent=62,
             saving_per_hour="5.40",
             saving_per_hour_against_virtual="-1.20",
         ),
@@ -53,6 +55,9 @@ async def test_planned_published_kept_and_told(clock: FakeClock, planner: Planne
         metrics.WORKLOAD_REPLICAS.text
     )
     assert b'workload="web",reason="Auto"} 2\n' in metrics.THRESHOLD.text
+    assert [(one.labels, one.value) for one in next(iter(metrics.PLANNED.collect())).samples] == [
+        ({"policy": "online", "basis": "Forecast"}, 1)
+    ]
     assert b'workload="web",against="owned"} 5.4\n' in metrics.WORKLOAD_SAVING.text
     assert b'workload="web",against="virtual"} -1.2\n' in metrics.WORKLOAD_SAVING.text
 

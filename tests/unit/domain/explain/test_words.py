@@ -7,6 +7,7 @@ import pytest
 from spillway.api.elasticpolicy import Placement, PolicyMode
 from spillway.domain.explain.answers import PlannedMove
 from spillway.domain.explain.words import (
+    basis_sentence,
     decision_clause,
     kubernetes_clause,
     node_changes,
@@ -21,6 +22,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import Pending, Phase, Taint
 from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.scale_down.candidates import Candidate
+from spillway.domain.threshold.coming_day import Basis
 from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
 from tests.builders import make_node, make_pod
 
@@ -34,6 +36,21 @@ def test_every_source_of_a_threshold_has_words(reason: ThresholdReason) -> None:
 
     assert placement_sentence(CLAIM, Placement(), three).startswith("3 replicas are kept on physical nodes: ")
     assert placement_sentence(CLAIM, Placement(), everything).startswith("All replicas are")
+
+
+@pytest.mark.parametrize("basis", Basis)
+def test_every_basis_of_a_plan_has_words(basis: Basis) -> None:
+    said = basis_sentence(basis.value, 62)
+
+    assert said is not None
+    assert said.startswith("The plan assumes ")
+    assert ("62 %" in said) == (basis in {Basis.FORECAST, Basis.PAST_DAYS})
+    assert "%" not in (basis_sentence(basis.value, None) or "%")
+
+
+def test_a_basis_of_another_version_is_left_out() -> None:
+    assert basis_sentence("", None) is None
+    assert basis_sentence("Oracle", 1) is None
 
 
 def test_workloads_that_are_not_placed() -> None:

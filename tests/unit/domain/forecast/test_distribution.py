@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.domain.forecast.distribution import QUANTILES, coming_cycle
+from spillway.domain.forecast.distribution import QUANTILES, coming_cycle, past_cycles
 from spillway.domain.forecast.spec import DAY_STEPS, WEEK_STEPS
 from tests.unit.domain.forecast.demand_shapes import at, ragged, wandering, working_days
 
@@ -66,6 +66,18 @@ def test_without_any_value_there_is_none(steps: int) -> None:
 
 def test_without_workloads_there_are_no_rows() -> None:
     assert coming_cycle(np.empty((0, DAY_STEPS))).shape == (0, len(QUANTILES), DAY_STEPS)
+
+
+@pytest.mark.parametrize(("days", "hours"), [(1, 0), (2, 7), (9, 0), (16, 5)])
+def test_what_was_said_of_a_day_that_is_over_is_what_was_known_at_its_begin(days: int, hours: int) -> None:
+    values = ragged(days + 1, seed=days)[:, : at(days, hours)]
+
+    found = past_cycles(values, quantile=0.8, days=7)
+
+    assert found.shape == (3, min(7, max(days - 1, 0)), DAY_STEPS)
+    for back in range(found.shape[1]):
+        before = values[:, : values.shape[1] - (back + 1) * DAY_STEPS]
+        np.testing.assert_array_equal(found[:, -1 - back], coming_cycle(before, quantiles=(0.8,))[:, 0])
 
 
 @settings(max_examples=15, deadline=None)

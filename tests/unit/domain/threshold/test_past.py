@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spillway.api.common import MOST_REPLICAS
+from spillway.domain.threshold.coming_day import Basis
 from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, HistoryProblem
 from spillway.domain.threshold.past import past_of
 
@@ -69,11 +70,25 @@ def test_a_short_history_is_no_problem_and_one_that_the_source_found_stays() -> 
     assert (past.cycle, past.problem) == (None, found)
 
 
+def test_the_coming_day_is_told_with_the_usual_one() -> None:
+    replicas = all_of(10.0, 8)
+    times: Floats = np.arange(replicas.size, dtype=np.float64) * STEP_SECONDS
+    past = past_of(History(NAME, times, replicas), now=8 * 86_400.0)
+
+    assert past.cycle is not None
+    assert past.coming is not None
+    assert past.coming.basis is Basis.PAST_DAYS
+    assert past_of(history(all_of(10.0, 1))).coming is None
+
+
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=60), st.integers(1, 14))
 def test_whatever_the_values_the_day_is_one_of_replicas(values: list[float], times: int) -> None:
     past = past_of(history(np.resize(np.array(values, dtype=np.float64), times * 60)))
 
     if past.cycle is not None:
         assert np.isfinite(past.cycle.values).all()
-        assert 0 <= past.cycle.values.min() <= past.cycle.values.max() < MOST_REPLICAS
+        assert past.coming is not None
+        for assumed in (past.cycle.values, past.coming.replicas):
+            assert assumed.size == DAY
+            assert 0 <= assumed.min() <= assumed.max() < MOST_REPLICAS
     assert 0 <= past.highest < MOST_REPLICAS

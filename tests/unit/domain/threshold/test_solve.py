@@ -1,11 +1,13 @@
 """The plan from a request and its pasts: what it holds on to from the last one, and what fits."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from spillway.domain.threshold.coming_day import Basis, ComingDay
 from spillway.domain.threshold.cycle import Cycle
 from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.past import Past
@@ -159,6 +161,27 @@ def test_a_history_that_is_gone_takes_no_threshold_away() -> None:
     assert (sums.auto, sums.learning) == (3, 1)
     assert kept.saving_per_hour is None
     assert sums.saved_vs_owned is not None
+
+
+def test_thresholds_are_those_of_the_coming_day_and_money_is_that_of_usual_days() -> None:
+    quiet = ComingDay(np.full(STEPS, 5.0), Basis.FORECAST, 0.5)
+    usual = Past(Cycle(EVENING, 90), 40.0, 14 * 86_400.0)
+    cart, other = need(replicas=5), need("other")
+    request = PlanRequest(now=0.0, capacity_cores=40.0, node_cores=1.0, policies=(policy(),), workloads=(cart, other))
+
+    found = solve(request, {CART: replace(usual, coming=quiet), other.workload: usual})
+    before = solve(request, {CART: usual, other.workload: usual})
+
+    assert sum(before.thresholds().values()) == 40
+    assert before.thresholds()[other.workload] < 35
+    assert found.thresholds() == {CART: 5, other.workload: 35}, "what one does not need is there for the other"
+    assert [(one.basis, one.forecast_loss_percent, one.peak) for one in found.workloads] == [
+        (Basis.FORECAST, 50, 5),
+        (None, None, 40),
+    ]
+    assert found.policies == before.policies
+    for now, then in zip(found.workloads, before.workloads, strict=True):
+        assert (now.saving_per_hour, now.confidence) == (then.saving_per_hour, then.confidence)
 
 
 @pytest.mark.parametrize(("minimum", "excess"), [(5, 0.0), (12, 5.5)])
