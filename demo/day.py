@@ -238,6 +238,8 @@ async def _start_workloads(scene: Scene, say: Say, kept: Mapping[str, int]) -> N
         return sum(len(members) for by_workload in ready for members in by_workload) >= pods
 
     await _until(all_ready, f"{pods} pods to be ready")
+    # Without a share of the load they use next to nothing, and the HPAs scale down as soon as they see that.
+    await LoadDriver(scene.client, scene.observer, scene.contenders, scene.day).play(scene.day.hour_at(0))
     say(f"{pods} pods run; waiting for metrics-server to see their load")
     await _until(
         lambda: asyncio.to_thread(stage.metrics_flow, scene.cluster, scene.contenders, pods), "metrics of the pods"
