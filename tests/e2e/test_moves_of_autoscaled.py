@@ -1,8 +1,12 @@
-"""A move by surge beside a HorizontalPodAutoscaler with the defaults of Kubernetes: without `spec.behavior`."""
+"""A move by surge beside a HorizontalPodAutoscaler, by its `spec.behavior`.
 
-from collections.abc import Iterator
+Without one, Kubernetes keeps the additional replica of the move until the window of the autoscaler is over. With one,
+an empty one too, it does not. An autoscaler that takes replicas back at once is in `test_rebalance.py`.
+"""
+
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -47,10 +51,11 @@ def nodes(measured: Cluster) -> Iterator[list[str]]:
         yield names
 
 
-def by_default(namespace: str, name: str, least: int) -> dict[str, Any]:
-    """An autoscaler by CPU that leaves everything else to Kubernetes."""
+def by_cpu(namespace: str, name: str, least: int, behavior: dict[str, Any] | None) -> dict[str, Any]:
+    """An autoscaler by CPU that leaves everything but its behavior to Kubernetes."""
     metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": PERCENT}}
-    return autoscaler(namespace, name, least, least + 3, metrics=[{"type": "Resource", "resource": metric}])
+    given = {} if behavior is None else {"behavior": behavior}
+    return autoscaler(namespace, name, least, least + 3, metrics=[{"type": "Resource", "resource": metric}], **given)
 
 
 def scales(cluster: Cluster, since: int, namespace: str, name: str) -> list[tuple[str, int]]:
@@ -78,8 +83,29 @@ def deleted(cluster: Cluster, since: int, namespace: str) -> list[str]:
     ]
 
 
-def test_the_replica_that_the_autoscaler_keeps_after_a_move_goes_once_its_window_is_over(
-    measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str]
+MOVED: Final = ((OPERATOR, 3), (OPERATOR, 2))
+KEPT: Final = (*MOVED, (AUTOSCALER, 3), (AUTOSCALER, 2))
+
+
+class Case(NamedTuple):
+    """How an autoscaler behaves: who scales during and after a move."""
+
+    behavior: dict[str, Any] | None
+    wanted: Sequence[tuple[str, int]]
+    overtaken: Sequence[tuple[str, int]]
+    """The same if it looks between the scale-down of the move and the deletion, and counts one pod too many."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(Case(None, KEPT, KEPT), id="without a behavior"),
+        pytest.param(Case({}, MOVED, KEPT), id="an empty one"),
+        pytest.param(Case({"scaleDown": {"selectPolicy": "Disabled"}}, MOVED, KEPT[:3]), id="never down"),
+    ],
+)
+def test_only_without_a_behavior_the_autoscaler_keeps_a_replica_after_a_move_until_its_window_is_over(
+    measured: Cluster, measuring: Installation, measured_namespace: str, nodes: list[str], case: Case
 ) -> None:
     busy, other, cold = nodes
     # A new replica uses little, so three of them use more than two are to, and two use no more than that.
@@ -101,7 +127,7 @@ def test_the_replica_that_the_autoscaler_keeps_after_a_move_goes_once_its_window
         measured.kubectl("uncordon", name)
     before = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in measured.pods(measured_namespace, "app=web")}
     measured.set_usage(measured_namespace, before, cpu="3")
-    measured.apply(by_default(measured_namespace, "web", least=2))
+    measured.apply(by_cpu(measured_namespace, "web", least=2, behavior=case.behavior))
     path = f"/apis/autoscaling/v2/namespaces/{measured_namespace}/horizontalpodautoscalers/web"
 
     def measures() -> bool:
@@ -112,19 +138,24 @@ def test_the_replica_that_the_autoscaler_keeps_after_a_move_goes_once_its_window
     eventually(measures, "the autoscaler to know what the replicas use", seconds=90)
     measured.rest.merge(f"/api/v1/namespaces/{measured_namespace}", {"metadata": {"labels": {"team": "moved"}}})
     since, watch = audit_position(measured), ReadyWatch(measured, measured_namespace)
-    overtaken = measuring.total("spillway_balance_moves_total", balance="moved", result="Overtaken")
-    wanted = [(OPERATOR, 3), (OPERATOR, 2), (AUTOSCALER, 3), (AUTOSCALER, 2)]
+    before_move = measuring.total("spillway_balance_moves_total", balance="moved", result="Overtaken")
+
+    def is_overtaken() -> bool:
+        return measuring.total("spillway_balance_moves_total", balance="moved", result="Overtaken") > before_move
 
     def scaled() -> list[tuple[str, int]]:
         watch.look()
         return scales(measured, since, measured_namespace, "web")
 
     with applied(measured, policy("moved", namespace_label="moved"), balance(mode="Active", by="Surge")):
-        eventually(lambda: len(scaled()) >= len(wanted), "the autoscaler to give up the replica", seconds=240)
-        wait_at_rest(measured, measured_namespace, 4)
+        eventually(lambda: len(scaled()) >= len(MOVED), "the move", seconds=240)
+        eventually(lambda: not surging(measured, measured_namespace), "the end of the move")
+        wanted = case.overtaken if is_overtaken() else case.wanted
+        eventually(lambda: len(scaled()) >= len(wanted), "what the autoscaler does after it", seconds=240)
+        wait_at_rest(measured, measured_namespace, 2 + wanted[-1][1])
         # For longer than the window of the autoscaler.
         stays(
-            lambda: scaled() == wanted and not surging(measured, measured_namespace),
+            lambda: tuple(scaled()) == tuple(wanted) and not surging(measured, measured_namespace),
             "nothing is scaled or moved again",
             seconds=45,
         )
@@ -133,10 +164,11 @@ def test_the_replica_that_the_autoscaler_keeps_after_a_move_goes_once_its_window
     plans = [plan for plan in measuring.plans() if plan["namespace"] == measured_namespace]
     planned = {one["name"]: one["reason"] for plan in plans for one in plan["victims"]}
     gone = deleted(measured, since, measured_namespace)
-    if measuring.total("spillway_balance_moves_total", balance="moved", result="Overtaken") > overtaken:
-        # The autoscaler has looked between the scale-down of the move and the deletion, which therefore was none.
-        assert gone == list(planned)[-1:], "the planned pod"
+    if is_overtaken():
+        # The scale-down of the move deleted nothing.
+        assert gone == list(planned)[-1:][: len(wanted) // 2 - 1], "the planned pod, if there was a second scale-down"
     else:
         assert gone == list(planned), "exactly the planned pods, in this order"
-        assert (before[gone[0]], planned[gone[0]], len(gone)) == (busy, VictimReason.REPLACED.value, 2)
-    assert len(measured.pods(measured_namespace, "app=web")) == 2
+        assert (before[gone[0]], planned[gone[0]]) == (busy, VictimReason.REPLACED.value)
+        assert len(gone) == len(wanted) // 2, "one of the move, and the one that the autoscaler gave up"
+    assert len(measured.pods(measured_namespace, "app=web")) == wanted[-1][1]

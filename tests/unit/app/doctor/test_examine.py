@@ -356,6 +356,8 @@ CONSOLIDATING["spec"] |= {"mode": "Enforce", "consolidation": {"mode": "Active"}
             id="moves",
         ),
         pytest.param(CONSOLIDATING, {}, [], id="with its defaults"),
+        pytest.param(CONSOLIDATING, {"scaleDown": {"selectPolicy": "Disabled"}}, [], id="never scales down"),
+        pytest.param(CONSOLIDATING, {"scaleDown": {"stabilizationWindowSeconds": 0}}, [], id="scales down at once"),
         pytest.param(
             resource(Kind.ZONAL_BALANCE, "even", rebalance={"mode": "Active", "by": "Evict"}), None, [], id="evicts"
         ),
