@@ -2,7 +2,8 @@
 
 Contract: pure. An API is wanted if the Service of the webhooks has its port, which the chart adds with the API. Each
 cause makes one finding: nothing is said about an API that is not reached because the Service or the certificate is not
-as it has to be, which the check of the webhooks reports. The API of external metrics may be that of another component:
+as it has to be, which the check of the webhooks reports. An APIService that was left behind when the chart's value was
+turned off leads to a Service without the port. The API of external metrics may be that of another component:
 this matters only where Spillway is to serve it.
 """
 
@@ -88,6 +89,14 @@ def check_api_service(
                 f"reach it: {refused}; {_TERMINATING}",
                 f"If that installation of Spillway is gone: kubectl delete apiservice {api.name}",
             )
+        return
+    leads_to = services[owner]
+    if leads_to.exists and not leads_to.external and api.port not in leads_to.ports:
+        yield _error(
+            about,
+            f"the Service {leads} to which it leads does not serve it ({api.value} is not enabled): {_TERMINATING}",
+            f"kubectl delete apiservice {api.name}, or set {api.value}.enabled=true.",
+        )
         return
     if not registered["spec"].get("caBundle") and not registered["spec"].get("insecureSkipTLSVerify"):
         yield _error(

@@ -99,6 +99,17 @@ def test_an_api_that_an_installation_left_behind_holds_up_the_deletion_of_namesp
     assert f"kubectl delete apiservice {EXPLAIN.name}" in one.remedy
 
 
+@pytest.mark.parametrize("api", [EXPLAIN, METRICS])
+@pytest.mark.parametrize("changes", [{}, {"caBundle": None}])
+def test_an_api_that_was_turned_off_and_is_still_registered(api: ServedApi, changes: dict[str, Any]) -> None:
+    [one] = found(api, registered(available="False", **changes), enabled=False, trusted=None)
+    assert one.severity.value == "error"
+    assert "/".join(OURS) in one.message
+    assert f"{api.value} is not enabled" in one.message
+    assert f"kubectl delete apiservice {api.name}" in one.remedy
+    assert "firewall" not in one.remedy
+
+
 def test_findings_that_are_about_the_metric_api() -> None:
     assert names_metric_api(found(METRICS, None))
     assert not names_metric_api(found(EXPLAIN, None))
