@@ -24,6 +24,8 @@ class NodeAutoscaler:
 
     def use(self, *flags: str) -> None:
         """Start it again with these flags; what it did before does not count any more."""
+        # Until its end, the one before may still write.
+        self.cluster.end(cluster_autoscaler.NAME, kill=True)
         self.forget()
         self._log_since = self.cluster.log(cluster_autoscaler.NAME).stat().st_size
         self.cluster.use_cluster_autoscaler_flags(*QUICK, *flags)
