@@ -159,13 +159,15 @@ class RebalanceController(Controller):
             memory = _Memory(bounds=MoveBounds.resumed(self._surges.begun(Purpose.REBALANCE, key)))
             self._memories[key] = memory
         self._surges.arrivals.forget(self.world.now())
-        problem = None
         try:
             plan = await self._plan(balance, memory)
         except RequestError as error:
             self.log.warning("no moves are planned", key=key, error=str(error))
-            plan, problem = None, problem_of(error) if isinstance(error, MetricsError) else None
-        self.world.board.note_reading(key, Measure.MOVE_USE, problem)
+            plan = None
+            if isinstance(error, MetricsError):
+                self.world.board.note_reading(key, Measure.MOVE_USE, problem_of(error))
+        if plan is not None:
+            self.world.board.note_reading(key, Measure.MOVE_USE, None)
         if plan is not None and plan.moves and not self.plans.get(key, NO_PLAN).moves:
             self._announce(balance, plan)
         self._set_plan(key, plan)

@@ -22,6 +22,7 @@ from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.domain.model.records import Taint
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import SurgeOutcome
+from spillway.kube.errors import UnreachableError
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from spillway.telemetry import balance as metrics
@@ -354,6 +355,29 @@ async def test_without_a_load_or_the_use_of_pods_there_is_no_plan() -> None:
     await scene.clock.advance(181.0)
     await scene.controller.reconcile("even")
     assert not scene.planned
+
+
+async def test_no_reading_counts_as_good_where_nothing_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    await scene.later()
+    scene.metrics.down = True
+    await scene.clock.advance(SHARED_SECONDS)
+    await scene.controller.reconcile("even")
+    bad = scene.world.board.readings["even", Measure.MOVE_USE]
+    assert bad.problem is not None
+    scene.metrics.down = False
+
+    async def refused(*_: Any) -> None:
+        raise UnreachableError("a workload could not be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.controller._planner, "plan", refused)
+        await scene.controller.reconcile("even")
+    assert scene.world.board.readings["even", Measure.MOVE_USE] == bad, "another request failed"
+
+    await scene.clock.advance(181.0)
+    await scene.controller.reconcile("even")
+    assert scene.world.board.readings["even", Measure.MOVE_USE] == bad, "the load of the nodes is not known"
 
 
 async def test_a_balance_that_plans_no_moves_any_more_has_none() -> None:
