@@ -403,15 +403,16 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         "Load that the ZonalBalance needs is not known: no usable reading is younger than `load.staleAfter`. The "
         "message says which one, and what follows. Without the load of the nodes, all nodes and zones count as equal, "
         "no taint of a hot node changes, and no pod is moved; without the load of workloads by zone "
-        "(`zonePreference`), new replicas and scale-downs prefer no zone; without what pods use, no load class changes "
-        "(`classes`) and no pod is moved "
-        "(`rebalance`).",
+        "(`zonePreference`), new replicas and scale-downs prefer no zone (with `PartialZoneLoad`: only those of the "
+        "workloads that the message counts); without what pods use, no load class changes (`classes`) and no pod is "
+        "moved (`rebalance`).",
         (
             _true("MetricsUnreachable", "metrics.k8s.io cannot be read; the message has the answer."),
             _true("PartialLoad", "Fewer than 80 % of the selected ready nodes have a value."),
             _true(
                 "PartialZoneLoad",
-                "Of the workloads with replicas in several zones, fewer than 80 % have a load in each of these zones.",
+                "Of the workloads with replicas in several zones, fewer than 80 % have a load in each of these zones. "
+                "For the others, no zone is preferred; the message says how many they are, and names one.",
             ),
             _true("OldLoad", "Too many values are older than `load.staleAfter`."),
             _true("AbsurdLoad", "Too many values are negative, not a number, or above 200 %."),

@@ -10,7 +10,8 @@ from spillway.api import ZonalBalance
 from spillway.app.errors import no_such
 from spillway.app.explain.answering import answer, looked_up, pod_named
 from spillway.app.explain.snapshot import Snapshot
-from spillway.domain.balance.zone_loads import mean_cpu, ready_by_zone
+from spillway.controllers.balance.selected import owners_by_namespace, ready_by_workload
+from spillway.domain.balance.zone_loads import mean_cpu
 from spillway.domain.balance.zones import ZoneWeights, zone_weights
 from spillway.domain.explain.answers import Answer
 from spillway.domain.explain.gone import EventRecord, explain_gone
@@ -19,7 +20,7 @@ from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.kube import paths
 from spillway.kube.client import KubeClient
-from spillway.kube.errors import ApiError
+from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.resource_metrics import measured_since, pod_usage
 from spillway.state.world import World
 
@@ -51,19 +52,22 @@ async def _gone(client: KubeClient, world: World, namespace: str, name: str) -> 
 async def _zones(
     client: KubeClient, world: World, owner: ReplicaSetRecord, balance: ZonalBalance
 ) -> ZoneWeights | None:
-    """The zones that are preferred for a workload, by what its pods use now; None if the user may not read that."""
-    preference, state, name = balance.spec.zone_preference, world.state, workload_of(owner).name
+    """The zones that are preferred for a workload, by what its pods use now.
+
+    None if that cannot be read: the user may not, or metrics.k8s.io does not answer.
+    """
+    preference, name = balance.spec.zone_preference, workload_of(owner).name
     if preference is None or preference.from_ is not None:
         # The operator knows its Prometheus, the user may not.
         return None
     try:
         found = await pod_usage(client, owner.namespace)
-    except ApiError:
+    except RequestError:
         return None
     used = measured_since(found, world.now() - balance.spec.effective_load.stale_after.seconds)
-    owners = (one for one in state.replicasets.values() if one.namespace == owner.namespace and one.replicas)
-    pods = [pod for one in owners if workload_of(one).name == name for pod in state.pods_of(one.uid)]
-    loads = mean_cpu(ready_by_zone(pods, state.nodes, balance.spec.zone_key), used)
+    selected = (await owners_by_namespace(world, balance.metadata.name)).get(owner.namespace, ())
+    workloads = await ready_by_workload(world, balance, (one for one in selected if workload_of(one).name == name))
+    loads = mean_cpu(workloads.get(f"{owner.namespace}/{name}", {}), used)
     return zone_weights(loads, float(preference.when_differs_by_percent))
 
 

@@ -29,7 +29,7 @@ from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid
 from spillway.domain.surge.steps import Purpose
 from spillway.domain.surge.told import told_move
 from spillway.kube.client import KubeClient
-from spillway.kube.errors import ApiError
+from spillway.kube.errors import ApiError, RequestError, UnreachableError
 from spillway.state.catalog import Kind
 from spillway.state.cluster import Record
 from spillway.state.world import World
@@ -64,7 +64,7 @@ def found() -> Snapshot:
     ],
 )
 def test_names_of_workloads(found: Snapshot, text: str, key: str) -> None:
-    assert workload_named(found, "shop", text) == key
+    assert workload_named(found.world, "shop", text) == key
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_names_of_workloads(found: Snapshot, text: str, key: str) -> None:
 )
 def test_names_that_are_not_found(found: Snapshot, text: str, namespace: str, words: str) -> None:
     with pytest.raises(NotFoundError, match=words):
-        workload_named(found, namespace, text)
+        workload_named(found.world, namespace, text)
 
 
 def test_the_answers_as_tables_and_as_json(found: Snapshot) -> None:
@@ -175,9 +175,9 @@ def test_a_cluster_that_cannot_be_read(what: str, tmp_path: Path) -> None:
 
 
 class Used:
-    """An API server that says what the pods of the namespace use, or refuses to."""
+    """An API server that says what the pods of the namespace use, or fails so."""
 
-    def __init__(self, cpu: dict[str, str] | None) -> None:
+    def __init__(self, cpu: dict[str, str] | RequestError) -> None:
         self._cpu = cpu
         self.paths: list[str] = []
 
@@ -186,8 +186,8 @@ class Used:
 
     async def request(self, method: str, path: str, **_: Any) -> bytes:
         self.paths.append(f"{method} {path}")
-        if self._cpu is None:
-            raise ApiError(403, "Forbidden", "pods.metrics.k8s.io is forbidden")
+        if isinstance(self._cpu, RequestError):
+            raise self._cpu
         items = [
             {"metadata": {"name": name}, "containers": [{"usage": {"cpu": cpu, "memory": "1Gi"}}]}
             for name, cpu in self._cpu.items()
@@ -195,6 +195,7 @@ class Used:
         return msgspec.json.encode({"items": items})
 
 
+REFUSED = ApiError(403, "Forbidden", "pods.metrics.k8s.io is forbidden")
 BUSY_A = {"web-a1": "900m", "web-a2": "800m", "web-b1": "100m", "web-b2": "200m"}
 
 
@@ -212,13 +213,14 @@ def zoned(preference: dict[str, Any] | None) -> World:
     [
         pytest.param({}, BUSY_A, "b", False, id="the least loaded zone gives first"),
         pytest.param({"whenDiffersByPercent": 90}, BUSY_A, "a", False, id="zones that count as equal"),
-        pytest.param({}, None, "a", True, id="no right to read it"),
+        pytest.param({}, REFUSED, "a", True, id="no right to read it"),
+        pytest.param({}, UnreachableError("no answer in time", timed_out=True), "a", True, id="no answer"),
         pytest.param({"from": {"query": "requests"}}, BUSY_A, "a", True, id="a query"),
         pytest.param(None, BUSY_A, "a", False, id="no preference"),
     ],
 )
 async def test_the_ranks_go_by_the_load_of_the_workload_by_zone(
-    preference: dict[str, Any] | None, used: dict[str, str] | None, first: str, *, told: bool
+    preference: dict[str, Any] | None, used: dict[str, str] | RequestError, first: str, *, told: bool
 ) -> None:
     world, client = zoned(preference), Used(used)
 
@@ -236,3 +238,22 @@ async def test_the_ranks_go_by_the_load_of_the_workload_by_zone(
     assert pod.scale_down is not None
     assert pod.scale_down.rank == 1
     assert any("is not known here" in one for one in pod.why) is told
+
+
+async def test_the_load_of_a_workload_counts_the_replicasets_that_the_balance_selects() -> None:
+    """As in the operator: what a ReplicaSet uses whose labels it does not select says nothing about the workload."""
+    world = zoned({})
+    match = {"labels": {"matchLabels": {"app": "web"}}}
+    changed = resource(Kind.ZONAL_BALANCE, "even", version=2, zonePreference={}, match=match)
+    world.catalog.replace(Kind.ZONAL_BALANCE, [changed], 60)
+    old = make_replicaset("web-old", owner_uid=OwnerUid("deploy-web"), owner_name="web", revision=0)
+    world.state.apply(old)
+    for node in ("a1", "b1"):
+        world.state.apply(make_pod(f"old-{node}", node=NodeName(node), owner_uid=old.uid))
+    used = {**BUSY_A, "old-a1": "1m", "old-b1": "4000m"}
+
+    answer = await explained(cast("KubeClient", Used(used)), world, ExplainQuestion("workload", "web", "shop"))
+
+    assert isinstance(answer, WorkloadAnswer)
+    ranked = [one.pod.removeprefix("shop/web-") for one in answer.scale_down if one.pod.startswith("shop/web-")]
+    assert ranked[0][0] == "b", "zone a is the busy one"

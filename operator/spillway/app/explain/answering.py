@@ -18,7 +18,7 @@ from spillway.app.errors import NotFoundError, no_such
 from spillway.app.explain.nodes import explain_node
 from spillway.app.explain.pods import explain_pod
 from spillway.app.explain.pools import explain_pool
-from spillway.app.explain.snapshot import Snapshot
+from spillway.app.explain.snapshot import Snapshot, owners_of
 from spillway.app.explain.workloads import NextTemplate, explain_workload, new_pod
 from spillway.domain.balance.zones import ZoneReading, ZoneWeights, planned_node
 from spillway.domain.explain.answers import Answer
@@ -78,16 +78,16 @@ async def looked_up(client: KubeClient, world: World, question: ExplainQuestion,
         _node_named(world, name)
     elif what == "pool":
         _check_pool(world, name)
+    elif what == "workload":
+        newest = owners_of(world, workload_named(world, namespace, name))[0]
+        _check_zones(world, newest, reads_more=reads_more)
     if what != "pod":
         return None
     missing = NotFoundError(f"there is no pod {name} in namespace {namespace}")
     pod = pod_named(world, namespace, name)
     if pod is None:
         raise missing
-    owner = world.state.owner(pod.owner_uid)
-    balance = _preferring(world, owner)
-    if not reads_more and balance is not None and owner is not None:
-        raise _zones_not_read(balance, owner)
+    _check_zones(world, world.state.owner(pod.owner_uid), reads_more=reads_more)
     try:
         raw: Json = await client.get_json(paths.PODS.named(pod.name, namespace=namespace))
     except RequestError as error:
@@ -154,7 +154,8 @@ def _planned(pod: Json) -> NodeName | None:
 
 async def _workload(client: KubeClient, snapshot: Snapshot, question: ExplainQuestion, zones: ZonesOf | None) -> Answer:
     _, name, namespace = question
-    owners = await asyncio.to_thread(lambda: snapshot.owners_of(workload_named(snapshot, namespace, name)))
+    world = snapshot.world
+    owners = await asyncio.to_thread(lambda: owners_of(world, workload_named(world, namespace, name)))
     unknown = await _zones_unknown(snapshot, owners[0], zones)
     template = await next_template(client, snapshot, owners[0])
     found = await asyncio.to_thread(explain_workload, snapshot, owners, template)
@@ -188,12 +189,18 @@ def _preferring(world: World, owner: OwnerRecord | None) -> ZonalBalance | None:
     return None if balance is None or balance.spec.zone_preference is None else balance
 
 
+def _check_zones(world: World, owner: OwnerRecord | None, *, reads_more: bool) -> None:
+    balance = _preferring(world, owner)
+    if not reads_more and balance is not None and owner is not None:
+        raise _zones_not_read(balance, owner)
+
+
 def _zones_not_read(balance: ZonalBalance, owner: OwnerRecord) -> NotFoundError:
     text = f"which zones ZonalBalance/{balance.metadata.name} prefers for {workload_of(owner).key} is not read here"
     return NotFoundError(text)
 
 
-def workload_named(snapshot: Snapshot, namespace: str, text: str) -> str:
+def workload_named(world: World, namespace: str, text: str) -> str:
     """The key of the workload that a user means by `cart`, `deployment/cart` or `deploy/cart`.
 
     Raises:
@@ -201,7 +208,7 @@ def workload_named(snapshot: Snapshot, namespace: str, text: str) -> str:
     """
     kind, _, name = text.rpartition("/")
     wanted = _KINDS.get(kind.lower(), kind)
-    keys = {workload_of(one).key for one in snapshot.world.state.owners() if one.namespace == namespace}
+    keys = {workload_of(one).key for one in world.state.owners() if one.namespace == namespace}
     found = [one for one in sorted(keys) if _is_meant(WorkloadKey.parse(one), wanted, name)]
     if len(found) == 1:
         return found[0]

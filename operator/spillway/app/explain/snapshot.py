@@ -16,7 +16,7 @@ from spillway.controllers.pools.memory import PoolMemory
 from spillway.controllers.pools.verdicts import verdict_of
 from spillway.domain.explain.answers import GovernedBy
 from spillway.domain.model.names import ZONE_LABEL, Tier
-from spillway.domain.model.owners import owner_of, workload_of
+from spillway.domain.model.owners import WorkloadKey, owner_of, workload_of
 from spillway.domain.model.places import Claim, NodePlace
 from spillway.domain.model.records import NodeRecord, OwnerRecord, PodRecord
 from spillway.domain.threshold.effective import ThresholdReason
@@ -69,12 +69,13 @@ class Snapshot:
         """Kind/namespace/name of what a user calls the workload of a pod."""
         return owner_of(pod, self.world.state.owner(pod.owner_uid)).key
 
-    def owners_of(self, workload: str) -> list[OwnerRecord]:
-        """The ReplicaSets (or the StatefulSet) of a workload that want or have pods, the newest first."""
-        state = self.world.state
-        found = [one for one in state.owners() if workload_of(one).key == workload]
-        wanted = [one for one in found if one.replicas or state.pods_of(one.uid)] or found
-        return sorted(wanted, key=lambda one: (-getattr(one, "revision", 0), one.name))
+
+def owners_of(world: World, workload: str) -> list[OwnerRecord]:
+    """The ReplicaSets (or the StatefulSet) of a workload that want or have pods, the newest first."""
+    namespace = WorkloadKey.parse(workload).namespace
+    found = [one for one in world.state.owners() if one.namespace == namespace and workload_of(one).key == workload]
+    wanted = [one for one in found if one.replicas or world.state.pods_of(one.uid)] or found
+    return sorted(wanted, key=lambda one: (-getattr(one, "revision", 0), one.name))
 
 
 def governed(claim: Claim | None) -> GovernedBy | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.controllers.balance.readings import Readings
-from spillway.controllers.balance.zone_loads import owners_by_namespace
+from spillway.controllers.balance.selected import owners_by_namespace
 from spillway.controllers.base import World
 from spillway.domain.balance.class_moves import Shares, class_points
 from spillway.domain.balance.classes import LoadClass

@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Protocol
 
 from spillway.api.zonalbalance import ClassCounts, ZonalBalance
 from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
-from spillway.controllers.balance.zone_loads import owners_by_namespace
+from spillway.controllers.balance.selected import owners_by_namespace
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.classes import ClassHistories, ClassHistory, LoadClass
 from spillway.domain.balance.reading_state import Measure

@@ -19,6 +19,7 @@ from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.balance.load import LoadProblem, Loads, evenness
 from spillway.domain.balance.reading_state import Measure, ReadingState
 from spillway.domain.balance.skew import zone_skew
+from spillway.domain.balance.zone_loads import PARTIAL_ZONE_LOAD
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
 from spillway.domain.model.selectors import Selector
@@ -40,6 +41,10 @@ _UNKNOWN: Final = {
     Measure.MOVE_USE: ("What pods use", "no pod is moved"),
 }
 """What is read beside the load of nodes, and what follows while it is not known."""
+_PARTLY_UNKNOWN: Final = {
+    PARTIAL_ZONE_LOAD: ("The load of some workloads by zone", "no zone is preferred for these workloads"),
+}
+"""The same by the reason, where what is known of the others is used."""
 
 
 class Rebalancer(Protocol):
@@ -165,9 +170,10 @@ def _staleness(
         problem = loads.problem or LoadProblem("OldLoad", "the last reading is older than load.staleAfter")
         message = f"The load of the nodes is not known: {problem.message}. Until it is, {_NODES_EQUAL}."
         found.append((problem, message))
-    for measure, (what, effect) in _UNKNOWN.items():
+    for measure, wholly in _UNKNOWN.items():
         state = states.get(measure)
         if state is not None and (missing := state.unknown(now, stale_after)) is not None:
+            what, effect = _PARTLY_UNKNOWN.get(missing.reason, wholly)
             found.append((missing, f"{what} is not known: {missing.message}. Until it is, {effect}."))
     if found:
         message = " ".join(words for _, words in found)

@@ -6,24 +6,21 @@ in which it has ready pods. A reading that fails publishes nothing, so the one b
 `load.staleAfter`; then all zones count as equal. What is wrong with the newest reading is on the board.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 from spillway.api.zonalbalance import ZonalBalance, ZonePreference
 from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
+from spillway.controllers.balance.selected import owners_by_namespace, ready_by_workload
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.load import LoadProblem
 from spillway.domain.balance.reading_state import Measure
-from spillway.domain.balance.zone_loads import PodsByZone, checked_zones, mean_cpu, ready_by_zone, with_gaps
+from spillway.domain.balance.zone_loads import PodsByZone, checked_zones, mean_cpu, with_gaps
 from spillway.domain.balance.zones import ZoneReading, zone_weights
-from spillway.domain.model.owners import workload_of
-from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.kube.slices import in_slices
 from spillway.sources.prometheus import PrometheusError
 from spillway.sources.zone_load import zone_loads
-from spillway.state.claims import balance_of
 
 Loads = Mapping[str, Mapping[str, float]]
 """By workload (`namespace/name`) and zone; nan where it is not known."""
@@ -95,23 +92,5 @@ class ZoneLoadController(Controller):
 
     async def _workloads(self, balance: ZonalBalance) -> Mapping[str, Mapping[str, PodsByZone]]:
         """The ready pods by zone of the workloads that a ZonalBalance selects, by namespace and `namespace/name`."""
-        state, found = self.world.state, dict[str, Mapping[str, PodsByZone]]()
-        for namespace, owners in (await owners_by_namespace(self.world, balance.metadata.name)).items():
-            pods: dict[str, list[PodRecord]] = defaultdict(list)
-            for owner in owners:
-                pods[f"{namespace}/{workload_of(owner).name}"] += state.pods_of(owner.uid)
-            found[namespace] = {
-                name: ready_by_zone(members, state.nodes, balance.spec.zone_key)
-                async for name, members in in_slices(list(pods.items()))
-            }
-        return found
-
-
-async def owners_by_namespace(world: World, balance: str) -> Mapping[str, list[ReplicaSetRecord]]:
-    """The ReplicaSets with replicas that a ZonalBalance selects, by namespace."""
-    state, governance = world.state, world.governance
-    covered: dict[str, list[ReplicaSetRecord]] = defaultdict(list)
-    async for one in in_slices(list(state.replicasets.values())):
-        if one.replicas and balance_of(state, governance, one) == balance:
-            covered[one.namespace].append(one)
-    return covered
+        owners = await owners_by_namespace(self.world, balance.metadata.name)
+        return {one: await ready_by_workload(self.world, balance, members) for one, members in owners.items()}

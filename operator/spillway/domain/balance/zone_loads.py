@@ -16,6 +16,8 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 
 LEAST_MEASURED: Final = 0.8
 """The part of a workload's ready pods that must have been measured."""
+PARTIAL_ZONE_LOAD: Final = "PartialZoneLoad"
+"""The reason if the load of too many workloads is not known; that of the others is used."""
 PodsByZone = Mapping[str, list[PodRecord]]
 
 
@@ -68,7 +70,7 @@ def checked_zones(workloads: Mapping[str, Mapping[str, float]]) -> LoadProblem |
         return None
     name = min(bad)
     return LoadProblem(
-        "PartialZoneLoad",
-        f"{good} of {len(several)} workloads with replicas in several zones have a usable value in each of these, and "
-        f"{LEAST_SHARE:.0%} of them must: {name} has none in {min(bad[name])}",
+        PARTIAL_ZONE_LOAD,
+        f"{len(bad)} of {len(several)} workloads with replicas in several zones have no usable value in one or more of "
+        f"these, and at most {1 - LEAST_SHARE:.0%} of them may: {name} has none in {min(bad[name])}",
     )

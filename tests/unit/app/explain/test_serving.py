@@ -153,6 +153,7 @@ def _moved_pod() -> dict[str, Any]:
         pytest.param(ExplainQuestion("pod", "web-0", "shop"), _Reads(_moved_pod()), id="a pod of a move"),
         pytest.param(ExplainQuestion("node", "gone"), _Reads(), id="a node"),
         pytest.param(ExplainQuestion("pool", "gone"), _Reads(), id="a pool"),
+        pytest.param(ExplainQuestion("workload", "gone", "shop"), _Reads(), id="a workload"),
     ],
 )
 async def test_nothing_is_copied_for_what_has_no_answer(
@@ -186,17 +187,22 @@ async def test_a_pod_that_a_move_created_is_left_to_the_command() -> None:
 
 
 @pytest.mark.parametrize(("what", "name"), [("pod", "web-0"), ("workload", "web")])
-async def test_a_workload_for_which_zones_are_preferred_is_left_to_the_command(what: str, name: str) -> None:
+async def test_a_workload_for_which_zones_are_preferred_is_left_to_the_command(
+    what: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What its pods use is part of the answer, and the operator reads it for no user."""
     resources = [policy_resource(), resource(Kind.ZONAL_BALANCE, "even", zonePreference={})]
     world = make_world([make_node("n1"), make_replicaset("web"), make_pod("web-0")], resources, FakeClock(5_000.0))
     reads = _Reads()
+    copies: list[World] = []
+    monkeypatch.setattr(serving, "copying", copies.append)
 
     with pytest.raises(NoAnswerError, match="ZonalBalance/even prefers for Deployment/shop/web") as refusal:
         await _answers(_Gate(), world=world, reads=reads).answer(ExplainQuestion(what, name, "shop"), ASKER)
 
     assert refusal.value.status is HTTPStatus.NOT_FOUND
     assert reads.paths == []
+    assert copies == []
 
 
 async def test_a_replica_that_does_not_know_the_cluster_answers_nothing() -> None:

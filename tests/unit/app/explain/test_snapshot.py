@@ -10,7 +10,7 @@ from spillway.app.explain.nodes import explain_node
 from spillway.app.explain.pods import explain_pod
 from spillway.app.explain.pools import explain_pool
 from spillway.app.explain.ranking import ranking
-from spillway.app.explain.snapshot import Snapshot
+from spillway.app.explain.snapshot import Snapshot, owners_of
 from spillway.app.explain.workloads import NextTemplate, explain_workload
 from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord
@@ -221,7 +221,7 @@ def test_a_pod_more_than_wanted_is_surplus() -> None:
 def test_a_workload_and_its_next_pod() -> None:
     found = snapshot(pods(fixed=3, eci_a=2), replicas=5)
 
-    answer = explain_workload(found, found.owners_of("Deployment/shop/web"), template())
+    answer = explain_workload(found, owners_of(found.world, "Deployment/shop/web"), template())
 
     assert (answer.on_fixed, answer.on_elastic, answer.on_virtual, answer.on_no_node) == (3, 0, 2, 0)
     assert answer.threshold is not None
@@ -244,7 +244,7 @@ def test_a_workload_and_its_next_pod() -> None:
 def test_the_next_pod_beyond_the_threshold(spec: dict[str, Any], reason: str, words: str) -> None:
     found = snapshot(pods(fixed=4, eci_a=1), replicas=6, resources=[policy(), budget(**spec)])
 
-    answer = explain_workload(found, found.owners_of("Deployment/shop/web"), template())
+    answer = explain_workload(found, owners_of(found.world, "Deployment/shop/web"), template())
 
     assert answer.next_pod is not None
     assert answer.next_pod.reason == reason
@@ -257,7 +257,7 @@ def test_the_threshold_of_mode_auto_is_read_from_the_status() -> None:
     planned["status"] = {"thresholds": [{"workload": "Deployment/shop/web", "replicas": 7, "reason": "Auto"}]}
     found = snapshot(pods(fixed=3), replicas=3, resources=[planned, budget()])
 
-    answer = explain_workload(found, found.owners_of("Deployment/shop/web"), template())
+    answer = explain_workload(found, owners_of(found.world, "Deployment/shop/web"), template())
 
     assert answer.threshold is not None
     assert (answer.threshold.replicas, answer.threshold.reason) == (7, "Auto")

@@ -176,7 +176,7 @@ GOOD = ReadingState(NOW.timestamp())
                 Measure.ZONE_LOAD: ReadingState(problem=LoadProblem("PartialZoneLoad", "half")),
                 Measure.MOVE_USE: ReadingState(problem=UNREACHABLE),
             },
-            ("PartialZoneLoad", ["half", "prefer no zone", "connection refused", "no pod is moved"]),
+            ("PartialZoneLoad", ["half", "no zone is preferred for these workloads", "refused", "no pod is moved"]),
             id="two",
         ),
     ],
@@ -189,6 +189,8 @@ def test_whatever_else_is_not_known_is_told(
     [condition] = [one for one in part.conditions if one.type == LOAD_DATA_STALE]
     reason, words = told
     assert (condition.holds, condition.reason) == (reason != "LoadIsFresh", reason)
+    whole = Measure.ZONE_LOAD in states and reason == "MetricsUnreachable" and len(states) == 1
+    assert ("new replicas and scale-downs" in condition.message) is whole
     places = [condition.message.index(one) for one in words]
     assert places == sorted(places)
 

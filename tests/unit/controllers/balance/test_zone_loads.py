@@ -89,7 +89,22 @@ async def test_a_zone_that_was_not_measured_makes_all_zones_equal() -> None:
     assert "even" in controller.world.board.zone_readings
     problem = unknown(controller)
     assert problem is not None
-    assert problem.message.startswith("0 of 1 workloads with replicas in several zones")
+    assert problem.message.startswith("1 of 1 workloads with replicas in several zones")
+
+
+async def test_the_workloads_that_are_measured_keep_their_preference_while_others_are_not() -> None:
+    controller, metrics, _ = scene(balance())
+    for node in ("a1", "b1"):
+        uid = make_replicaset("other").uid
+        controller.world.state.apply(make_pod(f"other-{node}", node=NodeName(node), owner_uid=uid))
+    await controller.reconcile("even")
+    assert "other-a1" not in metrics.used
+    assert weights(controller) == {"shop/web": {"a": 100}}
+    problem = unknown(controller)
+    assert problem is not None
+    assert problem.reason == "PartialZoneLoad"
+    assert problem.message.startswith("1 of 2 workloads")
+    assert problem.message.endswith("shop/other has none in a")
 
 
 @pytest.mark.parametrize(("age", "found"), [(179, {"shop/web": {"a": 100}}), (181, {})])
