@@ -19,7 +19,7 @@ from spillway.domain.headroom.hold import HOLD_SECONDS, Hold
 from spillway.domain.headroom.leaving import MOVED_SECONDS, BalloonNode, leaving_key, nodes_to_empty
 from spillway.domain.headroom.shape import Shape, common_unit, in_units
 from spillway.domain.headroom.size import (
-    FixedRoom,
+    FixedRooms,
     HeadroomNeeds,
     Replica,
     most_units,
@@ -100,7 +100,7 @@ class SimHeadroom:
             unit=unit,
             rising=rising,
             active=self._timetable.at(now)[0] if self._rules.spec.schedules else (),
-            free_fixed=[FixedRoom(cluster.free_on(node)) for node in range(scenario.fixed_nodes)] if rises else (),
+            fixed=FixedRooms([cluster.free_on(node) for node in range(scenario.fixed_nodes)] if rises else ()),
             waiting=Counter(Replica(self._shapes[pod.workload]) for pod in waiting),
             node=self._node,
             max_nodes=scenario.elastic_max,

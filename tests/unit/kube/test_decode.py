@@ -1,5 +1,6 @@
 """What the API server sends, as the planners see it."""
 
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -256,6 +257,25 @@ def test_an_owner_has_what_its_template_says_about_nodes(
     raw = {"metadata": {"name": "web", "namespace": "shop", "uid": "rs1"}, "spec": {"template": template}}
     found = decoder.one(msgspec.json.encode(raw)).node_rules
     assert (found if not found else msgspec.json.decode(found)) == ("" if rules == {} else rules)
+
+
+def test_what_templates_say_about_nodes_is_shared_and_goes_with_the_last_record() -> None:
+    def record(number: int) -> str | None:
+        template = {"spec": {"nodeSelector": {"pool": f"{number:04d}" * 500}}}
+        raw = {"metadata": {"name": "web", "namespace": "shop", "uid": "rs1"}, "spec": {"template": template}}
+        return decode.REPLICASETS.one(msgspec.json.encode(raw)).node_rules
+
+    assert record(0) is record(0)
+    tracemalloc.start()
+    try:
+        kept = [record(number) for number in range(1000)]
+        with_records = tracemalloc.get_traced_memory()[0]
+        kept.clear()
+        without = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert with_records > 1000 * 2000
+    assert without < with_records / 10
 
 
 @pytest.mark.parametrize(

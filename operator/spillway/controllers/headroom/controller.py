@@ -26,7 +26,7 @@ from spillway.domain.headroom.manifests import Held, quantities
 from spillway.domain.headroom.past import PastForecasts
 from spillway.domain.headroom.shape import Shape, in_units
 from spillway.domain.headroom.size import (
-    FixedRoom,
+    FixedRooms,
     HeadroomReason,
     HeadroomSize,
     most_units,
@@ -198,8 +198,9 @@ class HeadroomController(Controller):
             return {}
         observed = await observe_all(self.world)
         governed = await governed_by_policy(self.world, observed, self._autoscalers)
-        node_rules = {one.node_rules for each in governed.values() for one in (*each.rising, *each.waiting)}
-        rooms = await fixed_rooms(seen.nodes.free_fixed, node_rules)
+        rises = [one for one in governed.values() if one.rising]
+        rising, waiting = [one.rising for one in rises], [one.waiting for one in rises]
+        rooms = await fixed_rooms(seen.nodes.free_fixed, rising, waiting)
         now: dict[str, HeadroomNow] = {}
         for name, spec in policies.items():
             policy = self.world.governance.policies.get(name)
@@ -225,7 +226,7 @@ class HeadroomController(Controller):
         return _Memory(ElasticMemory(node=node)) if min(node) > 0 else _Memory()
 
     async def _now(
-        self, policy: ElasticPolicy, spec: Headroom, governed: Governed, seen: _Seen, rooms: Sequence[FixedRoom]
+        self, policy: ElasticPolicy, spec: Headroom, governed: Governed, seen: _Seen, rooms: FixedRooms
     ) -> HeadroomNow:
         name, now = policy.metadata.name, self.world.now()
         memory = self._memories[name]

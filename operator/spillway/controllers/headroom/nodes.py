@@ -10,15 +10,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-import msgspec
-
 from spillway.controllers.base import World
 from spillway.controllers.threshold.observe import owned_by_all
-from spillway.domain.fit.node_fit import NodeFit, takes_pods
+from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.taint_toleration import hard_taints, lasting_taints
 from spillway.domain.headroom.leaving import BalloonNode
+from spillway.domain.headroom.open_nodes import open_nodes, rules_to_compare
 from spillway.domain.headroom.shape import Shape
-from spillway.domain.headroom.size import FixedRoom
+from spillway.domain.headroom.size import FixedRooms, Replica
 from spillway.domain.model.names import NodeName, Tier, Zone
 from spillway.domain.model.owners import comes_with_node, is_balloon
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
@@ -107,15 +106,20 @@ async def nodes_now(world: World, policies: Collection[str]) -> NodesNow:
 
 
 async def fixed_rooms(
-    free_fixed: Sequence[tuple[NodeRecord, Usage]], node_rules: Collection[str | None]
-) -> Sequence[FixedRoom]:
-    """The free room of fixed nodes, each with those of these rules by which replicas may not run there."""
-    fits = {rules: NodeFit(msgspec.json.decode(rules)) if rules else None for rules in node_rules if rules != ""}
-    rooms: list[FixedRoom] = []
-    async for node, free in in_slices(free_fixed):
-        closed = (rules for rules, fit in fits.items() if fit is None or not fit.admits(node))
-        rooms.append(FixedRoom(free, frozenset(closed)))
-    return rooms
+    free_fixed: Sequence[tuple[NodeRecord, Usage]],
+    rising: Iterable[Mapping[Replica, int]],
+    waiting: Iterable[Mapping[Replica, int]],
+) -> FixedRooms:
+    """The free room of fixed nodes, as it is for the replicas that rise or wait in all policies."""
+    all_rising, all_waiting = Counter[Replica](), Counter[Replica]()
+    for counts, replicas in ((all_rising, rising), (all_waiting, waiting)):
+        async for some in in_slices(replicas):
+            counts.update(some)
+    found: Mapping[str, int] = {}
+    rules, nodes = rules_to_compare(all_rising, all_waiting), [node for node, _ in free_fixed]
+    async for found in in_slices(open_nodes(rules, nodes)):  # noqa: B007 - the last one is complete
+        pass
+    return FixedRooms([free for _, free in free_fixed], found)
 
 
 def _for_pods(world: World, node: NodeRecord) -> Shape:

@@ -15,7 +15,7 @@ from spillway.controllers.threshold.observe import Observed, choice_of, pods_now
 from spillway.domain.fit.room import waits_for_room
 from spillway.domain.headroom.rise import rise_of
 from spillway.domain.headroom.shape import Shape, common_unit
-from spillway.domain.headroom.size import FixedRoom, HeadroomNeeds, Replica
+from spillway.domain.headroom.size import FixedRooms, HeadroomNeeds, Replica
 from spillway.domain.model.names import NodeName, Tier, Zone
 from spillway.domain.model.units import GIB
 from spillway.domain.scaling.demand import STALE_SECONDS
@@ -116,7 +116,7 @@ def needs_of(
     policy: ElasticPolicy,
     governed: Governed,
     active: Sequence[HeadroomSchedule],
-    free_fixed: Sequence[FixedRoom],
+    fixed: FixedRooms,
     memory: ElasticMemory,
 ) -> HeadroomNeeds | None:
     """What the size follows from; None while the size of a unit is not known."""
@@ -133,7 +133,7 @@ def needs_of(
         unit=memory.unit,
         rising=governed.rising,
         active=active,
-        free_fixed=free_fixed,
+        fixed=fixed,
         waiting=governed.waiting,
         node=memory.node,
         max_nodes=elastic.max_nodes if elastic is not None else None,

@@ -50,12 +50,20 @@ class Replica(NamedTuple):
     """What its template says about nodes, as `ReplicaSetRecord.node_rules`."""
 
 
-class FixedRoom(NamedTuple):
-    """The free room of a fixed node."""
+@dataclass(frozen=True, slots=True)
+class FixedRooms:
+    """The free room of fixed nodes, and which replicas may run on which of them."""
 
-    free: Usage
-    closed_to: frozenset[str | None] = frozenset()
-    """The `node_rules` of replicas that may not run there."""
+    free: Sequence[Usage] = ()
+    """One entry a node."""
+    open_to: Mapping[str, int] = field(default_factory=dict)
+    """By `node_rules`: bit `i` is set if replicas with them may run on the node of `free[i]`."""
+
+    def nodes(self, rules: str | None) -> int:
+        """The nodes on which replicas with these `node_rules` may run; none where this is not known."""
+        if rules == "":
+            return (1 << len(self.free)) - 1
+        return self.open_to.get(rules, 0) if rules is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +76,7 @@ class HeadroomNeeds:
     """The replicas that governed workloads are expected to start."""
     active: Sequence[HeadroomSchedule] = ()
     """The schedules that hold now."""
-    free_fixed: Sequence[FixedRoom] = ()
-    """One entry a node."""
+    fixed: FixedRooms = field(default_factory=FixedRooms)
     waiting: Mapping[Replica, int] = field(default_factory=dict)
     """Pods that wait for a node already; they are served from this room first."""
     node: Shape | None = None
@@ -138,7 +145,7 @@ def rise_units(needs: HeadroomNeeds) -> Iterator[int]:
     if not rising:
         return
     waiting = _largest_first(needs.waiting)
-    rooms = _Rooms(needs.free_fixed, [replica.shape for replica, _ in (*waiting, *rising)])
+    rooms = _Rooms(needs.fixed, [replica.shape for replica, _ in (*waiting, *rising)])
     for replica, count in waiting:
         rooms.place(replica, count)
         yield 0
@@ -179,16 +186,19 @@ def spread(pods: int, zones: Sequence[Zone]) -> Mapping[Zone, int]:
 class _Rooms:
     """The free room of nodes, one node after another, without those that take none of these shapes."""
 
-    def __init__(self, rooms: Iterable[FixedRoom], shapes: Iterable[Shape]) -> None:
+    def __init__(self, rooms: FixedRooms, shapes: Iterable[Shape]) -> None:
         cpus, memories = zip(*(_floors(shape) for shape in shapes), strict=True)
         cpu, memory = min(cpus), min(memories)
         usable = [
-            one for one in rooms if one.free.pods > 0 and one.free.cpu_millis >= cpu and one.free.memory_bytes >= memory
+            (node, free)
+            for node, free in enumerate(rooms.free)
+            if free.pods > 0 and free.cpu_millis >= cpu and free.memory_bytes >= memory
         ]
-        self._cpu = [one.free.cpu_millis for one in usable]
-        self._memory = [one.free.memory_bytes for one in usable]
-        self._pods = [one.free.pods for one in usable]
-        self._closed_to = [one.closed_to for one in usable]
+        self._rooms = rooms
+        self._nodes = [node for node, _ in usable]
+        self._cpu = [free.cpu_millis for _, free in usable]
+        self._memory = [free.memory_bytes for _, free in usable]
+        self._pods = [free.pods for _, free in usable]
 
     def place(self, replica: Replica, replicas: int) -> int:
         """How many of the replicas find room, which is taken off."""
@@ -196,8 +206,11 @@ class _Rooms:
         least_cpu, least_memory = _floors(shape)
         cpu, memory = shape
         left = replicas
+        nodes = self._rooms.nodes(rules)
+        if not nodes:
+            return 0
         for index, there in enumerate(self._cpu):
-            if there < least_cpu or self._memory[index] < least_memory or rules in self._closed_to[index]:
+            if there < least_cpu or self._memory[index] < least_memory or not nodes >> self._nodes[index] & 1:
                 continue
             count = min(left, self._pods[index])
             if cpu:

@@ -12,7 +12,7 @@ from spillway.api.headroom import Headroom, HeadroomSchedule
 from spillway.domain.headroom.shape import Shape, units_for
 from spillway.domain.headroom.size import (
     MOST_UNITS,
-    FixedRoom,
+    FixedRooms,
     HeadroomNeeds,
     HeadroomReason,
     HeadroomSize,
@@ -27,7 +27,8 @@ from spillway.domain.model.usage import Usage
 UNIT = Shape(1000, 1000)
 NONE: Mapping[Shape, int] = {}
 EVENING = HeadroomSchedule.model_validate({"name": "evening", "start": "0 18 * * *", "duration": "1h", "nodes": 2})
-BLUE, RED, UNKNOWN = Replica(UNIT, "blue"), Replica(UNIT, "red"), Replica(UNIT, None)
+BLUE, RED = Replica(UNIT, "blue"), Replica(UNIT, "red")
+UNKNOWN, NOT_COMPARED = Replica(UNIT, None), Replica(UNIT, "green")
 SHAPES = st.builds(Shape, st.integers(1, 3000), st.integers(1, 3000))
 RISING = st.dictionaries(SHAPES, st.integers(0, 60), max_size=8)
 FEW = st.dictionaries(st.builds(Shape, st.integers(0, 1500), st.integers(0, 1500)), st.integers(0, 3), max_size=8)
@@ -43,13 +44,11 @@ def _size(needs: HeadroomNeeds) -> HeadroomSize:
 
 
 def _units(rising: Mapping[Shape, int], free: Sequence[Usage] = (), waiting: Mapping[Shape, int] = NONE) -> int:
-    return _units_of(_anywhere(rising), [FixedRoom(one) for one in free], _anywhere(waiting))
+    return _units_of(_anywhere(rising), FixedRooms(free), _anywhere(waiting))
 
 
-def _units_of(
-    rising: Mapping[Replica, int], rooms: Sequence[FixedRoom], waiting: Mapping[Replica, int] | None = None
-) -> int:
-    needs = HeadroomNeeds(Headroom(), UNIT, rising=rising, free_fixed=rooms, waiting=waiting or {})
+def _units_of(rising: Mapping[Replica, int], rooms: FixedRooms, waiting: Mapping[Replica, int] | None = None) -> int:
+    needs = HeadroomNeeds(Headroom(), UNIT, rising=rising, fixed=rooms, waiting=waiting or {})
     return [0, *rise_units(needs)][-1]
 
 
@@ -90,10 +89,10 @@ def test_a_schedule_is_named() -> None:
 
 
 def test_free_room_on_fixed_nodes_is_taken_off_after_waiting_pods_are_served() -> None:
-    free = [FixedRoom(Usage(10, 2500, 9000)), FixedRoom(Usage(10, 1500, 9000))]
-    assert _size(_needs(rising=5, free_fixed=free)).pods == 2
+    fixed = FixedRooms([Usage(10, 2500, 9000), Usage(10, 1500, 9000)])
+    assert _size(_needs(rising=5, fixed=fixed)).pods == 2
     waiting = {Replica(UNIT): 2}
-    assert _size(_needs(rising=5, free_fixed=free, waiting=waiting)).pods == 4
+    assert _size(_needs(rising=5, fixed=fixed, waiting=waiting)).pods == 4
     # They are not counted themselves: they get their nodes without headroom.
     assert _size(_needs(rising=0, waiting=waiting)).pods == 0
 
@@ -109,32 +108,37 @@ def test_free_room_on_fixed_nodes_is_taken_off_after_waiting_pods_are_served() -
         ({Replica(UNIT): 5}, {BLUE: 1}, 3),
         ({BLUE: 5}, {RED: 2}, 3),
         ({UNKNOWN: 5}, {}, 5),
+        ({NOT_COMPARED: 5}, {}, 5),
+        ({Replica(UNIT): 5}, {UNKNOWN: 5, NOT_COMPARED: 5}, 2),
     ],
     ids=str,
 )
 def test_only_room_on_nodes_on_which_a_replica_may_run_is_taken_off(
     rising: dict[Replica, int], waiting: dict[Replica, int], units: int
 ) -> None:
-    rooms = [
-        FixedRoom(Usage(10, 2000, 9000), frozenset({"red", None})),
-        FixedRoom(Usage(10, 1000, 9000), frozenset({"red", "blue", None})),
-    ]
+    rooms = FixedRooms([Usage(10, 2000, 9000), Usage(10, 1000, 9000)], {"blue": 0b01, "red": 0b00})
     assert _units_of(rising, rooms, waiting) == units
 
 
 @given(
     st.dictionaries(st.sampled_from(["", "red", "blue"]), st.integers(0, 20)),
-    st.lists(st.tuples(st.integers(0, 5), st.sets(st.sampled_from(["red", "blue"]))), max_size=5),
+    st.lists(st.tuples(st.integers(-1, 5), st.sets(st.sampled_from(["red", "blue"]))), max_size=70),
 )
 def test_the_units_hold_those_that_find_no_room_on_their_nodes(
     rising: dict[str, int], nodes: list[tuple[int, set[str]]]
 ) -> None:
-    rooms = [FixedRoom(Usage(10, 1000 * count, 9000), frozenset(closed)) for count, closed in nodes]
+    rooms = FixedRooms(
+        [Usage(10, 1000 * count, 9000) for count, _ in nodes],
+        {one: sum((one not in closed) << index for index, (_, closed) in enumerate(nodes)) for one in ("red", "blue")},
+    )
     units = _units_of({Replica(UNIT, rules): count for rules, count in rising.items()}, rooms)
     for rules, count in rising.items():
-        mine = sum(room for room, closed in nodes if rules not in closed)
+        mine = sum(max(0, room) for room, closed in nodes if rules not in closed)
         assert units >= count - mine
-    assert units >= sum(rising.values()) - sum(room for room, _ in nodes)
+    assert units >= sum(rising.values()) - sum(max(0, room) for room, _ in nodes)
+    alone = {rules: _units_of({Replica(UNIT, rules): count}, rooms) for rules, count in rising.items()}
+    for rules, count in rising.items():
+        assert alone[rules] == max(0, count - sum(max(0, room) for room, closed in nodes if rules not in closed))
 
 
 def test_small_pods_share_a_unit_and_large_ones_take_several() -> None:
