@@ -19,6 +19,7 @@ log: Final = structlog.get_logger(__name__)
 
 HANDSHAKES_MAX: Final = 256
 HANDSHAKE_SECONDS: Final = LONGEST_TIMEOUT_SECONDS
+"""The time for a TLS handshake: whoever is slower than any webhook's `timeoutSeconds` is gone."""
 _PAUSE_SECONDS: Final = 0.5
 """After an error of the system, such as too many open files."""
 

@@ -1,12 +1,15 @@
 """The open connections of a server, and the bodies that they hold: bounded, whoever sends them.
 
-Contract: anybody who reaches the port may open connections and send bodies. The API server's requests arrive whole
-within milliseconds, and it uses its connections again and again; so what is given up first is the connection that was
-never answered or not for the longest time, the body that has been arriving for the longest time, and a large request
-while many large ones are being answered. A small request of the API server is refused because of none of them.
+Contract: anybody who reaches the port may open connections and send bodies. Proper clients send whole requests within
+milliseconds: the API server on connections that it uses again and again, the kubelet on a new one for each probe. So
+connections that were answered and those that were not have half of the room each, whatever is opened or sent on the
+others. The part that has more than its half loses the one that has waited for its client for the longest time (of those
+that were answered, an idle one first); a connection whose request has arrived whole is closed only if all are such.
+What is given up first besides is the body that has been arriving for the longest time, and a large request while many
+large ones are being answered. A small request of the API server is refused because of none of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 from spillway.telemetry import http as metrics
@@ -27,6 +30,10 @@ class OpenConnection(Protocol):
     @property
     def busy(self) -> bool:
         """Whether a request on it arrives or is being answered."""
+
+    @property
+    def handled(self) -> bool:
+        """Whether a request has arrived whole, and it is not the client whom its answer waits for."""
 
     def abort(self) -> None:
         """Close it at once, and forget what has arrived on it."""
@@ -70,8 +77,7 @@ class Connections(Generic[Connection]):
     def add(self, connection: Connection) -> None:
         """A connection was opened; beyond the bound another one is closed for it."""
         if len(self) >= self._most:
-            idle = next((one for one in self if not one.busy), None)
-            self._end(idle or next(iter(self)), "too-many")
+            self._end(self._spare(), "too-many")
         self._unanswered[connection] = None
         self._open.set(len(self))
 
@@ -106,6 +112,16 @@ class Connections(Generic[Connection]):
             self._unanswered.pop(connection, None)
             self._answered.pop(connection, None)
             self._answered[connection] = None
+
+    def _spare(self) -> Connection:
+        """The connection to close for a new one."""
+        unanswered = [one for one in self._unanswered if not one.handled]
+        answered = [one for one in self._answered if not one.handled]
+        answered.sort(key=lambda one: one.busy)
+        ranked: list[Iterable[Connection]] = [answered, unanswered, self._answered, self._unanswered]
+        if len(self._unanswered) > self._most // 2:
+            ranked = [unanswered, answered, self._unanswered]
+        return next(one for group in ranked for one in group)
 
     def _end(self, connection: Connection, reason: str) -> None:
         metrics.CLOSED.labels(self._server, reason).inc()

@@ -4,6 +4,9 @@ Contract: a request has to arrive within `RECEIVE_SECONDS`, and its answer has t
 client sends while it is answered, it may have `request_bytes`. All answers that are not read hold `UNSENT_BYTES_MAX`
 together: beyond that the connection is closed that has not read for the longest time. aiohttp itself closes idle
 connections.
+
+An answer that fits into the buffers of a connection and of the system is not counted and has no time: the former are
+`PIECE_BYTES`, and under TLS three times that, as the transport below has its own, of which it does not tell.
 """
 
 import asyncio
@@ -11,12 +14,17 @@ from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 
+from spillway.admission.arrival import RequestArrival
 from spillway.admission.connections import Connections
 from spillway.admission.http_connection import RECEIVE_SECONDS
 from spillway.telemetry import http as metrics
 
 UNSENT_BYTES_MAX: Final = 32 * 1024 * 1024
+PIECE_BYTES: Final = 64 * 1024
+"""Answers are written in pieces of this size: a TLS transport pauses only between the writes of its caller."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -48,7 +56,10 @@ class Guard:
             return await handler(request)
         connection.begin()
         try:
-            return await _sent(request, await handler(request))
+            response = await handler(request)
+            if isinstance(response, web.Response):
+                await connection.send(request, response)
+            return response
         finally:
             connection.end()
 
@@ -70,7 +81,7 @@ class Guard:
             self.close(next(iter(self._unsent)), "memory")
 
     def read(self, connection: "GuardedConnection") -> None:
-        """A client has read what was sent."""
+        """A client has read its answer."""
         self._unsent.pop(connection, None)
 
     def close(self, connection: "GuardedConnection", reason: str) -> None:
@@ -88,23 +99,30 @@ class GuardedConnection(asyncio.Protocol):
         self._guard = guard
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._answering = False
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        """Those that run, by the reason for which they close the connection."""
+        self._arrival = RequestArrival()
         self._received = 0
         """Bytes since the request before was answered."""
+        self._answering = False
+        self._sending = 0
+        """Bytes of the body that is being sent: it is in memory until the last piece is written."""
+        self._paused = False
 
     # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request."""
         self._transport = cast("asyncio.Transport", transport)  # as a server for TCP always gets
+        self._transport.set_write_buffer_limits(high=PIECE_BYTES)  # of TLS it would be 512 KiB
         self._guard.add(self)
         self.inner.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         self._transport = None
-        self._stop_timer()
+        for reason in tuple(self._timers):
+            self._stop_timer(reason)
         self._guard.discard(self)
         self.inner.connection_lost(exc)
 
@@ -117,8 +135,8 @@ class GuardedConnection(asyncio.Protocol):
         if most is not None and self._received > most:
             self._guard.close(self, "too-large")
             return
-        if self._timer is None and not self._answering:
-            self._close_in(RECEIVE_SECONDS, "slow-request")
+        self._arrival.feed(data)
+        self._time_request()
         self.inner.data_received(data)
 
     def eof_received(self) -> None:
@@ -127,39 +145,61 @@ class GuardedConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read."""
+        self._paused = True
         self.inner.pause_writing()
-        self._stop_timer()
-        self._close_in(RECEIVE_SECONDS, "slow-reader")
+        self._start_timer("slow-reader")
         self._guard.unread(self)
 
     def resume_writing(self) -> None:
         """The client reads."""
-        self._stop_timer()
-        self._guard.read(self)
+        self._paused = False
+        self._time_answer()
         self.inner.resume_writing()
 
     # Called by the guard
 
     def begin(self) -> None:
-        """A request has arrived."""
+        """A request has arrived, apart from its body."""
         self._answering = True
-        self._stop_timer()
+
+    async def send(self, request: web.Request, response: web.Response) -> None:
+        """Send an answer, and take its body from it: aiohttp keeps the last answer of each connection."""
+        body = response.body
+        if isinstance(body, bytes | bytearray) and body:
+            self._sending = len(body)
+            response.body = _Pieces(body, content_type=response.content_type)
+        try:
+            await response.prepare(request)
+            await response.write_eof()
+        except ConnectionError:  # aiohttp finds out too
+            pass
+        finally:
+            response.body = None
+            self._sending = 0
+            self._time_answer()
 
     def end(self) -> None:
         """It was answered."""
         self._answering = False
         self._received = 0
+        self._arrival.answered()
+        self._time_request()
         self._guard.connections.answered(self)
 
     @property
     def busy(self) -> bool:
         """Whether a request arrives or is being answered."""
-        return self._answering or self._received > 0 or self.unsent_bytes > 0
+        return self._answering or self._arrival.partly or self._received > 0 or self.unsent_bytes > 0
+
+    @property
+    def handled(self) -> bool:
+        """Whether a request has arrived whole, and it is not the client whom its answer waits for."""
+        return self._answering and not self._arrival.partly and not self._paused
 
     @property
     def unsent_bytes(self) -> int:
-        """What the client has not read."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        """What is held of answers that the client has not read."""
+        return 0 if self._transport is None else self._sending + self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
         """Close at once."""
@@ -168,22 +208,41 @@ class GuardedConnection(asyncio.Protocol):
 
     # Time
 
-    def _close_in(self, seconds: float, reason: str) -> None:
-        self._timer = self._loop.call_later(seconds, self._guard.close, self, reason)
+    def _time_request(self) -> None:
+        if self._arrival.partly:
+            self._start_timer("slow-request")
+        else:
+            self._stop_timer("slow-request")
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _time_answer(self) -> None:
+        """The time is that of the whole answer, however often the client makes it pause."""
+        if not self._paused and not self._sending:
+            self._stop_timer("slow-reader")
+            self._guard.read(self)
+
+    def _start_timer(self, reason: str) -> None:
+        if reason not in self._timers and self._transport is not None:
+            self._timers[reason] = self._loop.call_later(RECEIVE_SECONDS, self._guard.close, self, reason)
+
+    def _stop_timer(self, reason: str) -> None:
+        if timer := self._timers.pop(reason, None):
+            timer.cancel()
 
 
-async def _sent(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-    """The response, sent and without its body: aiohttp keeps the last response of each connection."""
-    if isinstance(response, web.Response):
-        try:
-            await response.prepare(request)
-            await response.write_eof()
-        except ConnectionError:  # aiohttp finds out too
-            return response
-        response.body = None
-    return response
+class _Pieces(Payload):
+    """A body that is written piece by piece, each once the ones before it are not held back."""
+
+    def __init__(self, body: bytes | bytearray, *, content_type: str) -> None:
+        super().__init__(body, content_type=content_type)
+        self._size = len(body)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The body as text."""
+        return bytes(self._value).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write all pieces."""
+        for start in range(0, len(self._value), PIECE_BYTES):
+            # A copy: uvloop keeps what it has not sent, and a view would keep the whole body.
+            await writer.write(bytes(self._value[start : start + PIECE_BYTES]))
+            await writer.drain()

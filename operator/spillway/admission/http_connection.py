@@ -231,6 +231,11 @@ class HttpConnection(asyncio.Protocol):
         """Whether a request arrives or is being answered."""
         return self._work is not None or self._received > 0
 
+    @property
+    def handled(self) -> bool:
+        """Whether a request that has arrived whole is being answered."""
+        return self._work is not None
+
     def abort(self) -> None:
         """Close at once, whatever is being received or answered."""
         self._body.clear()

@@ -51,7 +51,6 @@ BACKSTOP_SECONDS: Final = 0.1
 FORBIDDEN: Final = "the client's certificate is for none of the names allowed here"
 """What a caller is told whose certificate is refused."""
 SERVER: Final = "webhooks"
-"""The time for a TLS handshake: whoever is slower than any webhook's `timeoutSeconds` is gone."""
 
 Handler = Callable[[AdmissionRequest, Deadline], Awaitable[Answer]]
 

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -15,11 +16,13 @@ from aiohttp import web
 from localcluster import DEFAULT_WAIT_SECONDS
 from spillway.admission import acceptor, guarded_connection
 from spillway.admission.authority import Lifetimes, Material, begin
+from spillway.admission.guarded_connection import GuardedConnection
 from spillway.admission.http_server import CONNECTIONS_MAX, REQUEST_BYTES_MAX, HttpServer
 from spillway.telemetry.registry import REGISTRY
 
 HOST = "127.0.0.1"
 HEAD = b"GET /page HTTP/1.1\r\nHost: spillway\r\n"
+POST = b"POST /page HTTP/1.1\r\nHost: spillway\r\nContent-Length: 6\r\n\r\n"
 LARGE = 8 * 1024 * 1024
 """More than the sockets of both sides hold of an answer that is not read."""
 
@@ -61,6 +64,7 @@ def sockets() -> Iterator[Callable[[int, int], list[socket.socket]]]:
 
 
 Sockets = Callable[[int, int], list[socket.socket]]
+BothSides = tuple[ssl.SSLContext | None, ssl.SSLContext | None]
 
 
 @asynccontextmanager
@@ -71,8 +75,12 @@ async def served(name: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[
     async def large(_: web.Request) -> web.Response:
         return web.Response(body=bytes(LARGE))
 
+    async def read(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
     application = web.Application()
     application.router.add_get("/page", page)
+    application.router.add_post("/page", read)
     application.router.add_get("/large", large)
     server = HttpServer(name, HOST, 0, tls=tls)
     await server.start(application)
@@ -97,10 +105,47 @@ def tls(material: Material, tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
-async def asked(session: aiohttp.ClientSession, url: str, **headers: str) -> str:
-    async with asyncio.timeout(DEFAULT_WAIT_SECONDS), session.get(url, headers=headers) as response:
+@pytest.fixture
+def trusting(material: Material) -> ssl.SSLContext:
+    """Of a client that knows the server of `tls`."""
+    return ssl.create_default_context(cadata=material.bundle.decode())
+
+
+async def asked(session: aiohttp.ClientSession, url: str, tls: ssl.SSLContext | None = None) -> str:
+    async with asyncio.timeout(DEFAULT_WAIT_SECONDS), session.get(url, ssl=tls or True) as response:
         assert response.status == 200
         return await response.text()
+
+
+async def at_rest(server: HttpServer) -> GuardedConnection:
+    """The only connection, once nothing goes on there."""
+    [connection] = server._guard.connections
+    await until(lambda: not connection.busy)
+    return connection
+
+
+async def half_asked(stack: ExitStack, port: int) -> None:
+    """A connection that was answered, and on which half of the next request has arrived."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    stack.callback(writer.close)
+    writer.write(HEAD + b"\r\n")
+    await reader.readuntil(b"here")
+    writer.write(HEAD)
+
+
+def abort(writer: asyncio.StreamWriter) -> None:
+    """Close although the answer was not read."""
+    writer.transport.abort()
+
+
+async def unread(stack: ExitStack, port: int, tls: ssl.SSLContext | None) -> None:
+    """A connection on which a large answer is not read."""
+    # The reader keeps the transport from reading once it holds more than twice its limit.
+    _, writer = await asyncio.open_connection(
+        HOST, port, limit=1024, ssl=tls, server_hostname="localhost" if tls else None
+    )
+    stack.callback(abort, writer)
+    writer.write(HEAD.replace(b"/page", b"/large") + b"\r\n")
 
 
 async def end_of(reader: asyncio.StreamReader) -> bytes:
@@ -128,16 +173,34 @@ async def test_a_flood_of_connections_closes_none_that_is_in_use_and_leaves_room
     await until(lambda: counted("spillway_http_connections", name) == 0)
 
 
+async def test_connections_that_were_answered_do_not_push_out_new_ones(name: str) -> None:
+    """The kubelet opens a connection for each probe."""
+    async with served(name) as server:
+
+        def exceeded(times: int) -> bool:
+            return closed(name, "too-many") == times
+
+        with ExitStack() as stack:
+            for _ in range(CONNECTIONS_MAX):
+                await half_asked(stack, server.port)
+            for number in range(5):
+                reader, writer = await asyncio.open_connection(HOST, server.port)
+                await until(partial(exceeded, 2 * number + 1))
+                await half_asked(stack, server.port)
+                assert exceeded(2 * number + 2)
+                writer.write(HEAD + b"Connection: close\r\n\r\n")
+                assert (await end_of(reader)).startswith(b"HTTP/1.1 200")
+                writer.close()
+                await half_asked(stack, server.port)
+
+
 async def test_a_flood_of_half_handshakes_leaves_room_for_a_whole_one(
-    name: str, sockets: Sockets, tls: ssl.SSLContext, material: Material
+    name: str, sockets: Sockets, tls: ssl.SSLContext, trusting: ssl.SSLContext
 ) -> None:
-    trusting = ssl.create_default_context(cadata=material.bundle.decode())
     async with served(name, tls) as server, aiohttp.ClientSession() as session:
         sockets(2 * acceptor.HANDSHAKES_MAX, server.port)
         await until(lambda: closed(name, "handshakes") == acceptor.HANDSHAKES_MAX)
-        url = f"https://localhost:{server.port}/page"
-        async with asyncio.timeout(DEFAULT_WAIT_SECONDS), session.get(url, ssl=trusting) as response:
-            assert await response.text() == "here"
+        assert await asked(session, f"https://localhost:{server.port}/page", trusting) == "here"
         assert counted("spillway_http_connections", name) == 1
 
 
@@ -159,33 +222,46 @@ async def test_what_is_no_tls_ends_the_connection(name: str, tls: ssl.SSLContext
         writer.close()
 
 
-@pytest.mark.parametrize("sent", [HEAD, b"\r\n", HEAD + b"\r\n" + HEAD], ids=["half", "nothing", "a second half"])
+@pytest.mark.parametrize(
+    ("whole", "rest"),
+    [
+        (b"", HEAD),
+        (b"", b"\r\n"),
+        (b"", POST + b"half"),
+        (HEAD + b"\r\n", HEAD),
+        (POST + b"a body", HEAD),
+        (HEAD + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", HEAD),
+    ],
+    ids=["half", "nothing", "half a body", "a second half", "a second half after a body", "after another protocol"],
+)
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one after the other"])
 async def test_a_request_that_does_not_arrive_whole_in_time_ends_the_connection(
-    name: str, sent: bytes, monkeypatch: pytest.MonkeyPatch
+    name: str, whole: bytes, rest: bytes, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
 ) -> None:
     monkeypatch.setattr(guarded_connection, "RECEIVE_SECONDS", 0.1)
     async with served(name) as server:
         reader, writer = await asyncio.open_connection(HOST, server.port)
-        whole, _, rest = sent.partition(b"\r\n\r\n")
-        if rest:
-            writer.write(whole + b"\r\n\r\n")
-            assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
-        writer.write(rest or sent)
-        assert await end_of(reader) == b""
+        answer = b""
+        if whole and not at_once:
+            writer.write(whole)
+            answer = await reader.readuntil(b"\r\n\r\n")
+        writer.write(rest if answer else whole + rest)
+        answer += await end_of(reader)
+        assert answer.count(b"HTTP/1.1 200") == (1 if whole else 0)
         assert closed(name, "slow-request") == 1
         writer.close()
 
 
-async def test_a_client_that_asks_again_and_again_is_not_closed_for_it(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guarded_connection, "RECEIVE_SECONDS", 0.1)
+async def test_a_client_that_asks_again_and_again_is_not_closed_for_it(name: str) -> None:
     async with served(name) as server, aiohttp.ClientSession() as session:
         for _ in range(3):
             assert await asked(session, f"http://{HOST}:{server.port}/page") == "here"
-            await asyncio.sleep(0.2)
-        assert counted("spillway_http_connections", name) == 1
-        assert closed(name, "slow-request") == 0
+            connection = await at_rest(server)
+            assert not connection._timers
+        async with session.post(f"http://{HOST}:{server.port}/page", data=b"a body") as response:
+            assert await response.read() == b"a body"
+        assert await at_rest(server) is connection
+        assert not connection._timers
 
 
 @pytest.mark.parametrize(
@@ -219,32 +295,51 @@ async def test_a_user_of_many_groups_is_answered(name: str) -> None:
         writer.close()
 
 
-async def test_answers_that_nobody_reads_are_bounded_together(name: str, sockets: Sockets) -> None:
-    async with served(name) as server, aiohttp.ClientSession() as session:
-        flood = sockets(20, server.port)
-        for one in flood:
-            await asyncio.get_running_loop().sock_sendall(one, HEAD.replace(b"/page", b"/large") + b"\r\n")
-        await until(lambda: closed(name, "memory") > 0)
-        assert await asked(session, f"http://{HOST}:{server.port}/page") == "here"
-        assert counted("spillway_http_connections", name) > 1, "not all of them had to be closed"
+@pytest.fixture(params=["plain", "TLS"])
+def both_sides(request: pytest.FixtureRequest) -> BothSides:
+    """The contexts of a server and of its clients."""
+    if request.param == "plain":
+        return None, None
+    return request.getfixturevalue("tls"), request.getfixturevalue("trusting")
+
+
+async def test_answers_that_nobody_reads_are_bounded_together(name: str, both_sides: BothSides) -> None:
+    server_side, client_side = both_sides
+    async with served(name, server_side) as server, aiohttp.ClientSession() as session:
+        with ExitStack() as stack:
+            for _ in range(20):
+                await unread(stack, server.port, client_side)
+            await until(lambda: closed(name, "memory") > 0)
+            held = [one.unsent_bytes for one in server._guard.connections]
+            assert sum(held) <= guarded_connection.UNSENT_BYTES_MAX
+            assert max(held) > guarded_connection.PIECE_BYTES, "not all of them had to be closed"
+            page = f"{'https' if server_side else 'http'}://localhost:{server.port}/page"
+            assert await asked(session, page, client_side) == "here"
 
 
 async def test_a_client_that_does_not_read_its_answer_in_time_is_closed(
-    name: str, sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+    name: str, both_sides: BothSides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guarded_connection, "RECEIVE_SECONDS", 0.1)
-    async with served(name) as server:
-        [one] = sockets(1, server.port)
-        await asyncio.get_running_loop().sock_sendall(one, HEAD.replace(b"/page", b"/large") + b"\r\n")
-        await until(lambda: closed(name, "slow-reader") == 1)
-        await until(lambda: counted("spillway_http_connections", name) == 0)
+    server_side, client_side = both_sides
+    async with served(name, server_side) as server:
+        with ExitStack() as stack:
+            await unread(stack, server.port, client_side)
+            await until(lambda: closed(name, "slow-reader") == 1)
+            await until(lambda: counted("spillway_http_connections", name) == 0)
 
 
-async def test_a_large_answer_is_read_whole(name: str) -> None:
-    async with served(name) as server, aiohttp.ClientSession() as session:
-        async with session.get(f"http://{HOST}:{server.port}/large") as response:
+async def test_a_large_answer_is_read_whole(name: str, both_sides: BothSides) -> None:
+    server_side, client_side = both_sides
+    async with served(name, server_side) as server, aiohttp.ClientSession() as session:
+        url = f"{'https' if server_side else 'http'}://localhost:{server.port}"
+        async with session.get(f"{url}/large", ssl=client_side or True) as response:
+            assert response.content_length == LARGE
             assert await response.read() == bytes(LARGE)
-        assert await asked(session, f"http://{HOST}:{server.port}/page") == "here"
+        assert await asked(session, f"{url}/page", client_side) == "here"
+        async with session.head(f"{url}/page", ssl=client_side or True) as response:
+            assert (response.content_length, await response.read()) == (4, b"")
+        assert not (await at_rest(server))._timers
 
 
 async def test_the_stop_ends_handshakes_and_idle_connections(name: str, sockets: Sockets, tls: ssl.SSLContext) -> None:

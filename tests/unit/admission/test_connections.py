@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from spillway.admission.connections import LARGE_BYTES, Connections
@@ -15,6 +16,7 @@ class Line:
     def __init__(self, connections: "Lines") -> None:
         self._connections = connections
         self.busy = False
+        self.handled = False
         self.aborted = False
 
     def abort(self) -> None:
@@ -71,6 +73,54 @@ async def test_if_all_are_busy_one_that_was_never_answered_goes(connections: Lin
         line.busy = True
     opened(connections, 1)
     assert [line.aborted for line in (api_server, first, second)] == [False, True, False]
+
+
+async def attacked(connections: Lines, *, answered: int, unanswered: int) -> list[Line]:
+    """Connections on each of which half a request has arrived."""
+    lines = opened(connections, answered + unanswered)
+    for line in lines[:answered]:
+        connections.answered(line)
+    for line in lines:
+        line.busy = True
+    return lines
+
+
+@pytest.mark.parametrize("answered", range(5))
+async def test_a_new_connection_has_time_to_be_answered_whatever_the_others_are(answered: int) -> None:
+    connections: Lines = Connections("test", most=4)
+    await attacked(connections, answered=answered, unanswered=4 - answered)
+    for _ in range(10):
+        (probe,) = opened(connections, 1)
+        opened(connections, 1)
+        assert not probe.aborted, "half of the room is for connections that were not answered yet"
+        probe.busy = probe.handled = True
+        for line in opened(connections, 10):
+            line.busy = True
+        assert not probe.aborted, "its request has arrived whole"
+        probe.busy = probe.handled = False
+        connections.answered(probe)
+        connections.discard(probe)
+
+
+async def test_what_was_answered_keeps_half_of_the_room() -> None:
+    connections: Lines = Connections("test", most=4)
+    first, second = await attacked(connections, answered=2, unanswered=0)
+    for line in opened(connections, 10):
+        line.busy = True
+    assert [line.aborted for line in (first, second)] == [True, False]
+
+
+async def test_requests_that_have_arrived_whole_are_given_up_for_others_of_their_kind_alone() -> None:
+    connections: Lines = Connections("test", most=4)
+    lines = await attacked(connections, answered=2, unanswered=2)
+    for line in lines:
+        line.handled = True
+    lines[3].handled = False
+    (new,) = opened(connections, 1)
+    assert [line.aborted for line in lines] == [False, False, False, True]
+    new.handled = True
+    opened(connections, 1)
+    assert [line.aborted for line in lines] == [True, False, False, True]
 
 
 async def test_half_bodies_hold_no_more_than_the_bound_and_the_oldest_goes(connections: Lines) -> None:
