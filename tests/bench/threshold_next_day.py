@@ -23,7 +23,7 @@ from spillway.domain.forecast.grid import filled, on_grid
 from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, STEP_SECONDS, Floats
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.domain.threshold.allocation import allocate
-from spillway.domain.threshold.coming_day import Basis
+from spillway.domain.threshold.basis import Basis
 from spillway.domain.threshold.cycle import QUANTILE
 from spillway.domain.threshold.demand import Demand
 from spillway.domain.threshold.history import History

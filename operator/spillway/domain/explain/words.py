@@ -15,7 +15,7 @@ from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.domain.scale_down.kubernetes_order import READY_CLASS, kubernetes_class
-from spillway.domain.threshold.coming_day import Basis
+from spillway.domain.threshold.basis import Basis
 from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
 
 _SOURCES: Final = {

@@ -7,7 +7,6 @@ ended too long ago to say which day is the coming one, gives the usual day.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -18,6 +17,7 @@ from spillway.domain.forecast.grid import on_grid
 from spillway.domain.forecast.refresh import LONGEST_HISTORY_SECONDS
 from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS
 from spillway.domain.model.units import HOUR_SECONDS
+from spillway.domain.threshold.basis import Basis
 from spillway.domain.threshold.cycle import QUANTILE, usual_day
 from spillway.domain.threshold.demand import Series
 from spillway.domain.threshold.history import Floats
@@ -34,19 +34,6 @@ _BETTER: Final = 0.95
 _HALF_LIFE_DAYS: Final = 2.0
 MOST_TIMES: Final = 10.0
 """A ratio of losses above this is told as this: beside a loss of nearly nothing it has no limit."""
-
-
-class Basis(StrEnum):
-    """What a threshold is planned from, and why."""
-
-    FORECAST = "Forecast"
-    """The forecast of the coming day: it had the lower loss."""
-    PAST_DAYS = "PastDays"
-    """The usual day of the history: the forecast was no better."""
-    SHORT_HISTORY = "ShortHistory"
-    """The usual day: the history is too short to compare it with forecasts."""
-    STALE_HISTORY = "StaleHistory"
-    """The usual day: the history ended too long ago for a forecast."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

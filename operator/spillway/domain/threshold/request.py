@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from spillway.domain.model.units import DAY_SECONDS
-from spillway.domain.threshold.coming_day import Basis
+from spillway.domain.threshold.basis import Basis
 from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.recent_peak import Sample
 

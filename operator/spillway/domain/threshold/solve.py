@@ -22,7 +22,8 @@ import numpy as np
 
 from spillway.api.common import MOST_REPLICAS
 from spillway.domain.model.units import DAY_SECONDS
-from spillway.domain.threshold.coming_day import Basis, loss_percent
+from spillway.domain.threshold.basis import Basis
+from spillway.domain.threshold.coming_day import loss_percent
 from spillway.domain.threshold.demand import Demand
 from spillway.domain.threshold.elastic import on_elastic, seen_elastic, worth_on_elastic
 from spillway.domain.threshold.growth import grown, reserved

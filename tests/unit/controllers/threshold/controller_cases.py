@@ -10,7 +10,7 @@ from spillway.controllers.status.part import ObservedCondition
 from spillway.controllers.threshold.controller import ThresholdController
 from spillway.controllers.threshold.process import PlanFailedError
 from spillway.controllers.threshold.status import threshold_part
-from spillway.domain.threshold.coming_day import Basis
+from spillway.domain.threshold.basis import Basis
 from spillway.domain.threshold.request import Plan, PlannedPolicy, PlannedWorkload, PlanRequest, Stance
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset

@@ -22,7 +22,7 @@ from spillway.domain.model.places import Claim
 from spillway.domain.model.records import Pending, Phase, Taint
 from spillway.domain.placement.decide import PlacementReason
 from spillway.domain.scale_down.candidates import Candidate
-from spillway.domain.threshold.coming_day import Basis
+from spillway.domain.threshold.basis import Basis
 from spillway.domain.threshold.effective import EffectiveThreshold, ThresholdReason
 from tests.builders import make_node, make_pod
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from spillway.domain.threshold.coming_day import MOST_TIMES, Basis, ComingDay, coming_day, loss_percent
+from spillway.domain.threshold.basis import Basis
+from spillway.domain.threshold.coming_day import MOST_TIMES, ComingDay, coming_day, loss_percent
 from spillway.domain.threshold.cycle import cycle_of
 from spillway.domain.threshold.history import STEP_SECONDS, Floats
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spillway.api.common import MOST_REPLICAS
-from spillway.domain.threshold.coming_day import Basis
+from spillway.domain.threshold.basis import Basis
 from spillway.domain.threshold.history import STEP_SECONDS, Floats, History, HistoryProblem
 from spillway.domain.threshold.past import past_of
 

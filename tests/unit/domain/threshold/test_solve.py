@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from spillway.domain.threshold.coming_day import Basis, ComingDay
+from spillway.domain.threshold.basis import Basis
+from spillway.domain.threshold.coming_day import ComingDay
 from spillway.domain.threshold.cycle import Cycle
 from spillway.domain.threshold.node_groups import NodeGroup
 from spillway.domain.threshold.past import Past
