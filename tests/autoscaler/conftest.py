@@ -47,3 +47,13 @@ def autoscaler(cluster: Cluster) -> Iterator[NodeAutoscaler]:
     yield NodeAutoscaler(cluster, *EMPTY_ONLY)
     names = [one["metadata"]["name"] for one in cluster.rest.items("/api/v1/nodes", labelSelector="tier=elastic")]
     cluster.delete_nodes(names)
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, installation: Installation, autoscaler: NodeAutoscaler) -> Iterator[str]:
+    """A namespace that a policy can select by its label `team`; its pods are gone before the nodes are."""
+    with cluster.namespace() as name:
+        cluster.rest.merge(f"/api/v1/namespaces/{name}", {"metadata": {"labels": {"team": name}}})
+        yield name
+        cluster.kubectl("delete", "deployment,daemonset", "--all", "-n", name)
+        cluster.wait_until(lambda: not cluster.pods(name), "no pod")

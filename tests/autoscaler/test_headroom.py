@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from harness import Installation
 from localcluster import Cluster
 from localcluster.rest import Object
-from tests.support.installed import applied, deployment, eventually
+from tests.support.half_empty import ELASTIC
+from tests.support.installed import applied, deployment, eventually, policy
 from tests.support.node_autoscaler import EMPTY_ONLY, NodeAutoscaler
 
 POLICIES = "/apis/spillway.dev/v1alpha1/elasticpolicies"
@@ -26,20 +26,9 @@ class Scene:
         self.cluster, self.namespace = cluster, namespace
 
     def headroom(self, pods: int) -> None:
-        match = {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}}
-        self.cluster.apply(
-            {
-                "apiVersion": "spillway.dev/v1alpha1",
-                "kind": "ElasticPolicy",
-                "metadata": {"name": self.namespace},
-                "spec": {
-                    "mode": "Enforce",
-                    "tiers": {"elastic": {"nodeSelector": {"matchLabels": {"tier": "elastic"}}}},
-                    "workloads": [{"name": "default", "match": match}],
-                    "headroom": {"from": "Fixed", "min": {"pods": pods}, "unit": UNIT},
-                },
-            }
-        )
+        made = policy(self.namespace, namespace_label=self.namespace, elastic=ELASTIC)
+        made["spec"]["headroom"] = {"from": "Fixed", "min": {"pods": pods}, "unit": UNIT}
+        self.cluster.apply(made)
 
     def web(self, replicas: int) -> list[Object]:
         container: dict[str, Any] = {"name": "main", "image": "pause", "resources": {"requests": UNIT}}
@@ -68,14 +57,12 @@ class Scene:
 
 
 @pytest.fixture
-def scene(cluster: Cluster, installation: Installation, autoscaler: NodeAutoscaler) -> Iterator[Scene]:
-    """A scene whose pods are gone before the nodes are."""
-    with cluster.namespace() as namespace:
-        made = Scene(cluster, namespace)
-        yield made
-        cluster.rest.delete(f"{POLICIES}/{namespace}")
-        cluster.kubectl("delete", "deployment", "--all", "-n", namespace)
-        cluster.wait_until(lambda: not made.placeholders and not cluster.pods(namespace), "no pod")
+def scene(cluster: Cluster, namespace: str) -> Iterator[Scene]:
+    """A scene whose placeholder pods are gone before the nodes are."""
+    made = Scene(cluster, namespace)
+    yield made
+    cluster.rest.delete(f"{POLICIES}/{namespace}")
+    cluster.wait_until(lambda: not made.placeholders, "no placeholder pod")
 
 
 def test_a_peak_takes_the_room_of_placeholder_pods_and_nodes_come_for_them(

@@ -4,12 +4,10 @@ None of them makes the autoscaler add a node, and when the nodes that are not ne
 """
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
 
-from harness import Installation
 from localcluster import Cluster
 from spillway.domain.model.names import CANDIDATE_TAINT, EMPTYING_TAINT
 from tests.support.half_empty import HalfEmpty
@@ -32,11 +30,7 @@ class Scene(HalfEmpty):
     @property
     def candidates(self) -> set[str]:
         """The nodes that cluster-autoscaler is going to remove."""
-        return {
-            node["metadata"]["name"]
-            for node in self.nodes
-            if any(taint["key"] == CANDIDATE_TAINT for taint in node["spec"].get("taints") or [])
-        }
+        return self.with_taint(CANDIDATE_TAINT)
 
     @property
     def moved(self) -> list[str]:
@@ -59,13 +53,8 @@ class Scene(HalfEmpty):
 
 
 @pytest.fixture
-def scene(cluster: Cluster, installation: Installation, autoscaler: NodeAutoscaler) -> Iterator[Scene]:
-    """A scene whose pods are gone before the nodes are."""
-    with cluster.namespace() as namespace:
-        cluster.rest.merge(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"team": namespace}}})
-        yield Scene(cluster, namespace)
-        cluster.kubectl("delete", "deployment", "--all", "-n", namespace)
-        cluster.wait_until(lambda: not cluster.pods(namespace), "no pod")
+def scene(cluster: Cluster, namespace: str) -> Scene:
+    return Scene(cluster, namespace)
 
 
 def moment(text: str) -> datetime:

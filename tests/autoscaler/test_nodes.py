@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from harness import Installation
 from localcluster import Cluster
 from localcluster.rest import Object
 from spillway.domain.model.names import TIER
@@ -60,16 +59,10 @@ class Scene:
 
 
 @pytest.fixture
-def scene(cluster: Cluster, installation: Installation, autoscaler: NodeAutoscaler) -> Iterator[Scene]:
-    """A scene whose pods are gone before the nodes are."""
-    with cluster.namespace() as namespace:
-        cluster.rest.merge(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"team": namespace}}})
-        made = Scene(cluster, namespace)
-        elastic = {"nodeSelector": {"matchLabels": ELASTIC}}
-        with applied(cluster, policy(namespace, namespace_label=namespace, elastic=elastic)):
-            yield made
-            cluster.kubectl("delete", "deployment,daemonset", "--all", "-n", namespace)
-            cluster.wait_until(lambda: not cluster.pods(namespace), "no pod")
+def scene(cluster: Cluster, namespace: str) -> Iterator[Scene]:
+    elastic = {"nodeSelector": {"matchLabels": ELASTIC}}
+    with applied(cluster, policy(namespace, namespace_label=namespace, elastic=elastic)):
+        yield Scene(cluster, namespace)
 
 
 def test_nodes_come_for_pending_pods_once_and_go_empty_without_an_eviction(

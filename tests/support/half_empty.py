@@ -56,10 +56,14 @@ class HalfEmpty:
     @property
     def emptying(self) -> set[str]:
         """The nodes that carry the taint."""
+        return self.with_taint(EMPTYING_TAINT)
+
+    def with_taint(self, key: str) -> set[str]:
+        """The nodes that carry a taint with this key."""
         return {
             node["metadata"]["name"]
             for node in self.nodes
-            if any(taint["key"] == EMPTYING_TAINT for taint in node["spec"].get("taints") or [])
+            if any(taint["key"] == key for taint in node["spec"].get("taints") or [])
         }
 
     def look(self) -> bool:

@@ -9,7 +9,8 @@ What is given up first besides is the body that has been arriving for the longes
 large ones are being answered. A small request of the API server is refused because of none of them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import chain
 from typing import Final, Generic, Protocol, TypeVar
 
 from spillway.telemetry import http as metrics
@@ -115,13 +116,13 @@ class Connections(Generic[Connection]):
 
     def _spare(self) -> Connection:
         """The connection to close for a new one."""
-        unanswered = [one for one in self._unanswered if not one.handled]
-        answered = [one for one in self._answered if not one.handled]
-        answered.sort(key=lambda one: one.busy)
-        ranked: list[Iterable[Connection]] = [answered, unanswered, self._answered, self._unanswered]
+        # Looked at no further than needed: under a flood this is asked for each new connection.
+        unanswered = (one for one in self._unanswered if not one.handled)
+        idle = (one for one in self._answered if not one.handled and not one.busy)
+        answered = (one for one in self._answered if not one.handled)
         if len(self._unanswered) > self._most // 2:
-            ranked = [unanswered, answered, self._unanswered]
-        return next(one for group in ranked for one in group)
+            return next(chain(unanswered, idle, answered, self._unanswered))
+        return next(chain(idle, answered, unanswered, self._answered, self._unanswered))
 
     def _end(self, connection: Connection, reason: str) -> None:
         metrics.CLOSED.labels(self._server, reason).inc()

@@ -97,12 +97,13 @@ def set_plan(plan: Plan | None, shown: Collection[str]) -> None:
     OWNED_CORES.labels("planned").set(plan.peak_cores)
     OWNED_CORES.labels("excess").set(plan.excess_cores)
     OWNED_CORES.labels("unplaced").set(plan.unplaced_cores)
+    unusable = Counter(one.policy for one in workloads if one.problem)
+    for (name, basis), count in Counter((one.policy, one.basis) for one in workloads).items():
+        if basis is not None:
+            PLANNED.labels(name, basis.value).set(count)
     for policy in plan.policies:
         LEARNING.labels(policy.name).set(policy.learning)
-        UNUSABLE.labels(policy.name).set(sum(one.policy == policy.name and bool(one.problem) for one in workloads))
-        for basis, count in Counter(one.basis for one in workloads if one.policy == policy.name).items():
-            if basis is not None:
-                PLANNED.labels(policy.name, basis.value).set(count)
+        UNUSABLE.labels(policy.name).set(unusable[policy.name])
         if policy.owned_nodes_advised is not None:
             ADVISED.labels(policy.name).set(policy.owned_nodes_advised)
         for against, saved in (("owned", policy.saved_vs_owned), ("virtual", policy.saved_vs_virtual)):

@@ -114,15 +114,13 @@ async def of_webhooks(serving: Serving) -> AsyncIterator[Finding]:
 async def of_api_services(client: KubeClient, serving: Serving) -> AsyncIterator[Finding]:
     """Findings about the APIServices that lead to Spillway, or should."""
     services, now = await serving.services(), datetime.now(UTC)
+    reached = not any(one for service in services.values() for one in reachable(service))
     for api in SERVED:
         registered = await _registered(client, api.name)
         bundle = "" if registered is None else registered["spec"].get("caBundle") or ""
         certificate = await serving.facts({api.name: bundle}) if services else None
-        serves = not any(one for service in services.values() for one in reachable(service))
-        trusts_it = None
-        if certificate is not None:
-            trusts_it = certificate.trusted.get(api.name)
-            serves = serves and certificate.serves(services, now)
+        trusts_it = None if certificate is None else certificate.trusted.get(api.name)
+        serves = reached and (certificate is None or certificate.serves(services, now))
         for one in check_api_service(api, registered, services, trusted=trusts_it, serves=serves):
             yield one
 
