@@ -89,6 +89,8 @@ def test_the_cost_of_a_month_survives_the_leader_and_limits_are_told_once(
     leader = operators.wait_leader()
     operators.kill(leader)
     operators.wait_leader(other_than=leader)
+    # While its cost of the month is not known the pool takes no pods, and admission waits for it only for a moment.
+    cluster.wait_until(lambda: _shown(operators, stage) > 0, "the next leader to know what the pool has cost")
     operators.start_one(leader)
     stage.scale("web", 10)
     stage.wait_bound("web", 10)

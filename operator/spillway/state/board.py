@@ -106,6 +106,8 @@ class Board:
     spent: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     """What each VirtualNodeBudget has cost since its month began, with the minimum billing time of all that started;
     absent for one without a price."""
+    spent_read: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it is known what each VirtualNodeBudget with a price had cost when this leader began."""
     scale_downs: dict[str, ScaleDowns] = field(default_factory=dict)
     """By policy: outcomes of scale-downs that are not in its status yet. The webhooks add to it, the status removes
     from it."""
@@ -139,6 +141,7 @@ class Board:
     def set_spent(self, spent: Mapping[str, Decimal]) -> None:
         """Set what each VirtualNodeBudget has cost."""
         self.spent = MappingProxyType(dict(spent))
+        self.spent_read.set()
 
     def verdict(self, pool: str) -> PoolVerdict:
         """The verdict on one pool; a pool without a verdict takes pods."""

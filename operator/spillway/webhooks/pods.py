@@ -5,8 +5,9 @@ those that stay on physical nodes, and of pods that no class places. The additio
 that the move was planned for. The answer for all others costs next to nothing.
 The leader decides, because the counts have to be in one place. A replica that does not lead forwards the request; if it
 gets no answer, or if a pod's workload cannot be found in time, the pod is created as its user wrote it. A new leader
-answers for mode Auto once it has read the stored thresholds, or after `KEPT_PLAN_SECONDS` without them. Nothing is ever
-denied. A policy in Recommend counts what would have been done and changes nothing.
+answers once it has read what it takes over, or after `TAKE_OVER_SECONDS` without it: the stored thresholds for mode
+Auto, and what the pools have cost where one of the policy's has a limit for the month. Nothing is ever denied. A policy
+in Recommend counts what would have been done and changes nothing.
 
 Reinvoked because another webhook has changed the pod, it changes nothing more and reserves what the pod requests by
 then. A dry run reserves nothing.
@@ -56,9 +57,9 @@ SETTLED_SECONDS: Final = 0.5
 """How long to wait for the watch to show which pods exist of an owner that had one refused."""
 POLL_SECONDS: Final = 0.01
 
-KEPT_PLAN_SECONDS: Final = 0.8
-"""How long to wait for the thresholds that a new leader reads; a pod that is placed without them stays physical for its
-whole life."""
+TAKE_OVER_SECONDS: Final = 0.8
+"""How long to wait for what a new leader takes over; a pod that is placed without it stays physical for its whole
+life."""
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -227,8 +228,8 @@ class PodWebhook:
         if placer.reinvoked(new):
             return Answer("reinvoked")
         act = subject.claim.enforced and not request.dry_run
-        if act and _is_auto(new):
-            await self._read_thresholds(deadline)
+        if act:
+            await self._take_over(new, deadline)
         volumes = await self._volumes(request.namespace, new, deadline)
         defaults = await self._defaults(request.namespace, new, deadline)
         bound = await self._bound(request.namespace, subject, new, deadline) if act else None
@@ -259,11 +260,24 @@ class PodWebhook:
             return ()
         return self._zones.additions(subject.balance, pod, subject.workload, planned=planned)
 
-    async def _read_thresholds(self, deadline: Deadline) -> None:
-        if not self._board.thresholds_read.is_set():
+    async def _take_over(self, new: NewPod, deadline: Deadline) -> None:
+        """Wait until a new leader has what it goes on from, as far as this pod needs it."""
+        board = self._board
+        missing: list[asyncio.Event] = []
+        if not board.thresholds_read.is_set() and _is_auto(new):
+            missing.append(board.thresholds_read)
+        if not board.spent_read.is_set() and self._limits_month(new.claim.policy):
+            missing.append(board.spent_read)
+        if missing:
             with suppress(TimeoutError):
-                async with asyncio.timeout(deadline.patience(KEPT_PLAN_SECONDS)):
-                    await self._board.thresholds_read.wait()
+                async with asyncio.timeout(deadline.patience(TAKE_OVER_SECONDS)):
+                    for event in missing:
+                        await event.wait()
+
+    def _limits_month(self, policy: str) -> bool:
+        """Whether a pool of this policy takes pods only while its cost of the month is known."""
+        governance = self._places.governance
+        return any(governance.budgets[name].spec.limits_month for name in governance.pools_of(policy))
 
     async def _volumes(self, namespace: str, new: NewPod, deadline: Deadline) -> Sequence[VolumeReach]:
         claims, ephemeral = claims_of(new.pod), ephemeral_claims(new.pod)

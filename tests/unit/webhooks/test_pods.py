@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -71,9 +72,40 @@ async def test_a_kept_plan_that_cannot_be_read_in_time_holds_up_nobody_for_longe
     assert answer.outcome == "physical"
 
 
-@pytest.mark.parametrize(("governance", "dry_run"), [(placing(AUTO), True), (placing(AUTO, mode="Recommend"), False)])
-async def test_what_changes_nothing_does_not_wait_for_the_kept_plan(governance: Governance, *, dry_run: bool) -> None:
-    scene = Scene(governance)
+PRICE = {"currency": "CNY", "cpuHour": "3600", "memoryGiBHour": "0"}
+LIMITED_MONTH = {"a": {"limits": {"costPerMonth": "100"}, "price": PRICE}}
+
+
+async def test_a_new_leader_places_pods_once_it_knows_what_a_pool_with_a_limit_for_the_month_has_cost() -> None:
+    scene = Scene(placing(manual(0), LIMITED_MONTH))
+    asking = [asyncio.create_task(scene.ask()) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    assert not any(one.done() for one in asking)
+
+    scene.board.set_spent({"a": Decimal(0)})
+
+    assert [(await one).outcome for one in asking] == ["virtual"] * 3
+
+
+async def test_a_cost_that_is_not_known_in_time_holds_up_nobody_for_longer() -> None:
+    scene = Scene(placing(manual(0), LIMITED_MONTH))
+    answer = await scene.webhook(scene.request(), Deadline(lambda: 0.0, 0.05))
+    assert answer.outcome == "physical"
+
+
+@pytest.mark.parametrize("pool", [{"limits": {"costPerHour": "7200"}, "price": PRICE}, {"price": PRICE}, {}])
+async def test_a_pool_without_a_limit_for_the_month_waits_for_no_cost(pool: Mapping[str, Any]) -> None:
+    scene = Scene(placing(manual(0), {"a": pool}))
+    async with asyncio.timeout(0.5):
+        assert (await scene.ask()).outcome == "virtual"
+
+
+@pytest.mark.parametrize("more", [{"a": {}}, LIMITED_MONTH])
+@pytest.mark.parametrize(("mode", "dry_run"), [("Enforce", True), ("Recommend", False)])
+async def test_what_changes_nothing_does_not_wait_for_what_a_leader_takes_over(
+    more: Mapping[str, Any], mode: str, *, dry_run: bool
+) -> None:
+    scene = Scene(placing(AUTO, more, mode=mode))
     async with asyncio.timeout(0.5):
         await scene.ask(dry_run=dry_run)
 

@@ -109,6 +109,8 @@ class BudgetController(Controller):
             self._accounting.open(self._governance, self._kept(), now, moved=self._moved)
             self._moved.clear()
             if begins:
+                # Pods of pools with a limit for the month wait for it.
+                self._publish()
                 await self._take_up()
             else:
                 await self._consumption.export(now, ended, {})
