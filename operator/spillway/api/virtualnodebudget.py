@@ -194,11 +194,6 @@ class VirtualNodeBudgetSpec(Model):
     pod_overlay: PodOverlay | None = None
     """What is added to a pod that may run on this pool."""
 
-    @property
-    def limits_month(self) -> bool:
-        """Whether what it has cost this month decides whether it takes pods."""
-        return self.limits is not None and self.limits.cost_per_month is not None and self.price is not None
-
 
 class BudgetUse(Model):
     """What is used now."""

@@ -67,8 +67,8 @@ class Load(Model):
     refresh: Duration = Duration("30s")
     """How often the load is read, for example 30s."""
     stale_after: Duration = Duration("3m")
-    """The age at which a reading of the load is ignored, for example 3m. Without a newer one, all zones and nodes count
-    as equal and no pod is moved."""
+    """The age at which a reading of the load is ignored, for example 3m; longer than `refresh`. Without a newer one,
+    all zones and nodes count as equal and no pod is moved."""
     weights: LoadWeights | None = None
     """The weight of each resource; CPU 70 and memory 30 if not given."""
 

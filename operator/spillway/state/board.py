@@ -101,13 +101,15 @@ class Board:
     """Set once the kept plan, if there was one, is here: before that no threshold is known."""
     verdicts: Mapping[str, PoolVerdict] = field(default_factory=lambda: MappingProxyType({}))
     """The verdicts by VirtualNodeBudget."""
+    verdicts_read: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the verdicts of the leader before are here: before that every pool takes pods."""
     verdicts_changed: Signal[()] = field(default_factory=lambda: Signal[()]("PoolVerdict"))
     """Emitted when the verdict on a pool has changed, or was withdrawn."""
     spent: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     """What each VirtualNodeBudget has cost since its month began, with the minimum billing time of all that started;
     absent for one without a price."""
     spent_read: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once it is known what each VirtualNodeBudget with a price had cost when this leader began."""
+    """Set once it is known what each of them had cost when this leader began."""
     scale_downs: dict[str, ScaleDowns] = field(default_factory=dict)
     """By policy: outcomes of scale-downs that are not in its status yet. The webhooks add to it, the status removes
     from it."""

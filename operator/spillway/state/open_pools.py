@@ -106,7 +106,7 @@ class OpenPools:
         limits = pool.spec.limits
         if limits is None:
             return ""
-        if pool.name not in self._board.spent and pool.spec.limits_month:
+        if pool.name not in self._board.spent and limits.cost_per_month is not None and pool.spec.price is not None:
             return "has a limit for the month whose cost is not known yet"
         use = self.usage.on(pool.name)
         broken = fits(self._room(pool.name, pool.spec, use), used.cpu_millis, used.memory_bytes, billed=billed)

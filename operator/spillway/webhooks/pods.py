@@ -5,9 +5,9 @@ those that stay on physical nodes, and of pods that no class places. The additio
 that the move was planned for. The answer for all others costs next to nothing.
 The leader decides, because the counts have to be in one place. A replica that does not lead forwards the request; if it
 gets no answer, or if a pod's workload cannot be found in time, the pod is created as its user wrote it. A new leader
-answers once it has read what it takes over, or after `TAKE_OVER_SECONDS` without it: the stored thresholds for mode
-Auto, and what the pools have cost where one of the policy's has a limit for the month. Nothing is ever denied. A policy
-in Recommend counts what would have been done and changes nothing.
+answers once it has read what it takes over, or after `TAKE_OVER_SECONDS` without it: which pools have failed, what they
+have cost, and for mode Auto the stored thresholds. Nothing is ever denied. A policy in Recommend counts what would have
+been done and changes nothing.
 
 Reinvoked because another webhook has changed the pod, it changes nothing more and reserves what the pod requests by
 then. A dry run reserves nothing.
@@ -58,8 +58,8 @@ SETTLED_SECONDS: Final = 0.5
 POLL_SECONDS: Final = 0.01
 
 TAKE_OVER_SECONDS: Final = 0.8
-"""How long to wait for what a new leader takes over; a pod that is placed without it stays physical for its whole
-life."""
+"""How long to wait for what a new leader takes over; a pod that is placed without it stays in the wrong place for its
+whole life."""
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -261,23 +261,16 @@ class PodWebhook:
         return self._zones.additions(subject.balance, pod, subject.workload, planned=planned)
 
     async def _take_over(self, new: NewPod, deadline: Deadline) -> None:
-        """Wait until a new leader has what it goes on from, as far as this pod needs it."""
+        """Wait until a new leader has what it goes on from."""
         board = self._board
-        missing: list[asyncio.Event] = []
-        if not board.thresholds_read.is_set() and _is_auto(new):
-            missing.append(board.thresholds_read)
-        if not board.spent_read.is_set() and self._limits_month(new.claim.policy):
-            missing.append(board.spent_read)
-        if missing:
+        needed = [board.verdicts_read, board.spent_read]
+        if _is_auto(new):
+            needed.append(board.thresholds_read)
+        if not all(event.is_set() for event in needed):
             with suppress(TimeoutError):
                 async with asyncio.timeout(deadline.patience(TAKE_OVER_SECONDS)):
-                    for event in missing:
+                    for event in needed:
                         await event.wait()
-
-    def _limits_month(self, policy: str) -> bool:
-        """Whether a pool of this policy takes pods only while its cost of the month is known."""
-        governance = self._places.governance
-        return any(governance.budgets[name].spec.limits_month for name in governance.pools_of(policy))
 
     async def _volumes(self, namespace: str, new: NewPod, deadline: Deadline) -> Sequence[VolumeReach]:
         claims, ephemeral = claims_of(new.pod), ephemeral_claims(new.pod)

@@ -1,4 +1,4 @@
-"""Validation that the CRDs' CEL rules cannot express: time zones, recurring times, regular expressions.
+"""Validation that the CRDs' CEL rules cannot express: time zones, recurring times, regular expressions, durations.
 
 Contract: a refusal names the field by its path and gives an example of what is allowed. An invalid value that the
 stored object already has is allowed: a value that was accepted while Spillway was not available must not prevent
@@ -15,6 +15,7 @@ import msgspec
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer, Denial, denied
 from spillway.api.scalars import Duration
+from spillway.api.zonalbalance import Load
 from spillway.domain.model.recurring import CronError, check_cron
 from spillway.domain.pools.stock_out import ExpressionError, compile_expression
 
@@ -28,7 +29,11 @@ class _Finding(NamedTuple):
 Rule = Callable[[str], str | None]
 """A check: what is wrong with a value, and what would be right; None if it is valid."""
 
-_Place = tuple[tuple[str, ...], Rule]
+SectionRule = Callable[[Mapping[str, Any]], tuple[str, str] | None]
+"""A check of a section: the field that is wrong beside the others, and what would be right; None if all are valid."""
+
+_Path = tuple[str, ...]
+_Place = tuple[_Path, Rule]
 
 
 def time_zone_problem(name: str) -> str | None:
@@ -64,6 +69,19 @@ def regex_problem(text: str) -> str | None:
     return None
 
 
+def load_problem(load: Mapping[str, Any]) -> tuple[str, str] | None:
+    try:
+        known = Load.model_validate({name: load[name] for name in ("refresh", "staleAfter") if name in load})
+    except ValueError:
+        return None  # The schema refuses it.
+    if known.stale_after.seconds > known.refresh.seconds:
+        return None
+    return "staleAfter", (
+        f'"{known.stale_after}" is not longer than refresh ("{known.refresh}"), so each would be ignored before the '
+        "next one, for example {refresh: 30s, staleAfter: 3m}"
+    )
+
+
 _SCHEDULE: Final[tuple[_Place, ...]] = (
     (("start",), cron_problem),
     (("duration",), period_problem),
@@ -87,6 +105,10 @@ PLACES: Final[Mapping[str, tuple[_Place, ...]]] = {
     "zonalbalances": (),
 }
 """The paths to check in each kind; `*` is every entry of a list."""
+SECTIONS: Final[Mapping[str, tuple[tuple[_Path, SectionRule], ...]]] = {
+    "zonalbalances": ((("spec", "load"), load_problem),),
+}
+"""The sections whose fields are checked together."""
 
 
 class ValidationWebhook:
@@ -94,6 +116,7 @@ class ValidationWebhook:
 
     def __init__(self, plural: str) -> None:
         self._places = PLACES[plural]
+        self._sections = SECTIONS.get(plural, ())
 
     async def __call__(self, request: AdmissionRequest, deadline: Deadline) -> Answer:  # noqa: ARG002 - waits for nothing
         new = msgspec.json.decode(request.object)
@@ -110,9 +133,14 @@ class ValidationWebhook:
             for field, value in _at(raw, path, ""):
                 if isinstance(value, str) and (problem := rule(value)) is not None:
                     yield _Finding(field, value, problem)
+        for path, check in self._sections:
+            for field, section in _at(raw, path, ""):
+                if isinstance(section, dict) and (wrong := check(section)) is not None:
+                    name, problem = wrong
+                    yield _Finding(f"{field}.{name}", "", problem)
 
 
-def _at(raw: Any, path: tuple[str, ...], field: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+def _at(raw: Any, path: _Path, field: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
     if not path:
         yield field, raw
     elif path[0] == "*":

@@ -57,6 +57,8 @@ class Scene:
         self.leads = leads
         clock = lambda: 0.0  # noqa: E731 - time does not pass
         self.board = board = Board(clock, lambda: self.leads)
+        board.verdicts_read.set()
+        board.spent_read.set()
         lookup = Lookup(self.state, self.server)
         self.usage = LiveUsage(self.state, PoolMembership(self.state, lambda: governance), Reservations(clock))
         self.webhook = PodWebhook(

@@ -15,6 +15,7 @@ from spillway.domain.model import names
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import Pending
 from spillway.domain.policies.governance import Governance
+from spillway.domain.pools.verdict import PoolVerdict
 from spillway.state import reservations
 from tests.builders import (
     VAST,
@@ -72,40 +73,47 @@ async def test_a_kept_plan_that_cannot_be_read_in_time_holds_up_nobody_for_longe
     assert answer.outcome == "physical"
 
 
-PRICE = {"currency": "CNY", "cpuHour": "3600", "memoryGiBHour": "0"}
-LIMITED_MONTH = {"a": {"limits": {"costPerMonth": "100"}, "price": PRICE}}
+LIMITED_MONTH = {
+    "limits": {"costPerMonth": "100"},
+    "price": {"currency": "CNY", "cpuHour": "3600", "memoryGiBHour": "0"},
+}
 
 
-async def test_a_new_leader_places_pods_once_it_knows_what_a_pool_with_a_limit_for_the_month_has_cost() -> None:
-    scene = Scene(placing(manual(0), LIMITED_MONTH))
-    asking = [asyncio.create_task(scene.ask()) for _ in range(3)]
-    await asyncio.sleep(0.05)
+@pytest.fixture
+def beginning() -> Scene:
+    """A leader that begins, with a pool that has failed and one that has a limit for the month."""
+    scene = Scene(placing(manual(0), {"a": {}, "b": LIMITED_MONTH}))
+    scene.state.apply(make_node("v2", labels=labels_of("b"), **VAST))
+    scene.board.verdicts_read.clear()
+    scene.board.spent_read.clear()
+    return scene
+
+
+async def test_a_new_leader_places_pods_once_it_knows_which_pools_have_failed_and_what_they_have_cost(
+    beginning: Scene,
+) -> None:
+    asking = [asyncio.create_task(beginning.ask()) for _ in range(3)]
+    await asyncio.sleep(0.02)
+    beginning.board.set_verdict("a", PoolVerdict(takes=False, reason="Unhealthy"))
+    beginning.board.verdicts_read.set()
+    await asyncio.sleep(0.02)
     assert not any(one.done() for one in asking)
 
-    scene.board.set_spent({"a": Decimal(0)})
+    beginning.board.set_spent({"b": Decimal(0)})
 
     assert [(await one).outcome for one in asking] == ["virtual"] * 3
+    assert (beginning.usage.on("a").used.pods, beginning.usage.on("b").used.pods) == (0, 3)
 
 
-async def test_a_cost_that_is_not_known_in_time_holds_up_nobody_for_longer() -> None:
-    scene = Scene(placing(manual(0), LIMITED_MONTH))
-    answer = await scene.webhook(scene.request(), Deadline(lambda: 0.0, 0.05))
-    assert answer.outcome == "physical"
+async def test_what_is_not_known_in_time_holds_up_nobody_for_longer(beginning: Scene) -> None:
+    answer = await beginning.webhook(beginning.request(), Deadline(lambda: 0.0, 0.05))
+    assert answer.outcome == "virtual"
 
 
-@pytest.mark.parametrize("pool", [{"limits": {"costPerHour": "7200"}, "price": PRICE}, {"price": PRICE}, {}])
-async def test_a_pool_without_a_limit_for_the_month_waits_for_no_cost(pool: Mapping[str, Any]) -> None:
-    scene = Scene(placing(manual(0), {"a": pool}))
-    async with asyncio.timeout(0.5):
-        assert (await scene.ask()).outcome == "virtual"
-
-
-@pytest.mark.parametrize("more", [{"a": {}}, LIMITED_MONTH])
 @pytest.mark.parametrize(("mode", "dry_run"), [("Enforce", True), ("Recommend", False)])
-async def test_what_changes_nothing_does_not_wait_for_what_a_leader_takes_over(
-    more: Mapping[str, Any], mode: str, *, dry_run: bool
-) -> None:
-    scene = Scene(placing(AUTO, more, mode=mode))
+async def test_what_changes_nothing_does_not_wait_for_what_a_leader_takes_over(mode: str, *, dry_run: bool) -> None:
+    scene = Scene(placing(AUTO, mode=mode))
+    scene.board.verdicts_read.clear()
     async with asyncio.timeout(0.5):
         await scene.ask(dry_run=dry_run)
 

@@ -80,6 +80,26 @@ async def test_what_is_right_passes() -> None:
     assert not (await _ask("zonalbalances", {"spec": {}})).denials
 
 
+@pytest.mark.parametrize(
+    ("load", "refused"),
+    [
+        ({"refresh": "30s", "staleAfter": "30s"}, True),
+        ({"refresh": "1h", "staleAfter": "50m"}, True),
+        ({"refresh": "10m"}, True),
+        ({"staleAfter": "20s"}, True),
+        ({"refresh": "2m"}, False),
+        ({"staleAfter": "31s", "refresh": "30s"}, False),
+        ({"refresh": "soon", "staleAfter": 5}, False),
+        ({}, False),
+        ("all", False),
+    ],
+)
+async def test_a_reading_that_is_stale_before_the_next_one_is_refused(load: Any, *, refused: bool) -> None:
+    answer = await _ask("zonalbalances", {"spec": {"load": load}})
+    assert [denial.field for denial in answer.denials] == ["spec.load.staleAfter"] * refused
+    assert all("for example {refresh: 30s, staleAfter: 3m}" in denial.message for denial in answer.denials)
+
+
 async def test_what_stands_already_does_not_stop_a_cordon() -> None:
     old = _budget(timeZone="Mars/Olympus", cordon="None")
     answer = await _ask("virtualnodebudgets", _budget(timeZone="Mars/Olympus", cordon="Hold"), old)

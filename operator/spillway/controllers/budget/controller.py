@@ -61,6 +61,9 @@ class BudgetController(Controller):
         yield self.world.catalog.subscribe(self.add_all)
         if self.world.membership.proof is not None:
             yield self.world.membership.proof.changed.subscribe(self._proof_changed)
+        # Admission waits for what the pools have cost.
+        self._open(self._now())
+        self._publish()
 
     def all_keys(self) -> Iterable[str]:
         return [ALL]
@@ -102,18 +105,11 @@ class BudgetController(Controller):
         now = self._now()
         self.world.membership.refresh()
         if self._governance is not self.world.governance:
-            begins = self._governance is None
             # What was charged until now is in the currency of the price that ends.
-            ended = {} if begins else self._collect_charges(now)
-            self._governance = self.world.governance
-            self._accounting.open(self._governance, self._kept(), now, moved=self._moved)
-            self._moved.clear()
-            if begins:
-                # Pods of pools with a limit for the month wait for it.
-                self._publish()
-                await self._take_up()
-            else:
-                await self._consumption.export(now, ended, {})
+            ended = self._collect_charges(now)
+            self._open(now)
+            await self._consumption.export(now, ended, {})
+        await self._take_up()
         tell = False
         for name, pool in self._accounting.pools.items():
             tell |= pool.ledger.advance(now)
@@ -131,6 +127,14 @@ class BudgetController(Controller):
 
     def _now(self) -> int:
         return int(self.world.now())
+
+    def _open(self, now: int) -> None:
+        """Open the accounting of the present budgets."""
+        if self._governance is None:
+            self._not_taken_up = set(self.world.state.pods)
+        self._governance = self.world.governance
+        self._accounting.open(self._governance, self._kept(), now, moved=self._moved)
+        self._moved.clear()
 
     # The totals in the status
 
@@ -185,7 +189,6 @@ class BudgetController(Controller):
     async def _take_up(self) -> None:
         """Meter the governed pods that already run on physical nodes, in slices of time."""
         pods = self.world.state.pods
-        self._not_taken_up = set(pods)
         time_slice = TimeSlice()
         while self._not_taken_up:
             uid = self._not_taken_up.pop()

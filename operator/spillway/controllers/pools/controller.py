@@ -105,6 +105,7 @@ class PoolsController(Controller):
         # Admission reads the board from the first moment on, so the remembered verdicts are published first.
         for pool in self.world.governance.budgets:
             self._judge(pool)
+        self.world.board.verdicts_read.set()
         yield from self._unstarted.subscribe()
 
     def all_keys(self) -> Iterable[str]:

@@ -34,6 +34,9 @@ def fields_without_effect(resource: Resource, *, planned: bool) -> tuple[str, ..
 
 
 def _of_policy(spec: ElasticPolicySpec, *, planned: bool) -> Iterator[str]:
+    forecast = any(one.scaling is not None and one.scaling.forecasts for one in spec.workloads)
+    if spec.headroom is not None and not forecast and spec.headroom.min is None and not spec.headroom.schedules:
+        yield "spec.headroom"
     for one in spec.workloads:
         if one.scaling is None:
             continue

@@ -22,7 +22,6 @@ from spillway.domain.budget.price import per_hour, shown
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.proofs import with_proof
 from spillway.domain.model.records import Phase, PodRecord
-from spillway.kube.slices import TimeSlice
 from spillway.state.catalog import Kind
 from spillway.state.mark_proof import MarkProof
 from spillway.telemetry import budget as metrics
@@ -166,18 +165,12 @@ async def test_the_next_leader_goes_on_where_the_status_ends() -> None:
     assert stage.spent() == Decimal("7.5") + Decimal("0.3") + Decimal("0.06")
 
 
-async def test_what_a_pool_has_cost_is_published_before_the_pods_on_physical_nodes_are_taken_up() -> None:
-    stage = Stage(*(make_pod(f"f{i}", node=NodeName("n1"), policy="online", tier="fixed") for i in range(2)))
-    published: list[Any] = []
-
-    async def pause(_: TimeSlice) -> None:
-        published.append(dict(stage.world.board.spent))
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(TimeSlice, "pause", pause)
-        await stage.begin()
-    assert published == [{"eci": Decimal(0)}] * 2
+async def test_admission_knows_what_a_pool_has_cost_before_the_first_tick() -> None:
+    stage = Stage(virtual_pod("a", ago=200), resources=[budget(status=kept("7.5", ago=300))])
+    assert not stage.world.board.spent_read.is_set()
+    list(stage.ledger.subscribe())
     assert stage.world.board.spent_read.is_set()
+    assert stage.world.board.spent == {"eci": Decimal("7.5") + Decimal("0.2")}
 
 
 async def test_pods_that_ended_unseen_are_charged_where_they_still_say_when() -> None:

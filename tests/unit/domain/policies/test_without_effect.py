@@ -66,7 +66,7 @@ def test_what_has_no_effect_alone_is_named_by_its_path() -> None:
             ],
             headroom={"max": {"nodes": 5}},
         )
-    ) == ("spec.workloads[queue].scaling.forecast.mode",)
+    ) == ("spec.headroom", "spec.workloads[queue].scaling.forecast.mode")
     assert named(resource(ZonalBalance, classes={})) == ()
 
 
@@ -131,3 +131,21 @@ def test_a_null_is_not_set() -> None:
 def test_a_pool_with_all_that_a_provider_asks_for_is_built() -> None:
     raw = yaml.safe_load((EXAMPLES / "4-alibaba-eci.yaml").read_text(encoding="utf-8"))
     assert named(VirtualNodeBudget.model_validate(raw)) == ()
+
+
+@pytest.mark.parametrize(
+    ("headroom", "scaling", "expected"),
+    [
+        ({}, {}, ("spec.headroom",)),
+        ({"from": "Fixed", "max": {"nodes": 5}}, {}, ("spec.headroom",)),
+        ({"max": {"nodes": 5}}, {"schedules": [EVENING]}, ("spec.headroom",)),
+        ({"min": {"nodes": 1}}, {}, ()),
+        ({"schedules": [{"name": "evening", "start": "0 18 * * *", "duration": "5h", "nodes": 2}]}, {}, ()),
+        ({}, CPU | {"forecast": {}}, ()),
+    ],
+)
+def test_headroom_is_named_where_nothing_says_how_much(
+    headroom: dict[str, Any], scaling: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    workloads = [{"name": "web"}, {"name": "more", **({"scaling": scaling} if scaling else {})}]
+    assert named(resource(ElasticPolicy, workloads=workloads, headroom=headroom)) == expected
