@@ -7,7 +7,7 @@ import pytest
 
 from harness import Installation
 from localcluster import Cluster
-from localcluster.rest import Object
+from localcluster.rest import Object, RestError
 from tests.support.installed import added_nodes, applied, condition, deployment, eventually, status, without_metrics
 
 pytestmark = [pytest.mark.xdist_group("balance")]
@@ -51,6 +51,13 @@ def landed(cluster: Cluster, namespace: str, name: str, replicas: int) -> set[st
     cluster.apply(deployment(namespace, name, replicas, nodeSelector=POOL))
     pods = cluster.wait_pods_ready(namespace, replicas, f"app={name}")
     return {pod["spec"]["nodeName"] for pod in pods}
+
+
+@pytest.mark.usefixtures("measuring")
+def test_a_load_that_is_stale_before_the_next_reading_is_refused(measured: Cluster) -> None:
+    wrong = balance(load={"refresh": "1m", "staleAfter": "60s"})
+    with pytest.raises(RestError, match=r'spec\.load\.staleAfter: "60s" is not longer than refresh'):
+        measured.rest.create("/apis/spillway.dev/v1alpha1/zonalbalances", wrong)
 
 
 def test_new_pods_avoid_a_hot_node_and_without_data_nothing_changes(
