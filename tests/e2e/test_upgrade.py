@@ -14,7 +14,7 @@ def test_a_rolling_upgrade_loses_no_admission_call(
 ) -> None:
     rollout, answered_by_new = roll_under_load(cluster, installation, scene)
 
-    assert rollout.scalings > 5, "the load went on during the upgrade"
+    assert rollout.meanwhile > 0, "the load went on during the upgrade"
     assert rollout.calls.made > rollout.scalings
     assert rollout.calls.lost == 0
     assert all(count > 0 for count in answered_by_new), "the new replicas took over"

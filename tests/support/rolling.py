@@ -22,6 +22,8 @@ DELAY_SECONDS: Final = 2.0
 DRAIN_SECONDS: Final = 5.0
 FEW, MANY = 6, 14
 ROUND_SECONDS: Final = 1.0
+LEAST_ROUNDS: Final = 6
+"""A rollout may be over within seconds: the load then goes on, so that the last replica to end is called as well."""
 _LOST: Final = (
     "apiserver_admission_webhook_fail_open_count_total",
     "apiserver_admission_webhook_rejection_count_total",
@@ -46,7 +48,9 @@ class Rollout:
     """What a rollout of the operator did to the webhooks' calls."""
 
     scalings: int
-    """How often the load scaled meanwhile."""
+    """How often the load scaled."""
+    meanwhile: int
+    """How often of these the rollout was not over yet."""
     calls: WebhookCalls
 
 
@@ -78,12 +82,13 @@ def roll_under_load(cluster: ClusterApi, installation: Installation, scene: Scen
                 installation.wait_ready(new)
                 time.sleep(DELAY_SECONDS)  # the next replica goes when this one is known, as with `minReadySeconds`
                 installation.kill(old, signal.SIGTERM)
+            meanwhile = rounds[0]
         scene.wait_ready("web", MANY)
         calls = webhook_calls(cluster) - before
         answered = tuple(
             int(installation.metrics(index).total("spillway_admission_outcomes_total")) for index in (2, 3)
         )
-    return Rollout(rounds[0], calls), answered
+    return Rollout(rounds[0], meanwhile, calls), answered
 
 
 def webhook_calls(cluster: ClusterApi) -> WebhookCalls:
@@ -93,11 +98,12 @@ def webhook_calls(cluster: ClusterApi) -> WebhookCalls:
 
 @contextmanager
 def load(scene: Scene) -> Iterator[list[int]]:
-    """Scale `web` up and down until the block ends, and up at the end; the rounds so far."""
+    """Scale `web` up and down until the block ends, `LEAST_ROUNDS` at least, and up at the end; the rounds so far."""
     rounds, ended = [0], threading.Event()
 
     def scale() -> None:
-        while not ended.wait(ROUND_SECONDS):
+        while not ended.is_set() or rounds[0] < LEAST_ROUNDS:
+            time.sleep(ROUND_SECONDS)
             rounds[0] += 1
             scene.scale("web", MANY if rounds[0] % 2 else FEW)
 

@@ -44,8 +44,9 @@ def upgraded_and_back(
             with load(scene) as rounds:
                 helm(*args)
                 eventually(lambda: _versions(cluster) == [version, version], f"two replicas of {version} alone")
+                meanwhile = rounds[0]
             check(scene)
-            return Rollout(rounds[0], webhook_calls(cluster) - calls)
+            return Rollout(rounds[0], meanwhile, webhook_calls(cluster) - calls)
 
         values = kubelet.folder / "values.yaml"
         values.write_text(yaml.safe_dump({**kubelet.values, "image": {**IMAGE, "tag": BEFORE}}))

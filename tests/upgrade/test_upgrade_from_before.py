@@ -41,6 +41,6 @@ def policy_works(scene: Scene) -> None:
 
 def test_an_upgrade_from_the_version_before_and_back_loses_nothing(cluster: ClusterApi, version_before: Path) -> None:
     for rollout in upgraded_and_back(cluster, version_before, check=policy_works):
-        assert rollout.scalings > 5, "the load went on during the rollout"
+        assert rollout.meanwhile > 0, "the load went on during the rollout"
         assert rollout.calls.made > rollout.scalings
         assert rollout.calls.lost == 0

@@ -18,6 +18,8 @@ from spillway.api.group import API_VERSION
 from spillway.api.scalars import Duration, Factor
 from spillway.api.schema import Model, atomic_list, bounded_name, cel, list_map, rules
 
+LEAST_REFRESH_SECONDS: Final = 5
+"""No load is read more often, whatever `load.refresh` says."""
 _Weight = Annotated[int, Field(ge=0, le=100, json_schema_extra={"format": "int32"})]
 
 
@@ -71,6 +73,11 @@ class Load(Model):
     all zones and nodes count as equal and no pod is moved."""
     weights: LoadWeights | None = None
     """The weight of each resource; CPU 70 and memory 30 if not given."""
+
+    @property
+    def refresh_seconds(self) -> int:
+        """How often it is read, at most every `LEAST_REFRESH_SECONDS`."""
+        return max(self.refresh.seconds, LEAST_REFRESH_SECONDS)
 
     @property
     def effective_weights(self) -> LoadWeights:

@@ -15,7 +15,7 @@ import msgspec
 from spillway.admission.deadline import Deadline
 from spillway.admission.review import AdmissionRequest, Answer, Denial, denied
 from spillway.api.scalars import Duration
-from spillway.api.zonalbalance import Load
+from spillway.api.zonalbalance import LEAST_REFRESH_SECONDS, Load
 from spillway.domain.model.recurring import CronError, check_cron
 from spillway.domain.pools.stock_out import ExpressionError, compile_expression
 
@@ -74,11 +74,13 @@ def load_problem(load: Mapping[str, Any]) -> tuple[str, str] | None:
         known = Load.model_validate({name: load[name] for name in ("refresh", "staleAfter") if name in load})
     except ValueError:
         return None  # The schema refuses it.
-    if known.stale_after.seconds > known.refresh.seconds:
+    refresh, stale_after = known.refresh, known.stale_after
+    if stale_after.seconds > known.refresh_seconds:
         return None
+    least = f", and than {LEAST_REFRESH_SECONDS}s" if refresh.seconds < LEAST_REFRESH_SECONDS else ""
     return "staleAfter", (
-        f'"{known.stale_after}" is not longer than refresh ("{known.refresh}"), so each would be ignored before the '
-        "next one, for example {refresh: 30s, staleAfter: 3m}"
+        f'"{stale_after}" must be longer than refresh ("{refresh}"){least}, so that a reading counts until the next, '
+        "for example {refresh: 30s, staleAfter: 3m}"
     )
 
 

@@ -89,6 +89,8 @@ async def test_what_is_right_passes() -> None:
         ({"staleAfter": "20s"}, True),
         ({"refresh": "2m"}, False),
         ({"staleAfter": "31s", "refresh": "30s"}, False),
+        ({"staleAfter": "3s", "refresh": "1s"}, True),
+        ({"staleAfter": "6s", "refresh": "0s"}, False),
         ({"refresh": "soon", "staleAfter": 5}, False),
         ({}, False),
         ("all", False),

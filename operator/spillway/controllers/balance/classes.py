@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Protocol
 
 from spillway.api.zonalbalance import ClassCounts, ZonalBalance
-from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
+from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of
 from spillway.controllers.balance.selected import owners_by_namespace
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.classes import ClassHistories, ClassHistory, LoadClass
@@ -96,12 +96,12 @@ class ClassController(Controller):
             self.log.warning("the load classes cannot be measured", key=key, error=str(error))
             if isinstance(error, MetricsError):
                 self.world.board.note_reading(key, Measure.CLASS_USE, problem_of(error))
-            return refresh_seconds(load)
+            return load.refresh_seconds
         self.world.board.note_reading(key, Measure.CLASS_USE, None)
         self.world.board.set_load_classes(key, classes)
         self._show()
         await self._save(self._histories, now)
-        return refresh_seconds(load)
+        return load.refresh_seconds
 
     async def _measure(
         self, balance: ZonalBalance, histories: ClassHistories, cpu_ratio: float, least_seconds: float

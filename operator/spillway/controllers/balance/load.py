@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from spillway.api.zonalbalance import Load, ZonalBalance
-from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
+from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.load import (
     YOUNG_SECONDS,
@@ -69,7 +69,7 @@ class LoadController(Controller):
         metrics.READINGS.labels(key, loads.problem.reason if loads.problem else "Good").inc()
         zone_of = {node.name: node.zone_by(balance.spec.zone_key) for node in nodes}
         self._show(key, evenness(loads.current(now, load.stale_after.seconds), zone_of))
-        return refresh_seconds(load)
+        return load.refresh_seconds
 
     async def _reading(self, load: Load, before: Loads, nodes: Iterable[NodeRecord], now: float) -> Loads:
         try:

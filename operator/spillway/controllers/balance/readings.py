@@ -19,8 +19,6 @@ from spillway.sources.connection import Connection
 from spillway.sources.prometheus import NoPrometheusError, PrometheusError
 
 SHARED_SECONDS: Final = 5.0
-LEAST_REFRESH_SECONDS: Final = 5
-"""No load is read more often, whatever `load.refresh` says."""
 
 V = TypeVar("V")
 
@@ -99,7 +97,7 @@ class Refreshes:
     def seconds_left(self, key: str, section: object, load: Load, now: float) -> float:
         """The seconds until the next reading; 0.0 if it is due, as it is at once where the section has changed."""
         last, by = self._read.get(key, (0.0, None))
-        due = last + refresh_seconds(load)
+        due = last + load.refresh_seconds
         return due - now if by == section and last <= now < due else 0.0
 
     def begin(self, key: str, section: object, now: float) -> bool:
@@ -111,8 +109,3 @@ class Refreshes:
     def forget(self, key: str) -> None:
         """Forget a ZonalBalance that is not read any more."""
         self._read.pop(key, None)
-
-
-def refresh_seconds(load: Load) -> float:
-    """How often a load is read."""
-    return float(max(load.refresh.seconds, LEAST_REFRESH_SECONDS))

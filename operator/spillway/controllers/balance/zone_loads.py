@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from spillway.api.zonalbalance import ZonalBalance, ZonePreference
-from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of, refresh_seconds
+from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of
 from spillway.controllers.balance.selected import owners_by_namespace, ready_by_workload
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.load import LoadProblem
@@ -63,12 +63,12 @@ class ZoneLoadController(Controller):
             if (kept := board.zone_readings.get(key)) is not None:
                 # `staleAfter` may have changed since.
                 board.set_zone_reading(key, replace(kept, stale_after=stale_after))
-            return refresh_seconds(load)
+            return load.refresh_seconds
         percent = float(preference.when_differs_by_percent)
         weights = {name: found for name, zones in loads.items() if (found := zone_weights(zones, percent))}
         board.set_zone_reading(key, ZoneReading(now, weights, stale_after))
         board.note_reading(key, Measure.ZONE_LOAD, problem)
-        return refresh_seconds(load)
+        return load.refresh_seconds
 
     async def _loads(
         self, balance: ZonalBalance, preference: ZonePreference, now: float

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import ClassVar, Final
 
+from pydantic import ValidationError
+
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget.accounting import PoolAccounting, StoredSpending
@@ -31,6 +33,8 @@ from spillway.state.signal import Signal
 from spillway.telemetry.budget import BudgetSample, set_budgets
 
 ALL: Final = "*"
+LONGEST_GAP_SECONDS: Final = 62 * 86400
+"""A month begins within it, and with it a new total: totals that were stored before are of no use."""
 
 
 class BudgetController(Controller):
@@ -61,9 +65,6 @@ class BudgetController(Controller):
         yield self.world.catalog.subscribe(self.add_all)
         if self.world.membership.proof is not None:
             yield self.world.membership.proof.changed.subscribe(self._proof_changed)
-        # Admission waits for what the pools have cost.
-        self._open(self._now())
-        self._publish()
 
     def all_keys(self) -> Iterable[str]:
         return [ALL]
@@ -105,11 +106,18 @@ class BudgetController(Controller):
         now = self._now()
         self.world.membership.refresh()
         if self._governance is not self.world.governance:
+            begins = self._governance is None
             # What was charged until now is in the currency of the price that ends.
-            ended = self._collect_charges(now)
-            self._open(now)
-            await self._consumption.export(now, ended, {})
-        await self._take_up()
+            ended = {} if begins else self._collect_charges(now)
+            self._accounting.open(self.world.governance, self._kept(now), now, moved=self._moved)
+            self._governance = self.world.governance
+            self._moved.clear()
+            if begins:
+                # Admission waits for what the pools have cost.
+                self._publish()
+                await self._take_up()
+            else:
+                await self._consumption.export(now, ended, {})
         tell = False
         for name, pool in self._accounting.pools.items():
             tell |= pool.ledger.advance(now)
@@ -128,26 +136,21 @@ class BudgetController(Controller):
     def _now(self) -> int:
         return int(self.world.now())
 
-    def _open(self, now: int) -> None:
-        """Open the accounting of the present budgets."""
-        if self._governance is None:
-            self._not_taken_up = set(self.world.state.pods)
-        self._governance = self.world.governance
-        self._accounting.open(self._governance, self._kept(), now, moved=self._moved)
-        self._moved.clear()
-
     # The totals in the status
 
     def _stored(self, budget: str) -> BudgetUse | None:
         entry = self.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).get(budget)
-        return None if entry is None else VirtualNodeBudgetStatus.model_validate(entry.status).used
+        try:
+            return None if entry is None else VirtualNodeBudgetStatus.model_validate(entry.status).used
+        except ValidationError:
+            return None  # Another client wrote it; the next status replaces it.
 
-    def _kept(self) -> Mapping[str, StoredSpending]:
+    def _kept(self, now: int) -> Mapping[str, StoredSpending]:
         found: dict[str, StoredSpending] = {}
         for budget in self.world.governance.budgets:
             used = self._stored(budget)
             if used is not None and used.at is not None and used.cost_this_month is not None:
-                at = int(used.at.timestamp())
+                at = max(int(used.at.timestamp()), now - LONGEST_GAP_SECONDS)
                 found[budget] = StoredSpending(at, used.cost_this_month.amount, used.currency or "")
         return found
 
@@ -189,6 +192,7 @@ class BudgetController(Controller):
     async def _take_up(self) -> None:
         """Meter the governed pods that already run on physical nodes, in slices of time."""
         pods = self.world.state.pods
+        self._not_taken_up = set(pods)
         time_slice = TimeSlice()
         while self._not_taken_up:
             uid = self._not_taken_up.pop()

@@ -34,8 +34,8 @@ def fields_without_effect(resource: Resource, *, planned: bool) -> tuple[str, ..
 
 
 def _of_policy(spec: ElasticPolicySpec, *, planned: bool) -> Iterator[str]:
-    forecast = any(one.scaling is not None and one.scaling.forecasts for one in spec.workloads)
-    if spec.headroom is not None and not forecast and spec.headroom.min is None and not spec.headroom.schedules:
+    headroom = spec.headroom
+    if headroom is not None and headroom.min is None and not headroom.schedules and not _rises(spec):
         yield "spec.headroom"
     for one in spec.workloads:
         if one.scaling is None:
@@ -50,6 +50,13 @@ def _of_policy(spec: ElasticPolicySpec, *, planned: bool) -> Iterator[str]:
             # A plan of thresholds counts the start-up all the same.
             given = [field for field in _FORECAST if field in scaling.forecast.model_fields_set]
             yield from (f"{here}.forecast.{field}" for field in given) if planned else (f"{here}.forecast",)
+
+
+def _rises(spec: ElasticPolicySpec) -> bool:
+    """Whether headroom follows a forecast."""
+    scalings = [one.scaling for one in spec.workloads if one.scaling is not None and one.scaling.forecasts]
+    active = any(scaling.forecast is not None and scaling.forecast.mode == "Active" for scaling in scalings)
+    return active and spec.headroom is not None and spec.headroom.from_ == "Forecast"
 
 
 def _of_balance(spec: ZonalBalanceSpec) -> Iterator[str]:

@@ -22,6 +22,7 @@ from spillway.domain.budget.price import per_hour, shown
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.proofs import with_proof
 from spillway.domain.model.records import Phase, PodRecord
+from spillway.kube.slices import TimeSlice
 from spillway.state.catalog import Kind
 from spillway.state.mark_proof import MarkProof
 from spillway.telemetry import budget as metrics
@@ -165,12 +166,36 @@ async def test_the_next_leader_goes_on_where_the_status_ends() -> None:
     assert stage.spent() == Decimal("7.5") + Decimal("0.3") + Decimal("0.06")
 
 
-async def test_admission_knows_what_a_pool_has_cost_before_the_first_tick() -> None:
-    stage = Stage(virtual_pod("a", ago=200), resources=[budget(status=kept("7.5", ago=300))])
-    assert not stage.world.board.spent_read.is_set()
-    list(stage.ledger.subscribe())
-    assert stage.world.board.spent_read.is_set()
-    assert stage.world.board.spent == {"eci": Decimal("7.5") + Decimal("0.2")}
+async def test_admission_knows_what_a_pool_has_cost_before_consumption_is_taken_up() -> None:
+    fixed = make_pod("f", node=NodeName("n1"), policy="online", tier="fixed")
+    stage = Stage(fixed, virtual_pod("a", ago=200), resources=[budget(status=kept("7.5", ago=300))])
+    board = stage.world.board
+    known: list[bool] = []
+
+    async def pause(_: TimeSlice) -> None:
+        known.append(board.spent_read.is_set())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TimeSlice, "pause", pause)
+        await stage.begin()
+    assert set(known) == {True}
+    assert board.spent == {"eci": Decimal("7.5") + Decimal("0.2")}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"at": "0001-01-01T00:00:00Z", "costThisMonth": "7.5", "currency": "CNY"},
+        {"at": "0001-01-01T00:00:00+14:00", "costThisMonth": "7.5", "currency": "CNY"},
+        {"at": "soon", "costThisMonth": "abc", "currency": "CNY"},
+    ],
+)
+async def test_a_total_that_somebody_has_damaged_is_of_no_use_and_stops_nothing(stored: dict[str, str]) -> None:
+    stage = Stage(resources=[budget(timeZone="America/New_York")])
+    [entry] = stage.world.catalog.entries(Kind.VIRTUAL_NODE_BUDGET).values()
+    stage.world.catalog.status_written(entry, {"used": {"pods": 1, **stored}})
+    await stage.begin()
+    assert stage.world.board.spent == {"eci": Decimal(0)}
 
 
 async def test_pods_that_ended_unseen_are_charged_where_they_still_say_when() -> None:

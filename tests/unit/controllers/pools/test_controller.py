@@ -381,6 +381,7 @@ async def test_the_next_leader_does_not_forget() -> None:
 
     second = rig(clock=FakeClock(first.clock.now() + 5.0), status=status, failover=FAILOVER, stockOut=STOCK_OUT)
     assert second.world.board.verdict("a").reason == "Unhealthy"
+    assert second.world.board.verdicts_read.is_set(), "admission waits for it"
     # Nor does it begin the back-off again.
     await second.advance(294.0)
     assert await second.judge() == (False, "Unhealthy")

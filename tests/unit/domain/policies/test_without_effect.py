@@ -142,6 +142,8 @@ def test_a_pool_with_all_that_a_provider_asks_for_is_built() -> None:
         ({"min": {"nodes": 1}}, {}, ()),
         ({"schedules": [{"name": "evening", "start": "0 18 * * *", "duration": "5h", "nodes": 2}]}, {}, ()),
         ({}, CPU | {"forecast": {}}, ()),
+        ({}, CPU | {"forecast": {"mode": "Preview"}}, ("spec.headroom",)),
+        ({"from": "Fixed", "max": {"nodes": 5}}, CPU | {"forecast": {}}, ("spec.headroom",)),
     ],
 )
 def test_headroom_is_named_where_nothing_says_how_much(
