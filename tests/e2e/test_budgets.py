@@ -92,6 +92,9 @@ def test_the_cost_of_a_month_survives_the_leader_and_limits_are_told_once(
     # While its cost of the month is not known the pool takes no pods, and admission waits for it only for a moment.
     cluster.wait_until(lambda: _shown(operators, stage) > 0, "the next leader to know what the pool has cost")
     operators.start_one(leader)
+    # It answers the API server a moment before it knows whom to ask, and then pods are created as they are.
+    operators.wait_ready(leader)
+    stage.wait_governed()
     stage.scale("web", 10)
     stage.wait_bound("web", 10)
 
@@ -113,7 +116,6 @@ def test_the_cost_of_a_month_survives_the_leader_and_limits_are_told_once(
     cluster.wait_until(told, "the Events")
     events = _events(stage)
     assert (events["PodsNearLimit"], events["PodsAtLimit"]) == (1, 1)
-    operators.wait_ready(leader)
 
 
 def test_a_pod_that_ends_early_is_charged_the_minimum_and_a_month_that_is_spent_takes_no_more(
