@@ -111,8 +111,8 @@ def test_a_stopping_replica_answers_until_endpoints_have_moved(installed: Instal
     installed.kill(0, signal.SIGKILL)
     installed.start_one(0, flags=("--drain-seconds=5",))
     installed.wait_ready(0)
-    installed.kill(0, signal.SIGTERM, wait=False)
     began = time.monotonic()
+    installed.kill(0, signal.SIGTERM, wait=False)
     eventually(lambda: not installed.ready(0), "not ready any more")
     while installed.pid(0) is not None and _answers(installed):
         time.sleep(0.1)
