@@ -24,11 +24,13 @@ from localcluster.ports import free_ports
 from spillway.admission.acceptor import HANDSHAKES_MAX
 from spillway.admission.http_server import CONNECTIONS_MAX
 from spillway.cli.commands import application
-from spillway.domain.explain.served import API_SERVICE
+from spillway.domain.explain.served import API_SERVICE, GROUP, RESOURCES
+from spillway.kube.access import Access, User, question
 from tests.support.command_line import explain
 from tests.support.e2e import two_replicas
 
 API = "/apis/explain.spillway.dev/v1alpha1"
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 ANSWERS = "spillway_explain_answers_total"
 VIEW = "spillway-view"
 
@@ -131,6 +133,16 @@ def _account(cluster: ClusterApi, namespace: str, name: str, lists: dict[str, li
                 for of in (role, VIEW)
             ),
         ]
+    )
+    # The API server goes by what it has read of them, and the operator remembers a refusal.
+    user, (of_group, (listed, *_)) = User.of_service_account(namespace, name), next(iter(lists.items()))
+    wanted = (
+        question(user, Access("get", group=GROUP, resource=RESOURCES["pool"].plural)),
+        question(user, Access("list", group=of_group, resource=listed)),
+    )
+    cluster.wait_until(
+        lambda: all(cluster.rest.create(REVIEWS, {"spec": one})["status"]["allowed"] for one in wanted),
+        f"the rights of {name}",
     )
     return cluster.service_account_token(namespace, name)
 
