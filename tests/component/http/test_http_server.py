@@ -238,7 +238,8 @@ async def test_what_is_no_tls_ends_the_connection(name: str, tls: ssl.SSLContext
 async def test_a_request_that_does_not_arrive_whole_in_time_ends_the_connection(
     name: str, whole: bytes, rest: bytes, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
 ) -> None:
-    monkeypatch.setattr(guarded_connection, "RECEIVE_SECONDS", 0.1)
+    # The time of a second half begins with its arrival, and the whole request before it is to be answered meanwhile.
+    monkeypatch.setattr(guarded_connection, "RECEIVE_SECONDS", 0.5)
     async with served(name) as server:
         reader, writer = await asyncio.open_connection(HOST, server.port)
         answer = b""
