@@ -81,7 +81,7 @@ class Headroom(Model):
     case."""
     unit: HeadroomUnit | None = None
     """The size of one placeholder pod. Left out: the largest CPU request and the largest memory request that at least
-    x of the governed replicas has."""
+    5 % of the governed replicas have."""
     from_: Annotated[Literal["Forecast", "Fixed"], Field(alias="from")] = "Forecast"
     """Forecast: `min`, the schedules, and the capacity that the forecast demand needs before new nodes are ready, of
     which the highest counts. Fixed: only `min` and the schedules."""

@@ -117,7 +117,7 @@ class ZoneSpread(Model):
 
 
 class ZonePreference(Model):
-    """The placement of a new replica in the zone where its own service has the highest load."""
+    """The preference of new replicas for the zone where their own service has the highest load."""
 
     from_: Annotated[ZoneLoadSource | None, Field(alias="from")] = None
     """Where the load is read. Left out: the mean CPU of the workload's pods in each zone, from metrics.k8s.io. Without

@@ -3,8 +3,8 @@
 Contract: pure. With traffic that stays in its zone, a new replica relieves its service only in the zone in which that
 is busiest; elsewhere it lowers the mean, and the HPA adds no other. So zones are preferred by the load of this workload
 alone. What its user wrote stays: a spread over the same zones is never added to one of the user's, and the preference
-is heavier than all of the user's preferences together. The additional replica of a move prefers the planned node, and
-that outweighs both.
+is heavier than all of the user's preferred node affinities together. The additional replica of a move prefers the
+planned node, and that outweighs both. Other scores of the scheduler may count for more, as soft taints do.
 """
 
 import math

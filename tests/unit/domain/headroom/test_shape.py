@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.headroom.shape import Shape, common_unit, in_units, units_for
+from spillway.api.headroom import Headroom
+from spillway.domain.headroom.shape import COMMON_SHARE, Shape, common_unit, in_units, units_for
 from spillway.domain.model.usage import Usage
 
 SHAPES = st.builds(Shape, st.integers(0, 8000), st.integers(0, 1 << 36))
@@ -83,3 +84,8 @@ def test_replicas_in_units_by_the_resource_of_which_each_takes_most() -> None:
     assert in_units({Shape(500, 100): 4, Shape(100, 2000): 3}, unit) == 8
     assert in_units({Shape(500, 100): 4}, Shape(0, 100)) == 4
     assert in_units({Shape(0, 0): 4}, unit) == 0
+
+
+def test_the_field_says_which_share_of_the_replicas_has_the_size_of_a_unit() -> None:
+    described = Headroom.model_json_schema(by_alias=True)["properties"]["unit"]["description"]
+    assert f"at least {100 * COMMON_SHARE:g} % of the governed replicas" in " ".join(described.split())
