@@ -6,7 +6,7 @@ finding that says so, and the other checks go on.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import chain
@@ -24,12 +24,21 @@ from spillway.domain.doctor.deletion_costs import foreign_writers, managers_of
 from spillway.domain.doctor.findings import Check, Finding, Report, not_checked, report
 from spillway.domain.doctor.histories import PROMETHEUS, KnownSeries, check_series, needed
 from spillway.domain.doctor.kubernetes import check_version
-from spillway.domain.doctor.probe import PROBES, check_answers, probe_in, probe_pod
+from spillway.domain.doctor.probe import (
+    PROBES,
+    WEBHOOK,
+    calls_for,
+    check_answers,
+    check_excluded,
+    probe_in,
+    probe_pod,
+)
 from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
 from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
 from spillway.domain.doctor.taints import check_taints
+from spillway.domain.model.documents import Json
 from spillway.domain.model.owners import workload_of
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.records import NamespaceRecord, PodRecord
 from spillway.domain.overview.attention import Severity, attention
 from spillway.domain.overview.status import OperatorState
 from spillway.domain.scale_down.foreign_writer import foreign_pods
@@ -75,7 +84,7 @@ async def examine(
         (Check.KUBERNETES, _version(client)),
         (Check.CLOCKS, _clocks(client, namespace, lease)),
         (Check.WEBHOOKS, of_webhooks(serving)),
-        (Check.WEBHOOKS, _probed(client, world)),
+        (Check.WEBHOOKS, _probed(client, serving, world)),
         (Check.API_SERVICES, of_api_services(client, serving)),
         (Check.RIGHTS, _rights(client, namespace, account)),
         (Check.DELETION_COSTS, _deletion_costs(client, world)),
@@ -185,8 +194,11 @@ async def _clocks(client: KubeClient, namespace: str, lease: str) -> AsyncIterat
         yield one
 
 
-async def _probed(client: KubeClient, world: World) -> AsyncIterator[Finding]:
-    probe = probe_in(world.governance, world.state.namespaces.values())
+async def _probed(client: KubeClient, serving: Serving, world: World) -> AsyncIterator[Finding]:
+    called = calls_for(await _pod_webhook(serving))
+    for one in check_excluded(_excluded(world, called)):
+        yield one
+    probe = probe_in(world.governance, filter(called, world.state.namespaces.values()))
     if probe is None:
         return
     path = paths.PODS.within(probe.namespace)
@@ -201,6 +213,27 @@ async def _probed(client: KubeClient, world: World) -> AsyncIterator[Finding]:
         return
     for one in check_answers(probe, pods):
         yield one
+
+
+async def _pod_webhook(serving: Serving) -> Json | None:
+    """The webhook for pods; None if there is none, or if it may not be read, which another check says."""
+    try:
+        return (await serving.webhooks()).get(WEBHOOK)
+    except ApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return None
+
+
+def _excluded(world: World, called: Callable[[NamespaceRecord], bool]) -> Mapping[str, Iterable[str]]:
+    """By policy in Enforce: the namespaces with workloads of its own for which the webhook is not called."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for owner in world.state.owners():
+        claim = world.claim_of(owner)
+        space = world.state.namespaces.get(owner.namespace)
+        if claim is not None and claim.enforced and space is not None and not called(space):
+            found[claim.policy].add(space.name)
+    return found
 
 
 async def _rights(client: KubeClient, namespace: str, account: str) -> AsyncIterator[Finding]:

@@ -1,22 +1,23 @@
-"""The check whether the API server calls the webhook for pods and gets an answer in time.
+"""The check whether the API server calls the webhook for pods where it has to, and gets an answer in time.
 
 Contract: pure. A pod is created in a dry run, which stores nothing and which the webhook answers without an effect. An
 answer shows in the pod as the mark of a placement. The webhook's failurePolicy is Ignore, so without an answer the pod
 is created all the same, and nothing else would tell.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import CLASS, PLACEMENT
 from spillway.domain.model.records import NamespaceRecord
+from spillway.domain.model.selectors import Selector
 from spillway.domain.overview.attention import Severity
 from spillway.domain.policies.governance import Governance
 
 PROBES: Final = 3
-_WEBHOOK: Final = "pods.spillway.dev"
+WEBHOOK: Final = "pods.spillway.dev"
 _KIND: Final = "SpillwayProbe"
 """Of an owner that does not exist, and of a kind that the operator does not look up."""
 
@@ -29,6 +30,12 @@ class Probe(NamedTuple):
     workload_class: str
 
 
+def calls_for(webhook: Json | None) -> Callable[[NamespaceRecord], bool]:
+    """Whether the API server calls this webhook for objects of a namespace; for every one if it is not known."""
+    selector = Selector.of_json((webhook or {}).get("namespaceSelector") or {})
+    return lambda namespace: selector.matches(namespace.labels)
+
+
 def probe_in(governance: Governance, namespaces: Iterable[NamespaceRecord]) -> Probe | None:
     """A namespace and a class whose pods the webhook marks; None if no policy in Enforce places pods."""
     for namespace in sorted(namespaces, key=lambda one: one.name):
@@ -38,6 +45,20 @@ def probe_in(governance: Governance, namespaces: Iterable[NamespaceRecord]) -> P
                 if claim is not None and claim.enforced and governance.placing_class(claim) is not None:
                     return Probe(namespace.name, claim.policy, claim.workload_class)
     return None
+
+
+def check_excluded(namespaces: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
+    """Findings about policies in Enforce with workloads in `namespaces` for which the webhook is not called."""
+    for policy, names in namespaces.items():
+        yield Finding(
+            Severity.INFO,
+            Check.WEBHOOKS,
+            f"ElasticPolicy/{policy}",
+            f"it governs workloads in namespaces for which the API server does not call the webhooks: "
+            f"{', '.join(sorted(names))}; their new pods are not placed, and their scale-downs are not exact",
+            "Nothing, if that is intended. Otherwise remove these namespaces from webhook.excludedNamespaces in the "
+            "chart's values, or from what the policy matches.",
+        )
 
 
 def probe_pod(workload_class: str | None = None) -> dict[str, Any]:
@@ -75,7 +96,7 @@ def check_answers(probe: Probe, pods: Sequence[Json]) -> Iterator[Finding]:
     yield Finding(
         Severity.ERROR if none else Severity.WARNING,
         Check.WEBHOOKS,
-        _WEBHOOK,
+        WEBHOOK,
         f"{'none' if none else f'only {answered}'} of {len(pods)} pods that were created in a dry run in namespace "
         f"{probe.namespace} (policy {probe.policy}, class {probe.workload_class}) got an answer of the webhook in time",
         "See the runbooks SpillwayWebhookFailing and SpillwayAdmissionLetGo: the API server cannot reach the webhook, "

@@ -18,7 +18,7 @@ from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from spillway.state.cluster import Record
-from tests.builders import make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import ELASTIC, make_world, policy_resource, resource
 
@@ -162,6 +162,32 @@ async def test_a_pod_in_a_dry_run(answer: object, expected: list[tuple[str, str,
     server.answers["pods"] = answer
     found = await examined(server, resources=placing())
     assert [one for one in told(found) if one[1] == "webhooks"] == expected
+
+
+IN_ARGOCD: list[Record] = [
+    make_namespace("argocd", **{"kubernetes.io/metadata.name": "argocd"}),
+    make_replicaset("argocd-server", namespace="argocd"),
+]
+EXCLUDED = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["argocd", NAMESPACE]}
+
+
+async def test_a_pod_is_created_only_where_the_webhook_is_called() -> None:
+    server = Server()
+    webhooks = server.answers["mutatingwebhookconfigurations"][0]["webhooks"]
+    server.answers["shop/pods"] = server.answers.pop("pods")
+    server.answers["argocd/pods"] = {}
+    found = await examined(server, IN_ARGOCD, resources=placing())
+    assert told(found) == [("error", "webhooks", "pods.spillway.dev")]
+
+    for one in webhooks:
+        one["namespaceSelector"] = {"matchExpressions": [EXCLUDED]}
+    found = await examined(server, IN_ARGOCD, resources=placing())
+    assert told(found) == [("info", "webhooks", "ElasticPolicy/online")]
+    assert "does not call the webhooks: argocd;" in found.findings[0].message
+
+    server.answers["mutatingwebhookconfigurations"] = ApiError(403, "Forbidden", "no")
+    found = await examined(server, IN_ARGOCD, resources=placing())
+    assert ("error", "webhooks", "pods.spillway.dev") in told(found)
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, None), (60, "behind"), (-60, "ahead of")])
