@@ -198,6 +198,7 @@ def figures(samples: list[Sample]) -> dict[str, Any]:
         "memory_imbalance_percent": round(fmean(spread(one.memory.values()) for one in steady), 1),
         "zone_imbalance_percent": round(fmean(spread(one.zones.values()) for one in steady), 2),
         "zone_skew_max": max(one.skew for one in steady),
+        "zone_skew_peak": max(one.skew for one in samples),
         "seconds_to_even_out": None if even is None else round(even),
     }
 

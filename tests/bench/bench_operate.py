@@ -58,6 +58,7 @@ GOALS: Final = {
     "explain.with_api.seconds_max": 1.0,
     "explain.agreement_percent_min": 99.0,
     "cli_start_seconds_max": 0.4,
+    "uninstall.leftovers_max": 0,
     "upgrade.lost_admissions_max": 0,
 }
 DAYS, WORKLOADS, SAMPLE_SECONDS = 14, 200, 300.0

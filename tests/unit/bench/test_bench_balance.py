@@ -32,14 +32,17 @@ def test_a_scale_down_is_no_dip_and_replicas_that_were_never_ready_neither() -> 
 
 
 def test_the_figures_of_a_run() -> None:
-    def sample(at: float, *percent: float) -> Sample:
+    def sample(at: float, *percent: float, skew: int = 1) -> Sample:
         loads = dict(zip(("n1", "n2"), percent, strict=True))
-        return Sample(at, loads, {"n1": 10.0, "n2": 30.0}, {"a": percent[0], "b": percent[1]}, 1)
+        return Sample(at, loads, {"n1": 10.0, "n2": 30.0}, {"a": percent[0], "b": percent[1]}, skew)
 
-    found = figures([sample(0, 80, 20), sample(5, 90, 20), sample(10, 60, 45), sample(15, 60, 50), sample(20, 60, 48)])
+    found = figures(
+        [sample(0, 80, 20), sample(5, 90, 20, skew=3), sample(10, 60, 45), sample(15, 60, 50), sample(20, 60, 48)]
+    )
     assert (found["node_imbalance_percent_before"], found["node_imbalance_percent_peak"]) == (60, 70)
     assert (found["node_imbalance_percent"], found["seconds_to_even_out"]) == (12, 10)
-    assert (found["zone_skew_max"], found["memory_imbalance_percent"]) == (1, 20)
+    assert (found["zone_skew_max"], found["zone_skew_peak"]) == (1, 3)
+    assert found["memory_imbalance_percent"] == 20
 
 
 def test_the_same_seed_gives_the_same_workloads() -> None:
