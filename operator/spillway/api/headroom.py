@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from spillway.api.common import Count, RecurringTime
-from spillway.api.scalars import Cpu, Memory
+from spillway.api.scalars import Cpu, Duration, Memory
 from spillway.api.schema import Model, cel, list_map, rules
 
 
@@ -85,6 +85,10 @@ class Headroom(Model):
     from_: Annotated[Literal["Forecast", "Fixed"], Field(alias="from")] = "Forecast"
     """Forecast: `min`, the schedules, and the capacity that the forecast demand needs before new nodes are ready, of
     which the highest counts. Fixed: only `min` and the schedules."""
+    node_startup: Duration | None = None
+    """How long an elastic node takes from its order until pods can run on it, for example 6m. With `from: Forecast`,
+    nodes are ordered this long before the replicas that need them are created. At most a day counts. Left out, or 0s:
+    the `scaling.forecast.startup` of each class, and 3m where that is 0s or there is no forecast."""
     schedules: Annotated[tuple[HeadroomSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
     """Amounts at recurring times. `max` also bounds them."""
 

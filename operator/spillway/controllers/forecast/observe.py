@@ -7,7 +7,6 @@ without pods, what was last seen. A workload of which nothing can be asked has a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 import msgspec
 
@@ -19,16 +18,13 @@ from spillway.domain.forecast.named_days import occasions_within
 from spillway.domain.forecast.occasions import Occasion
 from spillway.domain.forecast.refresh import LONGEST_HISTORY_SECONDS, DemandNeed, DemandProblem, DemandSource
 from spillway.domain.forecast.spec import LONGEST_WINDOW_SECONDS
+from spillway.domain.headroom.startup import node_startup_seconds
 from spillway.domain.model.units import GIB
 from spillway.kube.slices import in_slices
 from spillway.sources.selectors import filled_in
 
 Requests = dict[str, tuple[float, float]]
 """Cores and GiB that a replica requests, by workload."""
-
-
-DEFAULT_STARTUP_SECONDS: Final = 180.0
-"""Of a node, where the class names no start-up."""
 
 
 @dataclass(slots=True)
@@ -65,10 +61,9 @@ async def asked_of(world: World, known: Mapping[str, tuple[float, float]], now: 
         if place not in occasions:
             occasions[place] = _occasions(workload_class.scaling, now)
         need = _need(one.workload, workload_class.scaling, request, occasions[place])
-        if isinstance(need, DemandNeed) and _has_headroom(world, one):
-            need = msgspec.structs.replace(need, beyond_seconds=need.startup_seconds or DEFAULT_STARTUP_SECONDS)
         if isinstance(need, DemandNeed):
-            found.needs.append(need)
+            beyond = _beyond_seconds(world, one, workload_class.scaling)
+            found.needs.append(msgspec.structs.replace(need, beyond_seconds=beyond))
         elif need is not None:
             found.problems.append(need)
     return found
@@ -81,11 +76,13 @@ def _occasions(scaling: Scaling, now: float) -> tuple[Occasion, ...]:
     return occasions_within(scaling.forecast.occasions, begin, now + LONGEST_WINDOW_SECONDS)
 
 
-def _has_headroom(world: World, one: Observed) -> bool:
-    """Whether nodes are ordered ahead of this workload's forecast."""
+def _beyond_seconds(world: World, one: Observed, scaling: Scaling) -> float:
+    """How long before this workload's replicas nodes are ordered for them; 0 where none are."""
     policy = world.governance.policies.get(one.claim.policy)
     headroom = None if policy is None else policy.spec.headroom
-    return headroom is not None and headroom.from_ == "Forecast"
+    if headroom is None or headroom.from_ != "Forecast":
+        return 0.0
+    return node_startup_seconds(headroom, scaling.forecast)
 
 
 def _need(

@@ -75,8 +75,11 @@ async def test_what_one_replica_carries(
     ("headroom", "startup", "beyond"),
     [
         pytest.param({"from": "Forecast"}, "90s", 90.0, id="one start-up"),
+        pytest.param({"from": "Forecast", "nodeStartup": "6m"}, "20s", 360.0, id="the start-up of a node"),
         pytest.param({"from": "Forecast"}, "0s", 180.0, id="a node takes some time in any case"),
-        pytest.param({"from": "Fixed", "min": {"pods": 2}}, "90s", 0.0, id="headroom without forecasts"),
+        pytest.param(
+            {"from": "Fixed", "min": {"pods": 2}, "nodeStartup": "6m"}, "90s", 0.0, id="headroom without forecasts"
+        ),
         pytest.param(None, "90s", 0.0, id="no headroom"),
     ],
 )
