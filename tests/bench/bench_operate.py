@@ -254,7 +254,7 @@ def _series(times: Any, wave: Any) -> Iterator[tuple[Labels, Any, Any]]:
         yield counter("spillway_consumed_cost_total", wave * 0.5 / 3600, **labels)
     flat = np.ones_like(times)
     for tier, count in (("fixed", 16 * flat), ("elastic", np.ceil(16 * wave)), ("virtual", 2 * flat)):
-        yield {"__name__": "spillway_policy_nodes", "policy": "day", "tier": tier}, times, count
+        yield {"__name__": "spillway_nodes", "tier": tier}, times, count
     yield {"__name__": "spillway_threshold_owned_cores", "what": "capacity"}, times, 512 * flat
     yield {"__name__": "spillway_pool_limit_used_ratio", "pool": "eci", "limit": "pods"}, times, wave
     yield {"__name__": "spillway_balance_node_imbalance_ratio", "balance": "shop"}, times, 0.2 + 0.1 * wave

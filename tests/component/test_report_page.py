@@ -48,7 +48,7 @@ def _token(cluster: ClusterApi, namespace: str, name: str) -> str:
 
 def _push_history(prometheus: PushedPrometheus) -> None:
     times = np.arange(time.time() - 2 * 86_400, time.time(), 300.0)
-    nodes = {"__name__": "spillway_policy_nodes", "policy": "page", "tier": "fixed"}
+    nodes = {"__name__": "spillway_nodes", "tier": "fixed"}
     used = {"__name__": "spillway_consumed_cpu_seconds_total", "namespace": "shop", "workload": "Deployment/shop/cart"}
     seconds = np.arange(times.size, dtype=np.float64) * 600.0
     prometheus.push([(nodes, times, np.full(times.size, 3.0)), ({**used, "tier": "fixed"}, times, seconds)])

@@ -17,15 +17,18 @@ from spillway.sources.connection import Connection
 from spillway.sources.queries import Queries
 
 SAVING_STEP_SECONDS: Final = 300
+# The second query of each is for the time before an upgrade: earlier operators export only that metric.
+_NODES: Final = (
+    "max by (tier) (avg_over_time(spillway_nodes{@}[#])) or max by (tier) (avg_over_time(spillway_policy_nodes{@}[#]))"
+)
 _OWNED_CORES: Final = (
-    'max(avg_over_time(spillway_policy_cores{tier="fixed",@}[#]))'
-    # For the time before an upgrade: earlier operators export no `spillway_policy_cores`.
+    'max(avg_over_time(spillway_node_cores{tier="fixed",@}[#]))'
     ' or max(avg_over_time(spillway_threshold_owned_cores{what="capacity",@}[#]))'
 )
 _QUERIES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "cores": (("{tier}", "sum by (tier) (rate(spillway_consumed_cpu_seconds_total{@}[#]))"),),
     "gib": (("{tier}", f"sum by (tier) (rate(spillway_consumed_memory_byte_seconds_total{{@}}[#])) / {GIB}"),),
-    "nodes": (("{tier}", "max by (tier) (avg_over_time(spillway_policy_nodes{@}[#]))"),),
+    "nodes": (("{tier}", _NODES),),
     "owned_cores": (("", _OWNED_CORES),),
     "charged": (("{currency}", "sum by (currency) (increase(spillway_consumed_cost_total{@}[#]))"),),
     "victims": (("{reason}", "sum by (reason) (increase(spillway_scale_down_planned_victims_total{@}[#]))"),),

@@ -28,7 +28,7 @@ from spillway.domain.model.records import NamespaceRecord, NodeRecord
 from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.state.catalog import Entry, Kind, Model
 from spillway.state.signal import Signal
-from spillway.telemetry.policies import PolicySample, set_conditions, set_policies
+from spillway.telemetry.policies import PolicySample, set_conditions, set_nodes, set_policies
 
 M = TypeVar("M", bound=Model)
 
@@ -118,14 +118,13 @@ class StatusController(Controller):
                     found.extend((str(kind), entry.name, condition) for condition in conditions)
         set_conditions(found)
         set_policies({name: self._sample(name) for name in catalog.governance.policies})
+        set_nodes(self._nodes.all_nodes, self._nodes.all_cpu_millis)
         if failed:
             raise ExceptionGroup("statuses not written", failed)
 
     def _sample(self, policy: str) -> PolicySample:
         count = self._counts.policy(policy)
-        return PolicySample(
-            len(count.workloads), count.tiers, self._nodes.tiers(policy), self._nodes.cpu_millis(policy)
-        )
+        return PolicySample(len(count.workloads), count.tiers, self._nodes.tiers(policy))
 
     async def _write(self, entry: Entry) -> Iterable[Condition]:
         """Write the status if it differs from the present one; returns the conditions that it should have."""

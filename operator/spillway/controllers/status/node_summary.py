@@ -44,7 +44,10 @@ class NodeSummary:
         self._world = world
         self._outdated = True
         self._tiers: dict[str, Counter[Tier]] = {}
-        self._cpu_millis: dict[str, Counter[Tier]] = {}
+        self.all_nodes: Counter[Tier] = Counter()
+        """The number of nodes in each tier of the cluster; each node is counted once."""
+        self.all_cpu_millis: Counter[Tier] = Counter()
+        """Their allocatable CPU."""
         self.problems: tuple[ResourceProblem, ...] = ()
         """What the nodes show to be wrong between resources."""
 
@@ -57,10 +60,6 @@ class NodeSummary:
         """The number of nodes in each tier of a policy."""
         return self._tiers.get(policy, Counter())
 
-    def cpu_millis(self, policy: str) -> Mapping[Tier, int]:
-        """The allocatable CPU of the nodes in each tier of a policy."""
-        return self._cpu_millis.get(policy, Counter())
-
     def pool(self, name: str) -> PoolCount:
         """The nodes of a pool."""
         return PoolCount.of(self._world.membership.nodes(name))
@@ -72,12 +71,13 @@ class NodeSummary:
         governance, nodes = self._world.governance, self._world.state.nodes
         self.problems = governance.node_problems(nodes.values())
         self._tiers = {policy: Counter() for policy in governance.policies}
-        self._cpu_millis = {policy: Counter() for policy in governance.policies}
+        self.all_nodes, self.all_cpu_millis = Counter(), Counter()
         for node in nodes.values():
             for policy, tiers in self._tiers.items():
-                tier = self._world.places.place(policy, node).tier
-                tiers[tier] += 1
-                self._cpu_millis[policy][tier] += node.cpu_millis
+                tiers[self._world.places.place(policy, node).tier] += 1
+            tier = governance.tier_of(node)
+            self.all_nodes[tier] += 1
+            self.all_cpu_millis[tier] += node.cpu_millis
         self._outdated = False
 
     def _node_changed(self, _: NodeRecord | None, __: NodeRecord | None) -> None:

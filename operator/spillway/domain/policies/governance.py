@@ -6,7 +6,8 @@ a problem. Answers are cached by the values of the labels that the resources sel
 look-up and may be made at every admission.
 
 A node's tier is a policy's view. Virtual: a budget that the policy lists selects it (the first that does). Else
-elastic: the policy's `tiers.elastic` selects it. Else fixed. So a node that both select is virtual.
+elastic: the policy's `tiers.elastic` selects it. Else fixed. So a node that both select is virtual. What counts or
+charges each node of the cluster once uses `tier_of`.
 """
 
 from collections import OrderedDict
@@ -258,6 +259,12 @@ class Governance:
             self._node_key(node),
             lambda: next((name for name, selector in self._pools if selector.matches(node.labels)), None),
         )
+
+    def tier_of(self, node: NodeRecord) -> Tier:
+        """The tier of the node for the whole cluster: virtual in any pool, else elastic for any policy, else fixed."""
+        if self.budget_of(node) is not None:
+            return Tier.VIRTUAL
+        return Tier.FIXED if self.elastic_owner(node) is None else Tier.ELASTIC
 
     def hot_balance_of(self, node: NodeRecord) -> str | None:
         """The oldest ZonalBalance with `hotNodes` that selects the node; None if none does, and for a virtual node."""

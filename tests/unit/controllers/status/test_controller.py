@@ -14,11 +14,12 @@ from spillway.controllers.status.part import Contributor, Contributors, Observed
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
+from spillway.telemetry.registry import REGISTRY
 from tests.builders import make_node
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter, Respond, Write
-from tests.support.world import make_world, policy_resource, resource
+from tests.support.world import ELASTIC, make_world, policy_resource, resource
 
 
 def refusing(*refused: str) -> Respond:
@@ -76,6 +77,26 @@ async def test_a_write_is_followed_by_its_events_and_acknowledged_to_the_contrib
     assert ([said.what for said in events.said], broken.written) == (["Warning Broken"], 1), (
         "at rest nothing is written"
     )
+
+
+async def test_each_node_is_exported_in_one_tier_however_many_policies_there_are(clock: FakeClock) -> None:
+    sizes = {"own": 20, "elastic": 10, "virtual": 5}
+    nodes = [
+        make_node(f"{pool}-{number}", cpu_millis=2000, labels={"pool": pool})
+        for pool, count in sizes.items()
+        for number in range(count)
+    ]
+    pool = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": {"pool": "virtual"}})
+    policies = [policy_resource(elastic=ELASTIC, virtual={"budgets": ["eci"]}), policy_resource("plain", version=2)]
+    world = make_world(nodes, [*policies, pool], clock)
+
+    await statuses(world, FakeWriter()).reconcile("*")
+
+    for name, factor in (("spillway_nodes", 1), ("spillway_node_cores", 2)):
+        found = [REGISTRY.get_sample_value(name, {"tier": tier}) for tier in ("fixed", "elastic", "virtual")]
+        assert found == [20 * factor, 10 * factor, 5 * factor]
+    of_plain = {"policy": "plain", "tier": "fixed"}
+    assert REGISTRY.get_sample_value("spillway_policy_nodes", of_plain) == 35, "a policy counts all that it knows"
 
 
 async def test_nothing_follows_a_write_that_is_refused(clock: FakeClock) -> None:

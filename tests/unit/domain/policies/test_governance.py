@@ -206,6 +206,29 @@ def test_a_virtual_node_has_no_elastic_owner() -> None:
     assert compiled.elastic_owner(make_node(labels={"pool": "x"})) is None
 
 
+@pytest.mark.parametrize(
+    ("labels", "tier"),
+    [
+        ({}, Tier.FIXED),
+        ({"pool": "elastic"}, Tier.ELASTIC),
+        ({"pool": "burst"}, Tier.ELASTIC),
+        ({"type": "vk"}, Tier.VIRTUAL),
+        ({"type": "unlisted"}, Tier.VIRTUAL),
+        ({"type": "unlisted", "pool": "elastic"}, Tier.VIRTUAL),
+    ],
+    ids=str,
+)
+def test_the_tier_of_a_node_for_the_whole_cluster(labels: dict[str, str], tier: Tier) -> None:
+    compiled = governance(
+        policy("online", age=0, elastic={"pool": "elastic"}, budgets=("eci-a",)),
+        policy("batch", age=1, mode="Recommend", elastic={"pool": "burst"}),
+        policy("plain", age=2),
+        budget("eci-a", {"type": "vk"}),
+        budget("eci-b", {"type": "unlisted"}),
+    )
+    assert compiled.tier_of(make_node(labels=labels)) is tier
+
+
 # The same whatever the order, and however often asked
 
 label_sets = st.dictionaries(st.sampled_from(["a", "b", CLASS]), st.sampled_from(["1", "2", "c1"]))
