@@ -107,7 +107,8 @@ class Scaling(Model):
     schedules: Annotated[tuple[ReplicaSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
     """Numbers of replicas at recurring times."""
     forecast: Forecast | None = None
-    """Prediction of demand, so that replicas are ready before they are needed."""
+    """Prediction of demand, so that replicas are ready before they are needed. Without `target` it adds no
+    replicas."""
     min_replicas: Count | None = None
     """The minimum of the recommended number; the HorizontalPodAutoscaler's own minimum applies as well. With
     `scheduleOnly`, the exact number outside of all schedules."""

@@ -2,9 +2,10 @@
 
 Contract: pure. The number is within the bounds of the workload's autoscaler and of its class, and there always is one.
 A forecast only adds replicas: it never lowers what the schedules and the present demand ask for. A peak that it
-predicts within its window, or soon after it, holds a scale-down back, and noise causes none. Without a usable forecast
-of mode Active the schedules count alone where the autoscaler also goes by another metric; where it goes by this number
-alone, or that is not known, the present number of replicas is kept, because to know nothing is no reason to scale down.
+predicts within its window, or soon after it, holds a scale-down back, and noise causes none. While a
+forecast of mode Active is missing or too old, the schedules count alone where the autoscaler also goes by another
+metric; where it goes by this number alone, or that is not known, the present number of replicas is kept, because to
+know nothing is no reason to scale down. Without a target nothing is forecast, so a forecast has no effect.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -39,6 +40,7 @@ class ForecastState(StrEnum):
     STALE = "Stale"
     MISSING = "Missing"
     DISABLED = "Disabled"
+    """The class asks for none, or has no target, without which there is no demand to forecast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +142,13 @@ def _first(scaling: Scaling, asked: Asked, ahead: int) -> int:
 
 
 def _forecast_state(scaling: Scaling, forecast: DemandForecast | None, now: float) -> ForecastState:
-    mode = "Disabled" if scaling.forecast is None else scaling.forecast.mode
-    if mode == "Disabled":
+    if scaling.forecast is None or not scaling.forecasts:
         return ForecastState.DISABLED
     if forecast is None:
         return ForecastState.MISSING
     if forecast.is_stale(now):
         return ForecastState.STALE
-    return ForecastState.COUNTS if mode == "Active" else ForecastState.PREVIEW
+    return ForecastState.COUNTS if scaling.forecast.mode == "Active" else ForecastState.PREVIEW
 
 
 def _highest(

@@ -19,6 +19,7 @@ from tests.support.world import make_world, resource
 NOON = datetime.fromisoformat("2026-03-02T12:00:00+00:00").timestamp()
 CART = "Deployment/shop/cart"
 EVENING = {"name": "evening", "start": "0 18 * * *", "duration": "5h", "replicas": 12}
+TARGET = {"metric": "cpu", "utilization": 60}
 
 
 def policy(*, version: int = 1, mode: str = "Enforce", **scaling: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from spillway.state.catalog import Kind
 from tests.builders import make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, resource
+from tests.unit.controllers.scaling.scene import TARGET
 
 CART = "Deployment/shop/cart"
 CART_1 = make_replicaset("cart-1", owner_kind="Deployment", owner_name="cart", owner_uid="d", desired=4)
@@ -70,7 +71,7 @@ async def test_the_leader_answers_from_its_board() -> None:
 
 
 async def test_another_replica_answers_what_the_leader_says_and_keeps_it_for_a_while() -> None:
-    scene = _Scene(forecast={})
+    scene = _Scene(target=TARGET, forecast={})
     scene.page.answer = {CART: (12, True), "Deployment/other/cart": (99, True)}
     assert await scene.cart() == 12
     scene.page.answer = None
@@ -84,8 +85,8 @@ async def test_another_replica_answers_what_the_leader_says_and_keeps_it_for_a_w
 async def test_without_a_leader_the_schedules_hold_and_nothing_is_scaled_down() -> None:
     now = {"name": "now", "start": "0 12 * * *", "duration": "1h", "replicas": 9}
     assert await _Scene(schedules=[now]).cart() == 9
-    assert await _Scene(schedules=[now], forecast={}).cart() == 9
-    assert await _Scene(forecast={}).cart() == 4
+    assert await _Scene(schedules=[now], target=TARGET, forecast={}).cart() == 9
+    assert await _Scene(target=TARGET, forecast={}).cart() == 4
 
 
 async def test_the_schedules_of_a_class_are_read_once_for_all_its_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +121,7 @@ async def test_a_flood_of_questions_about_unknown_workloads_is_one_look_at_the_n
         return await observe_all(world, namespace)
 
     monkeypatch.setattr(answers, "observe_all", counted)
-    scene = _Scene(leads=leads, forecast={})
+    scene = _Scene(leads=leads, target=TARGET, forecast={})
     flood = [scene.answers.find("shop", f"Deployment/shop/none-{index}") for index in range(100)]
     flood += [scene.answers.find(f"none-{index}", f"Deployment/none-{index}/none") for index in range(100)]
     assert set(await asyncio.gather(*flood)) == {None}

@@ -16,7 +16,7 @@ from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.domain.scaling.recommend import ScalingReason
 from spillway.telemetry.registry import exposition
 from tests.builders import make_namespace, make_replicaset, make_statefulset
-from tests.unit.controllers.scaling.scene import CART, EVENING, NOON, Scene, policy
+from tests.unit.controllers.scaling.scene import CART, EVENING, NOON, TARGET, Scene, policy
 
 
 def _listed(scene: Scene) -> object:
@@ -62,7 +62,7 @@ async def test_a_new_leader_tells_no_schedule_that_has_begun_before() -> None:
 
 
 async def test_a_forecast_counts_until_it_is_too_old() -> None:
-    scene = Scene(policy(forecast={}))
+    scene = Scene(policy(target=TARGET, forecast={}))
     scene.forecast(8.4)
     await scene.look()
     assert scene.cart == (9, ScalingReason.FORECAST)
@@ -73,7 +73,7 @@ async def test_a_forecast_counts_until_it_is_too_old() -> None:
 
 
 async def test_a_new_leader_without_forecasts_keeps_the_present_number_for_a_while() -> None:
-    scene = Scene(policy(forecast={}))
+    scene = Scene(policy(target=TARGET, forecast={}))
     await scene.look()
     assert scene.cart == (4, ScalingReason.CURRENT)
     await scene.clock.advance(STALE_SECONDS)
@@ -124,7 +124,7 @@ async def test_changes_of_recommendations_are_signalled() -> None:
 
 
 async def test_the_status_lists_the_numbers_and_where_they_come_from() -> None:
-    scene = Scene(policy(schedules=[EVENING], forecast={"mode": "Preview"}), at=NOON + 7 * 3600)
+    scene = Scene(policy(schedules=[EVENING], target=TARGET, forecast={"mode": "Preview"}), at=NOON + 7 * 3600)
     scene.forecast(30)
     await scene.look()
     assert _listed(scene) == (
@@ -147,7 +147,7 @@ async def test_an_invalid_schedule_fails_alone_and_is_told() -> None:
 
 async def test_an_invalid_occasion_is_told_as_a_schedule_is() -> None:
     bad = {"name": "holiday", "start": "0 0 31 2 *", "duration": "24h"}
-    scene = Scene(policy(forecast={"occasions": [bad]}), at=NOON)
+    scene = Scene(policy(target=TARGET, forecast={"occasions": [bad]}), at=NOON)
     await scene.look()
     message = _conditions(scene)["InvalidSchedule"]
     assert "spec.workloads[default].scaling.forecast.occasions[holiday].start" in message
@@ -162,14 +162,16 @@ async def test_schedules_and_occasions_are_read_once(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(controller, "Timetable", counted)
     occasions = [{"name": "sale", "start": "0 0 11 11 *", "duration": "24h", "like": "Sunday"}]
-    scene = Scene(policy(schedules=[EVENING], forecast={"occasions": occasions}))
+    scene = Scene(policy(schedules=[EVENING], target=TARGET, forecast={"occasions": occasions}))
     await scene.look()
     await scene.clock.advance(6 * 3600)
     await scene.look()
     assert read == [1, 1]
     assert scene.cart == (12, ScalingReason.SCHEDULE)
     # Until the class changes.
-    scene.change(policy(version=2, schedules=[EVENING | {"replicas": 20}], forecast={"occasions": occasions}))
+    scene.change(
+        policy(version=2, schedules=[EVENING | {"replicas": 20}], target=TARGET, forecast={"occasions": occasions})
+    )
     await scene.look()
     assert read == [1, 1, 1, 1]
     assert scene.cart == (20, ScalingReason.SCHEDULE)
@@ -224,7 +226,7 @@ async def test_an_autoscaler_that_also_goes_by_cpu_is_not_exact() -> None:
 
 
 async def test_only_the_largest_workloads_have_series() -> None:
-    scene = Scene(policy(schedules=[EVENING], forecast={"mode": "Preview"}), series=1)
+    scene = Scene(policy(schedules=[EVENING], target=TARGET, forecast={"mode": "Preview"}), series=1)
     scene.forecast(7)
     await scene.look()
     text = exposition().decode()

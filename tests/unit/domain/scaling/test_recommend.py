@@ -41,7 +41,8 @@ def _before(steps: Steps | None = None, forecast: int | None = None) -> Recommen
     return Recommendation(0, ScalingReason.FORECAST, steps=steps, forecast=forecast)
 
 
-ACTIVE = _scaling(forecast={"mode": "Active"})
+TARGET = {"metric": "cpu", "utilization": 60}
+ACTIVE = _scaling(target=TARGET, forecast={"mode": "Active"})
 
 
 @pytest.mark.parametrize(
@@ -70,12 +71,12 @@ ACTIVE = _scaling(forecast={"mode": "Active"})
         (ACTIVE, Asked(8, forecast=_forecast(80.0), autoscaler=ON_CPU), (50, ScalingReason.FORECAST, "")),
         (ACTIVE, Asked(8, forecast=_forecast(0.3), autoscaler=ON_CPU), (2, ScalingReason.MINIMUM, "")),
         (
-            _scaling(forecast={}, minReplicas=4, maxReplicas=30),
+            _scaling(target=TARGET, forecast={}, minReplicas=4, maxReplicas=30),
             Asked(8, forecast=_forecast(80.0), autoscaler=ON_CPU),
             (30, ScalingReason.FORECAST, ""),
         ),
         (
-            _scaling(forecast={}, minReplicas=4),
+            _scaling(target=TARGET, forecast={}, minReplicas=4),
             Asked(8, forecast=_forecast(0.3), autoscaler=ON_CPU),
             (4, ScalingReason.MINIMUM, ""),
         ),
@@ -103,9 +104,25 @@ ACTIVE = _scaling(forecast={"mode": "Active"})
             (2, ScalingReason.MINIMUM, ""),
         ),
         # A preview is told and does not count; neither is its absence a reason to keep the number.
-        (_scaling(forecast={"mode": "Preview"}), Asked(8, forecast=_forecast(30)), (0, ScalingReason.MINIMUM, "")),
-        (_scaling(forecast={"mode": "Preview"}), Asked(8, autoscaler=ALONE), (2, ScalingReason.MINIMUM, "")),
-        (_scaling(forecast={"mode": "Disabled"}), Asked(8, forecast=_forecast(30)), (0, ScalingReason.MINIMUM, "")),
+        (
+            _scaling(target=TARGET, forecast={"mode": "Preview"}),
+            Asked(8, forecast=_forecast(30)),
+            (0, ScalingReason.MINIMUM, ""),
+        ),
+        (
+            _scaling(target=TARGET, forecast={"mode": "Preview"}),
+            Asked(8, autoscaler=ALONE),
+            (2, ScalingReason.MINIMUM, ""),
+        ),
+        (
+            _scaling(target=TARGET, forecast={"mode": "Disabled"}),
+            Asked(8, forecast=_forecast(30)),
+            (0, ScalingReason.MINIMUM, ""),
+        ),
+        # Without a target no forecast ever comes, so there is nothing to wait for.
+        (_scaling(forecast={}), Asked(40, autoscaler=ALONE), (2, ScalingReason.MINIMUM, "")),
+        (_scaling(forecast={}), Asked(40), (0, ScalingReason.MINIMUM, "")),
+        (_scaling(forecast={}, minReplicas=4), Asked(40, settling=True), (4, ScalingReason.MINIMUM, "")),
         # Exact.
         (
             _scaling(scheduleOnly=True, minReplicas=3),
@@ -136,8 +153,13 @@ def test_the_number_and_its_reason(scaling: Scaling, asked: Asked, expected: tup
 def test_what_becomes_of_the_forecast_is_told(
     mode: str, forecast: DemandForecast | None, state: ForecastState, told: int | None
 ) -> None:
-    found = recommend(_scaling(forecast={"mode": mode}), Asked(3, forecast=forecast), NOW)
+    found = recommend(_scaling(target=TARGET, forecast={"mode": mode}), Asked(3, forecast=forecast), NOW)
     assert (found.forecast_state, found.forecast) == (state, told)
+
+
+@pytest.mark.parametrize("mode", ["Active", "Preview", "Disabled"])
+def test_a_forecast_without_a_target_has_no_effect(mode: str) -> None:
+    assert recommend(_scaling(forecast={"mode": mode}), Asked(3), NOW).forecast_state is ForecastState.DISABLED
 
 
 def test_a_predicted_peak_holds_a_scale_down_back() -> None:
@@ -187,6 +209,7 @@ def test_a_new_leader_takes_no_step_that_the_last_one_may_have_taken() -> None:
 
 _SCALING = st.builds(
     lambda mode, low, span, rate, only: _scaling(
+        target=TARGET,
         forecast={"mode": mode},
         minReplicas=low,
         maxReplicas=low + span,
