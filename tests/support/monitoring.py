@@ -17,6 +17,9 @@ OF_THE_API_SERVER: Final = {
 }
 """Metrics of kube-apiserver (k8s.io/apiserver, pkg/admission/metrics), with their labels."""
 
+TARGET_LABELS: Final = {"cluster", "job", "pod", "instance"}
+"""Labels that Prometheus adds."""
+
 EXPORTED_BY: Final[Mapping[str, str]] = {
     "spillway_balance_hot_nodes": "test_rebalance",
     "spillway_balance_moves_total": "test_rebalance",
@@ -83,7 +86,7 @@ def unknown_names(expression: str, available: Mapping[str, set[str]], added: set
     for group in re.findall(r"(?:by|on) \(([^)]*)\)", expression):
         missing += sorted({label.strip() for label in group.split(",")} - labels)
     for metric, matchers in named.items():
-        missing += sorted(labels_of_matchers(matchers) - available.get(metric, set()))
+        missing += sorted(labels_of_matchers(matchers) - available.get(metric, set()) - added)
     return missing
 
 
@@ -106,6 +109,7 @@ def dashboard_queries() -> Iterator[str]:
                 for variable, value in {
                     "__rate_interval": "30s",
                     "__range": "5m",
+                    "cluster": ".*",
                     "policy": ".*",
                     "pool": ".*",
                 }.items():

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from spillway.api.condition_reasons import ALL, CONDITIONS
-from tests.support.monitoring import known_metrics, named_metrics, unknown_names
+from tests.support.monitoring import TARGET_LABELS, known_metrics, named_metrics, unknown_names
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 FILE: Final = PROJECT / "charts" / "spillway" / "files" / "monitoring" / "alerts.yaml"
@@ -17,8 +17,6 @@ PAGE: Final = PROJECT / "docs" / "reference" / "alerts.md"
 ALERTS: Final[dict[str, dict[str, Any]]] = {
     rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]
 }
-TARGET_LABELS: Final = {"cluster", "job", "pod", "instance"}
-"""Labels that Prometheus adds."""
 SECTIONS: Final = ["## Symptom", "## Meaning", "## Check", "## Remedy"]
 
 
@@ -50,6 +48,13 @@ def test_an_alert_names_only_metrics_labels_and_conditions_that_exist(name: str)
     for kind, condition in re.findall(r'spillway_condition\{kind="(\w+)",type="(\w+)"\}', expression):
         [found] = [one for one in CONDITIONS if one.type == condition]
         assert found.kind in (kind, ALL), f"{condition} of {kind}"
+
+
+@pytest.mark.parametrize("file", [FILE, FILE.with_name("rules.yaml")], ids=lambda file: file.name)
+def test_clusters_in_one_prometheus_are_kept_apart(file: Path) -> None:
+    groups = re.findall(r"\b(?:by|on) \(([^)]*)\)", file.read_text())
+    assert groups
+    assert [labels for labels in groups if labels.split(", ")[0] != "cluster"] == []
 
 
 @pytest.mark.parametrize("name", ALERTS)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.monitoring import (
     EXPORTED_BY,
+    TARGET_LABELS,
     dashboard_queries,
     dashboards,
     known_metrics,
@@ -21,6 +22,8 @@ UIDS: Final = ["spillway-fleet", "spillway-operator", "spillway-pools"]
 """Links and bookmarks hold these."""
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS: Final = 24
+OBJECTS: Final = {"policy", "pool", "balance", "namespace", "workload", "kind", "name", "configuration"}
+"""Labels with the names of objects, which may exist in several clusters."""
 E2E: Final = Path(__file__).resolve().parents[1] / "e2e"
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reference" / "dashboards.md"
 
@@ -46,17 +49,31 @@ def test_queries_name_only_metrics_labels_and_variables_that_exist(name: str) ->
     known = known_metrics()
     variables = {one["name"] for one in DASHBOARDS[name]["templating"]["list"]}
     for one in DASHBOARDS[name]["templating"]["list"][1:]:
-        [(metric, label)] = re.findall(r"label_values\((\w+), (\w+)\)", one["query"]["query"])
-        assert label in known[metric]
+        [(metric, label)] = re.findall(r"label_values\((\w+)(?:\{[^}]*\})?, (\w+)\)", one["query"]["query"])
+        assert label in known[metric] | TARGET_LABELS
     for panel in panels(DASHBOARDS[name]):
         for target in panel["targets"]:
             expression = target["expr"]
             assert named_metrics(expression), panel["title"]
-            assert unknown_names(expression, known, set()) == [], expression
+            assert unknown_names(expression, known, TARGET_LABELS) == [], expression
             assert set(re.findall(r"\$(\w+)", expression)) <= variables | {"__range", "__rate_interval"}
             shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
             kept = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
             assert shown <= kept, target
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_clusters_in_one_prometheus_are_kept_apart(name: str) -> None:
+    _, cluster, *others = DASHBOARDS[name]["templating"]["list"]
+    assert (cluster["name"], cluster["includeAll"], cluster["allValue"]) == ("cluster", True, ".*")
+    queries = [target["expr"] for panel in panels(DASHBOARDS[name]) for target in panel["targets"]]
+    for expression in (*(one["query"]["query"] for one in others), *queries):
+        assert re.findall(r"\bspillway_\w+(?!\w|\{cluster=~\"\$cluster\")", expression) == [], expression
+    for expression in queries:
+        for aggregation, labels in re.findall(r"\b(max|min|sum|count)\b(?: by \(([^)]*)\))?", expression):
+            kept = {label.strip() for label in labels.split(",")}
+            if aggregation in {"max", "min"} or kept & OBJECTS:
+                assert "cluster" in kept, expression
 
 
 @pytest.mark.parametrize("metric", EXPORTED_BY)

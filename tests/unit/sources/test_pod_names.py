@@ -72,7 +72,7 @@ def test_the_rules_of_the_chart_name_workloads_as_the_operator_asks_for_them(sou
     expression = rules[USED[source].rule]
 
     metric = USED[source].containers.replace("{}", "{" + CONTAINERS.replace(",", ", ") + "}")
-    assert f"max by (namespace, pod, container) ({metric})" in expression
+    assert f"max by (cluster, namespace, pod, container) ({metric})" in expression
     named = re.findall(r'"workload", "(\w+)/\$1", "pod", "\(\.\+\)([^"]+)"', expression)
     # A later replacement wins, so the most specific pattern is the last.
     assert named == [
