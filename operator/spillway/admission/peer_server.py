@@ -17,7 +17,7 @@ from spillway.admission.deadline import USUAL_TIMEOUT_SECONDS, Clock, Deadline
 from spillway.admission.http_server import HttpServer, json_page
 from spillway.admission.peer_channel import Answering
 from spillway.admission.review import AdmissionRequest, Answer
-from spillway.admission.server import FORBIDDEN, STOP_MARGIN_SECONDS, Webhook, answer, is_known_client
+from spillway.admission.server import FORBIDDEN, STOP_MARGIN_SECONDS, Webhook, answer, expose_errors, is_known_client
 from spillway.telemetry import admission as metrics
 
 log: Final = structlog.get_logger(__name__)
@@ -41,6 +41,7 @@ class PeerServer:
         """`pages` are paths whose JSON any replica may read; `timeout_seconds` is that of the webhooks."""
         self._client_names = frozenset(client_names)
         self._webhooks = tuple(webhooks)
+        expose_errors(self._webhooks)
         self._pages = pages
         self._server = HttpServer(
             "peers",

@@ -13,7 +13,7 @@ The socket is bound with `SO_REUSEPORT`, so that two replicas on one host can sh
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -76,6 +76,12 @@ class Webhook:
     bound_seconds: float
 
 
+def expose_errors(webhooks: Iterable[Webhook]) -> None:
+    """Export the errors of these webhooks from 0 on: PromQL's `increase` misses an error with which a series begins."""
+    for webhook in webhooks:
+        metrics.ERRORS.labels(webhook.name)
+
+
 async def decide(webhook: Webhook, request: AdmissionRequest, deadline: Deadline) -> Answer:
     """The answer of the webhook; it never raises, except for the cancellation of the whole server."""
     try:
@@ -123,6 +129,7 @@ class AdmissionServer:
         self._timeout_seconds = timeout_seconds
         self._client_names = frozenset(client_names)
         self._webhooks = {webhook.path: webhook for webhook in webhooks}
+        expose_errors(webhooks)
         self._tls = tls
         self._host = host
         self._port = port

@@ -78,6 +78,9 @@ class WorkQueue(Generic[K]):
         self._wake_workers = asyncio.Event()
         self._wake_timer = asyncio.Event()
         self._closed = False
+        # From 0 on: PromQL's `increase` misses what a series begins with.
+        for result in ("retry", "ok"):
+            QUEUE_HANDLED.labels(name, result)
 
     def __len__(self) -> int:
         """The number of waiting keys, without delayed ones."""

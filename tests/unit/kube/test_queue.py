@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from spillway.kube.queue import WorkQueue
+from spillway.telemetry.registry import REGISTRY
 from tests.support.fake_clock import FakeClock, settle
 
 
@@ -46,6 +47,12 @@ async def test_a_key_added_many_times_is_handled_once(queue: WorkQueue[str]) -> 
         await settle()
         assert handled == ["a", "b", "a"]
         assert queue.idle
+
+
+def test_the_results_of_a_queue_are_exported_before_the_first_one() -> None:
+    WorkQueue[str]("never-used")
+    for result in ("ok", "retry"):
+        assert REGISTRY.get_sample_value("spillway_queue_handled_total", {"queue": "never-used", "result": result}) == 0
 
 
 async def test_added_while_at_work_it_is_handled_again_but_never_twice_at_once(queue: WorkQueue[str]) -> None:

@@ -150,6 +150,7 @@ class RebalanceController(Controller):
         rule = None if balance is None else balance.spec.rebalance
         if balance is None or rule is None or not balance.spec.plans_moves:
             if self._memories.pop(key, None) is not None:
+                metrics.MOVES_WITHOUT_EFFECT.remove(key)
                 self._show_left()
             self._set_plan(key, None)
             self.world.board.forget_readings(key, Measure.MOVE_USE)
@@ -158,6 +159,8 @@ class RebalanceController(Controller):
         if memory is None:
             memory = _Memory(bounds=MoveBounds.resumed(self._surges.begun(Purpose.REBALANCE, key)))
             self._memories[key] = memory
+            # From 0 on: PromQL's `increase` misses what a series begins with.
+            metrics.MOVES_WITHOUT_EFFECT.labels(key)
         self._surges.arrivals.forget(self.world.now())
         try:
             plan = await self._plan(balance, memory)

@@ -11,7 +11,9 @@ from spillway.domain.balance.move_effect import EFFECT_SECONDS
 from spillway.domain.balance.moves import MovePlan
 from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, NodeName
 from spillway.domain.surge.steps import SurgeOutcome
+from spillway.state.catalog import Kind
 from spillway.telemetry import balance as metrics
+from spillway.telemetry.registry import REGISTRY
 from tests.builders import make_pod, make_replicaset
 from tests.support.rebalancing import APPS, SETTLE_SECONDS, Scene
 from tests.support.world import ELASTIC, Record, policy_resource
@@ -82,6 +84,19 @@ async def test_no_room_is_made_at_the_expense_of_elastic_nodes() -> None:
     scene = reserved_scene(policy_resource(elastic=ELASTIC), nodes={"other": labels, "busy": labels})
     await scene.later()
     assert lines(scene) == ()
+
+
+async def test_moves_without_effect_are_exported_before_the_first_one_until_the_balance_is_gone() -> None:
+    def exported() -> float | None:
+        return REGISTRY.get_sample_value("spillway_balance_moves_without_effect_total", {"balance": "even"})
+
+    scene = reserved_scene()
+    metrics.MOVES_WITHOUT_EFFECT.clear()
+    await scene.later()
+    assert exported() == 0
+    scene.world.catalog.replace(Kind.ZONAL_BALANCE, [], 100)
+    await scene.controller.reconcile("even")
+    assert exported() is None
 
 
 async def test_moves_for_requests_wait_and_pause_while_they_do_not_help() -> None:
