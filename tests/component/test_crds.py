@@ -248,6 +248,11 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.workloads[0].scaling.forecast.mode",
         "for example {scheduleOnly: true, forecast: {mode: Preview}}",
     ),
+    "nothing but schedules, and a bound on scalings": (
+        workload(scaling={"scheduleOnly": True, "minReplicas": 2, "schedules": [EVENING], "maxScalingsPerHour": 2}),
+        "spec.workloads[0].scaling.maxScalingsPerHour",
+        "must be left out with scheduleOnly",
+    ),
     "a managed autoscaler for a query": (
         workload(scaling={"hpa": "Managed", "maxReplicas": 9, "target": {"query": "up", "perReplica": "2"}}),
         "spec.workloads[0].scaling.hpa",

@@ -81,6 +81,13 @@ def _scaling_rules() -> dict[str, Any]:
             field=".forecast.mode",
         ),
         cel(
+            "!has(self.scheduleOnly) || !self.scheduleOnly || !has(self.maxScalingsPerHour)",
+            "must be left out with scheduleOnly, because the number is exactly that of the schedules whenever one "
+            "begins or ends, for example {scheduleOnly: true, minReplicas: 2, schedules: [{name: evening, "
+            'start: "0 18 * * *", duration: 5h, replicas: 40}]}',
+            field=".maxScalingsPerHour",
+        ),
+        cel(
             "!has(self.hpa) || self.hpa != 'Managed' || (has(self.scheduleOnly) && self.scheduleOnly)"
             " || (has(self.maxReplicas) && has(self.target) && has(self.target.metric))",
             "must not be Managed without either scheduleOnly or both maxReplicas and a target of cpu or memory, for "
@@ -121,7 +128,7 @@ class Scaling(Model):
     max_scalings_per_hour: Annotated[int, Field(ge=1, le=60, json_schema_extra={"format": "int32"})] | None = None
     """For services that each scaling disturbs, such as consumers of Kafka: how often the recommended number may change
     within any hour, 1 to 60. Each step up then covers the highest number that is expected until the next step is
-    possible. Left out: no limit."""
+    possible. Left out: no limit. Not with `scheduleOnly`."""
     hpa: Annotated[Literal["Feed", "Managed"], Field(json_schema_extra={NO_SERVER_DEFAULT: True})] = "Feed"
     """Feed: Spillway serves the recommended number as a metric, for a HorizontalPodAutoscaler of yours or for KEDA.
     Managed: Spillway also creates a HorizontalPodAutoscaler on the resource of `target`, with the recommended number,

@@ -118,7 +118,8 @@ def recommend(scaling: Scaling, asked: Asked, now: float, before: Recommendation
     bounded = _bounded(scaling, asked.autoscaler, wanted)
     if bounded > wanted:
         reason, schedule = ScalingReason.MINIMUM, ""
-    if scaling.max_scalings_per_hour is None:
+    # The API server refuses both fields together, but an earlier version may have stored them.
+    if scaling.max_scalings_per_hour is None or scaling.schedule_only:
         return Recommendation(bounded, reason, schedule, active, forecast, state)
     later, _, _ = _highest(scaling, asked, (*asked.active, *asked.upcoming), counted, state)
     ahead = max(bounded, _bounded(scaling, asked.autoscaler, later))
@@ -138,7 +139,7 @@ def _settled_before(asked: Asked, before: Recommendation | None) -> int:
 
 def _first(scaling: Scaling, asked: Asked, ahead: int) -> int:
     """The number with which a bounded rate begins: a new leader does not know the steps before it, and takes none."""
-    return ahead if scaling.schedule_only else max(ahead, _bounded(scaling, asked.autoscaler, asked.current))
+    return max(ahead, _bounded(scaling, asked.autoscaler, asked.current))
 
 
 def _forecast_state(scaling: Scaling, forecast: DemandForecast | None, now: float) -> ForecastState:

@@ -200,6 +200,23 @@ def test_a_bounded_rate_steps_to_what_is_coming_and_keeps_it() -> None:
     assert _said(late) == (2, ScalingReason.MINIMUM, "")
 
 
+def test_with_schedules_only_no_bound_on_scalings_makes_a_schedule_late_or_early() -> None:
+    scaling = _scaling(scheduleOnly=True, minReplicas=3, maxScalingsPerHour=1)
+    evening, sale = _schedule(12), _schedule(40, "sale")
+    found, numbers = None, []
+    for minute, active in enumerate([(), (evening,), (evening, sale), (evening,), ()]):
+        asked = Asked(3, active, (evening, sale), autoscaler=ALONE)
+        found = recommend(scaling, asked, NOW + 60 * minute, found)
+        numbers.append(_said(found))
+    assert numbers == [
+        (3, ScalingReason.MINIMUM, ""),
+        (12, ScalingReason.SCHEDULE, "evening"),
+        (40, ScalingReason.SCHEDULE, "sale"),
+        (12, ScalingReason.SCHEDULE, "evening"),
+        (3, ScalingReason.MINIMUM, ""),
+    ]
+
+
 def test_a_new_leader_takes_no_step_that_the_last_one_may_have_taken() -> None:
     scaling = _scaling(maxScalingsPerHour=2)
     first = recommend(scaling, Asked(14, autoscaler=ON_CPU), NOW)
