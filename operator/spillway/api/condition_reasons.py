@@ -433,7 +433,7 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
             _true(
                 "DeschedulerRuns",
                 "There are pods with the labels of a descheduler whose ServiceAccount may evict pods in every "
-                "namespace.",
+                "namespace. Finished pods, such as those of a CronJob, count for an hour.",
             ),
             _false("NoDescheduler", "No other descheduler was found."),
         ),

@@ -2,8 +2,9 @@
 
 Contract: while one runs, nothing is moved, so that the two do not move the same pods back and forth. Anybody who may
 create a pod can give it the labels of one, so it counts only if its ServiceAccount may evict pods in every namespace.
-While the API server does not say whether it may, it counts. At most `PER_NAMESPACE` objects of a namespace are looked
-at, so that one namespace cannot make the search long.
+While the API server does not say whether it may, it counts. A descheduler that runs as a CronJob counts between its
+runs as well: a finished pod counts for `FINISHED_SECONDS` after it ended, unless it is deleted before. At most
+`PER_NAMESPACE` objects of a namespace are looked at, so that one namespace cannot make the search long.
 """
 
 from collections import Counter
@@ -24,6 +25,7 @@ from spillway.kube.slices import in_slices
 
 FOREIGN_DESCHEDULER: Final = "ForeignDescheduler"
 PER_NAMESPACE: Final = 4
+FINISHED_SECONDS: Final = 3600.0
 EVICT_EVERYWHERE: Final = Access("create", version="v1", resource="pods", subresource="eviction")
 _REMEMBERED: Final = 1024
 
@@ -40,13 +42,14 @@ class Deschedulers:
 
     def __init__(self, world: World, reader: Reader, rights: Rights) -> None:
         self._state = world.state
+        self._now = world.now
         self._reader = reader
         self._rights = rights
         self._accounts: FairMemory[str, str] = FairMemory(_REMEMBERED)
         """The ServiceAccounts of objects by uid, which do not change."""
 
     async def find(self) -> str:
-        """The key of another descheduler that runs, of a ReplicaSet or a pod; empty if there is none.
+        """The key of another descheduler that runs or ran recently, of a ReplicaSet or a pod; empty if there is none.
 
         Raises:
             RequestError: the API server has no answer.
@@ -64,9 +67,15 @@ class Deschedulers:
                 yield owner
         async for pod in in_slices(list(self._state.pods.values())):
             # A ReplicaSet stands for its pods.
-            alone = pod.active and pod.owner_uid not in self._state.replicasets
-            if pod.labels and alone and is_descheduler(pod.labels):
+            alone = pod.owner_uid not in self._state.replicasets
+            if pod.labels and alone and self._recent(pod) and is_descheduler(pod.labels):
                 yield pod
+
+    def _recent(self, pod: PodRecord) -> bool:
+        """Whether a pod runs, or ended less than `FINISHED_SECONDS` ago."""
+        if pod.terminating or not pod.finished:
+            return pod.active
+        return (pod.ended or pod.created) > self._now() - FINISHED_SECONDS
 
     async def _may_evict(self, one: ReplicaSetRecord | PodRecord) -> bool:
         account = self._accounts.get(one.uid) or await self._account(one)

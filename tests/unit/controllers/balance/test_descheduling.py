@@ -4,8 +4,14 @@ from typing import Any
 
 import pytest
 
-from spillway.controllers.balance.descheduling import EVICT_EVERYWHERE, PER_NAMESPACE, Deschedulers
+from spillway.controllers.balance.descheduling import (
+    EVICT_EVERYWHERE,
+    FINISHED_SECONDS,
+    PER_NAMESPACE,
+    Deschedulers,
+)
 from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.records import Phase
 from spillway.kube.access import Verdict
 from spillway.kube.errors import ApiError, UnreachableError
 from tests.builders import make_pod, make_replicaset
@@ -16,6 +22,8 @@ from tests.support.world import Record, make_world
 
 LABELS = {"app": "descheduler"}
 BARE: dict[str, Any] = {"owner_uid": OwnerUid(""), "owner_kind": "", "owner_name": "", "labels": LABELS}
+OF_A_JOB: dict[str, Any] = {**BARE, "owner_kind": "Job"}
+NOW = 100_000.0
 USER = "system:serviceaccount:kube-system:descheduler"
 
 
@@ -29,14 +37,22 @@ def _search(
     *records: Record, rights: FakeRights | None = None, respond: Any = _named
 ) -> tuple[Deschedulers, FakeReader, FakeRights]:
     reader, asked = FakeReader(respond), rights or FakeRights(USER)
-    return Deschedulers(make_world(records, [], FakeClock()), reader, asked), reader, asked
+    return Deschedulers(make_world(records, [], FakeClock(NOW)), reader, asked), reader, asked
 
 
 @pytest.mark.parametrize(
     "records",
     [
         pytest.param((make_replicaset("d", namespace="kube-system", replicas=1, labels=LABELS),), id="a ReplicaSet"),
-        pytest.param((make_pod("d", namespace="kube-system", **{**BARE, "owner_kind": "Job"}),), id="a pod of a Job"),
+        pytest.param((make_pod("d", namespace="kube-system", **OF_A_JOB),), id="a pod of a Job"),
+        pytest.param(
+            (make_pod("d", namespace="kube-system", **OF_A_JOB, phase=Phase.SUCCEEDED, ended=NOW - 300.0),),
+            id="a pod of a CronJob between two runs",
+        ),
+        pytest.param(
+            (make_pod("d", namespace="kube-system", **OF_A_JOB, phase=Phase.FAILED, created=NOW - 300.0),),
+            id="a pod that failed and does not say when",
+        ),
     ],
 )
 async def test_one_that_may_evict_pods_everywhere_is_found(records: tuple[Record, ...]) -> None:
@@ -53,6 +69,20 @@ async def test_one_that_may_evict_pods_everywhere_is_found(records: tuple[Record
         "subresource": "eviction",
         "namespace": "",
     }
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param({"phase": Phase.SUCCEEDED, "ended": NOW - 2 * FINISHED_SECONDS}, id="it ended two hours ago"),
+        pytest.param({"phase": Phase.SUCCEEDED, "ended": NOW - 300.0, "terminating": True}, id="finished and deleted"),
+        pytest.param({"terminating": True}, id="it is being deleted"),
+    ],
+)
+async def test_one_that_no_longer_runs_is_not_found(pod: dict[str, Any]) -> None:
+    search, _, rights = _search(make_pod("d", namespace="kube-system", **OF_A_JOB, **pod))
+    assert await search.find() == ""
+    assert rights.asked == []
 
 
 async def test_a_pod_of_a_tenant_with_its_labels_is_none() -> None:
