@@ -136,7 +136,8 @@ class ConsolidationController(Controller):
             bounds = MoveBounds.resumed(self._surges.begun(Purpose.CONSOLIDATE, key))
             memory = self._memories[key] = _Memory(WorkloadLooks(self._surges, self.world.now), bounds=bounds)
         acts = policy.spec.consolidates
-        self.descheduler = await self._deschedulers.find() if acts else ""
+        if acts:
+            self.descheduler = await self._deschedulers.find()
         observed = await observe(self.world, key)
         memory.trend.note(observed.requested, self.world.now(), rule.empty_for.seconds)
         try:

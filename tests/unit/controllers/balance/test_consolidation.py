@@ -567,6 +567,20 @@ async def test_nothing_is_emptied_while_another_descheduler_runs() -> None:
     assert part.fields["consolidation"] == scene.status
 
 
+async def test_a_dry_run_of_another_policy_does_not_end_the_condition_about_another_descheduler() -> None:
+    found = make_pod("descheduler", labels={"app": "descheduler"}, owner_uid="", owner_kind="Job", node=NodeName("f1"))
+    shown = policy("DryRun", version=2)
+    shown["metadata"]["name"] = "shown"
+    scene = Scene(policy(), shown, more=(found,))
+    await scene.reconcile("online", "shown")
+    contributor, policies = ConsolidationContributor(scene.controller), scene.world.governance.policies
+    conditions = {
+        name: [one.holds for one in contributor.part(model, ElasticPolicyStatus(), datetime.now(UTC)).conditions]
+        for name, model in policies.items()
+    }
+    assert conditions == {"online": [True], "shown": []}
+
+
 async def test_a_pod_that_only_has_the_labels_of_a_descheduler_stops_nothing() -> None:
     mine = make_pod("mine", labels={"app": "descheduler"}, owner_uid="", owner_kind="", node=NodeName("f1"))
     scene = Scene(more=(mine,))
