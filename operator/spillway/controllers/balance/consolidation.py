@@ -243,7 +243,8 @@ class ConsolidationController(Controller):
         self._tell(policy, memory, news)
         wanted, taint = memory.nodes.tainted(now, keep=rule.empty_for.seconds), emptying_taint(name)
         done = await self._taints.give(observed.elastic.values(), lambda node: taint if node in wanted else None)
-        for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now)]:
+        going = self._surges.going(Purpose.CONSOLIDATE, name).values()
+        for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now, going)]:
             # The taint is there first, so that no additional replica comes back to the node.
             if move.source in observed.tainted:
                 self._move(name, memory, move, now)

@@ -554,6 +554,24 @@ async def test_moves_in_a_minute_are_bounded() -> None:
     assert len(scene.asked) == 2
 
 
+async def test_moves_that_take_long_count_in_those_of_a_minute_and_one_more_is_always_allowed() -> None:
+    more: list[Record] = []
+    for app in ("x", "y"):
+        more += [
+            make_replicaset(app, replicas=1),
+            make_pod(f"{app}-0", node=NodeName("e1"), owner_uid=make_replicaset(app).uid),
+        ]
+    scene = Scene(policy(maxMovesPerMinute=2), more=tuple(more))
+    scene.change(scene.world.state.nodes[NodeName("e2")], labels={ZONE_LABEL: "a"})
+    await scene.reconcile()
+    await scene.reconcile()
+    assert len(scene.asked) == 2
+    await scene.reconcile(seconds=61.0)
+    assert len(scene.asked) == 3
+    await scene.reconcile(seconds=61.0)
+    assert len(scene.asked) == 4
+
+
 async def test_nothing_is_emptied_while_another_descheduler_runs() -> None:
     labels = {"k8s-app": "descheduler"}
     scene = Scene(more=(make_pod("descheduler", labels=labels, owner_uid="", owner_kind="Job", node=NodeName("f1")),))
