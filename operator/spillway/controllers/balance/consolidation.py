@@ -10,7 +10,7 @@ its disruption budgets (`NodePools`).
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
@@ -177,7 +177,7 @@ class ConsolidationController(Controller):
             arrivals=self._surges.arrivals,
             rests=lambda node: memory.nodes.rests(node, now),
         )
-        reserve, reads = await self._reserve(name, rule, memory, observed.sizes), LOOKS
+        reserve, reads = await self._reserve(name, rule, memory, observed), LOOKS
         budgets = await self._node_pools.budgets(observed.nodes, observed.empty, now)
         while True:
             # As long as workloads are read, the plan shows which ones have to be; those that were not keep their nodes.
@@ -202,8 +202,8 @@ class ConsolidationController(Controller):
                 await memory.looks.read(owner, pod)
             reads -= len(unread[:reads])
 
-    async def _reserve(self, policy: str, rule: Consolidation, memory: _Memory, sizes: Collection[Usage]) -> Usage:
-        """The requests that are expected to be added, and those of pods that wait for a node of one of these sizes."""
+    async def _reserve(self, policy: str, rule: Consolidation, memory: _Memory, observed: NodesSeen) -> Usage:
+        """The requests that are expected to be added, and those of pods that wait for a node, or whose node is down."""
         state, now = self.world.state, self.world.now()
         rise = NOTHING
         if self.world.board.forecasts:
@@ -216,8 +216,10 @@ class ConsolidationController(Controller):
                     rise += pod.requests * replicas
         without_node = [pod async for pod in in_slices(list(state.pods.values())) if not pod.node]
         waiting = waiting_requests((pod for pod in without_node if self._adds(pod)), now)
+        # They are evicted after some minutes, and need a place on another node then.
+        down = (pod.requests for node in observed.nodes if not node.ready for pod in leaving(self.world, node.name))
         # One that no node could hold, were it empty, keeps no room of them free.
-        holdable = (one for one in waiting if any(size.covers(one) for size in sizes))
+        holdable = (one for one in (*waiting, *down) if any(size.covers(one) for size in observed.sizes))
         return memory.trend.rise(rule.empty_for.seconds).at_least(rise) + sum(holdable, NOTHING)
 
     def _adds(self, pod: PodRecord) -> bool:

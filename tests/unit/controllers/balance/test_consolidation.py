@@ -644,6 +644,28 @@ async def test_the_room_of_a_pod_that_waits_is_kept_unless_it_waits_for_somethin
     assert bool(scene.tainted) is tainted
 
 
+@pytest.mark.parametrize(
+    ("ready", "pod", "emptying"),
+    [
+        pytest.param(False, {"cpu_millis": 7500}, (), id="there would be no room for its pod"),
+        pytest.param(False, {"cpu_millis": 2000}, ("e1",), id="there is room for its pod"),
+        pytest.param(False, {"cpu_millis": 7500, "phase": Phase.SUCCEEDED}, ("e1",), id="its pod is finished"),
+        pytest.param(False, {"cpu_millis": 7500, "owner_kind": "DaemonSet"}, ("e1",), id="a pod of a DaemonSet"),
+        pytest.param(False, {"cpu_millis": 10_000_000}, ("e1",), id="no node could hold its pod"),
+        pytest.param(True, {"cpu_millis": 7500}, ("e1",), id="the node is ready"),
+    ],
+)
+async def test_the_room_of_the_pods_on_a_node_that_is_down_is_kept(
+    pod: dict[str, Any], emptying: tuple[str, ...], *, ready: bool
+) -> None:
+    db = make_statefulset(replicas=1)
+    there = {"node": NodeName("down"), "owner_uid": db.uid, "owner_kind": "StatefulSet"}
+    node = make_node("down", labels={ZONE_LABEL: "a"}, ready=ready)
+    scene = Scene(more=(node, db, make_pod("db-0", **{**there, **pod})))
+    await scene.reconcile()
+    assert scene.status.emptying == emptying
+
+
 async def test_without_an_answer_of_the_api_server_nothing_changes() -> None:
     scene = Scene()
     scene.down = True
