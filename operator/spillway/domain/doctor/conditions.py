@@ -29,7 +29,7 @@ REMEDIES: Final = {
     "OverlayInvalid": "Correct the podOverlay of the VirtualNodeBudget; the message names the fields.",
     "PodsRefused": "Change what the message says of the workload's pods, or the podOverlay of the pool.",
     "ForeignDescheduler": "Stop the other descheduler, or set the moves of Spillway to DryRun.",
-    STATUS_UNREAD: "Look at the operator's pods and its log: see the runbook SpillwayNotReady.",
+    STATUS_UNREAD: "Look at the operator's pods and its log: see the runbook SpillwayNoLeader.",
 }
 """By the type of the condition."""
 

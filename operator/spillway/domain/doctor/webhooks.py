@@ -15,15 +15,24 @@ from spillway.domain.overview.attention import Severity
 
 SUFFIX: Final = ".spillway.dev"
 """What the names of Spillway's webhooks end with."""
-EXPECTED: Final[Mapping[str, str]] = {
+_IN_A_CONDITION: Final = "values that the CRD alone does not refuse are stored, and only a condition says so"
+MUTATING: Final[Mapping[str, str]] = {
     "pods.spillway.dev": "new pods are not placed by thresholds",
     "bindings.spillway.dev": "pods get their deletion cost only minutes after they were bound",
     "replicasets.spillway.dev": "scale-downs are not exact",
     "nodes.spillway.dev": "new nodes get their taints and cordons a moment late",
 }
 """The mutating webhooks, each with what happens without it."""
-LATE_ONLY: Final = frozenset({"bindings.spillway.dev", "nodes.spillway.dev"})
-"""Those whose work the controllers do as well, later."""
+VALIDATING: Final[Mapping[str, str]] = {
+    "elasticpolicies.spillway.dev": _IN_A_CONDITION,
+    "virtualnodebudgets.spillway.dev": _IN_A_CONDITION,
+    "zonalbalances.spillway.dev": _IN_A_CONDITION,
+    "thresholds.spillway.dev": "annotations with a wrong threshold are stored, and only an Event says so",
+}
+"""The validating webhooks, each with what happens without it."""
+EXPECTED: Final[Mapping[str, str]] = {**MUTATING, **VALIDATING}
+MADE_UP_FOR: Final = frozenset({"bindings.spillway.dev", "nodes.spillway.dev", *VALIDATING})
+"""Those whose work the controllers do as well, later or in another way."""
 SOON: Final = timedelta(days=7)
 
 
@@ -80,22 +89,10 @@ def services_of(webhooks: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def configured(webhooks: Mapping[str, Any]) -> Iterator[Finding]:
     """Findings about the configurations themselves."""
-    if not webhooks:
-        yield _error(
-            "MutatingWebhookConfiguration",
-            "none has Spillway's webhooks: pods are not placed and scale-downs are not exact",
-            "Set webhook.enabled in the chart's values and upgrade the release.",
-        )
-        return
-    for name, without in EXPECTED.items():
-        if name not in webhooks:
-            yield Finding(
-                Severity.WARNING if name in LATE_ONLY else Severity.ERROR,
-                Check.WEBHOOKS,
-                f"Webhook/{name}",
-                f"it is not configured: {without}",
-                "Upgrade the release of the chart, which creates it.",
-            )
+    yield from _missing(
+        webhooks, MUTATING, "MutatingWebhookConfiguration", "pods are not placed and scale-downs are not exact"
+    )
+    yield from _missing(webhooks, VALIDATING, "ValidatingWebhookConfiguration", "wrong values are stored")
     for name, one in webhooks.items():
         if not (one.get("clientConfig") or {}).get("caBundle"):
             yield _error(
@@ -106,16 +103,36 @@ def configured(webhooks: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
+def _missing(
+    webhooks: Mapping[str, Any], expected: Mapping[str, str], kind: str, without_all: str
+) -> Iterator[Finding]:
+    """Findings about webhooks of one kind that are not configured: one finding if that is all of them."""
+    missing = [name for name in expected if name not in webhooks]
+    severities = [Severity.WARNING if name in MADE_UP_FOR else Severity.ERROR for name in missing]
+    if len(missing) == len(expected):
+        message = f"none has Spillway's webhooks: {without_all}"
+        remedy = "Set webhook.enabled in the chart's values and upgrade the release."
+        worst = Severity.ERROR if Severity.ERROR in severities else Severity.WARNING
+        yield Finding(worst, Check.WEBHOOKS, kind, message, remedy)
+        return
+    for name, severity in zip(missing, severities, strict=True):
+        message = f"it is not configured: {expected[name]}"
+        yield Finding(
+            severity, Check.WEBHOOKS, f"Webhook/{name}", message, "Upgrade the release of the chart, which creates it."
+        )
+
+
 def reachable(service: ServiceFacts) -> Iterator[Finding]:
     """Findings about the Service that the API server calls."""
     about = f"Service/{service.key}"
     if not service.exists:
         yield _error(about, "the webhooks name it and it does not exist", "Upgrade the release of the chart.")
     elif not service.external and service.ready_endpoints == 0:
+        namespace = service.key.partition("/")[0]
         yield _error(
             about,
             "it has no ready endpoint, so the API server reaches no webhook",
-            "Look at the operator's pods: kubectl -n NAMESPACE get pods, and the runbook SpillwayNotReady.",
+            f"Look at the operator's pods: kubectl -n {namespace} get pods, and the runbook SpillwayNoLeader.",
         )
 
 

@@ -1,12 +1,17 @@
 """The check of the webhooks."""
 
+import re
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spillway.domain.doctor.webhooks import (
     EXPECTED,
+    MUTATING,
+    VALIDATING,
     CertificateFacts,
     ServiceFacts,
     configured,
@@ -16,6 +21,7 @@ from spillway.domain.doctor.webhooks import (
     webhooks_of,
 )
 
+CHART = Path(__file__).resolve().parents[4] / "charts" / "spillway"
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 SERVICES = [("spillway-system", "spillway-webhook")]
 HOST = "spillway-webhook.spillway-system.svc"
@@ -44,10 +50,29 @@ def test_other_webhooks_are_left_out() -> None:
     assert list(configured(found)) == []
 
 
-def test_no_configuration() -> None:
-    [found] = configured({})
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ((), [("error", "MutatingWebhookConfiguration"), ("warning", "ValidatingWebhookConfiguration")]),
+        (MUTATING, [("warning", "ValidatingWebhookConfiguration")]),
+        (VALIDATING, [("error", "MutatingWebhookConfiguration")]),
+    ],
+    ids=["neither", "mutating", "validating"],
+)
+def test_a_configuration_that_is_missing(there: Collection[str], expected: list[tuple[str, str]]) -> None:
+    found = configured(webhooks_of([configuration(*there)]))
 
-    assert (found.severity.value, found.object) == ("error", "MutatingWebhookConfiguration")
+    assert [(one.severity.value, one.object) for one in found] == expected
+
+
+@pytest.mark.parametrize(("file", "expected"), [("mutating", MUTATING), ("validating", VALIDATING)])
+def test_the_webhooks_of_the_chart_are_expected(file: str, expected: Collection[str]) -> None:
+    text = (CHART / "templates" / "webhooks" / f"{file}.yaml").read_text()
+    names = set(re.findall(r"^- name: (\S+)\.spillway\.dev$", text, re.MULTILINE))
+    for listed in re.findall(r"range \$plural := list (.+?) }}", text):
+        names |= set(re.findall(r'"(\w+)"', listed))
+
+    assert {f"{name}.spillway.dev" for name in names} == set(expected)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +80,8 @@ def test_no_configuration() -> None:
     [
         ("replicasets.spillway.dev", "error", "scale-downs are not exact"),
         ("nodes.spillway.dev", "warning", "a moment late"),
+        ("elasticpolicies.spillway.dev", "warning", "only a condition says so"),
+        ("thresholds.spillway.dev", "warning", "only an Event says so"),
     ],
 )
 def test_a_webhook_that_is_missing_says_what_does_not_work(missing: str, severity: str, words: str) -> None:
@@ -71,6 +98,13 @@ def test_a_webhook_without_a_bundle() -> None:
 
     assert len(found) == len(EXPECTED)
     assert all("no caBundle" in one.message for one in found)
+
+
+def test_without_ready_endpoints_the_operator_is_looked_at() -> None:
+    [found] = reachable(ServiceFacts("ops/spillway-webhook", exists=True, ready_endpoints=0))
+
+    assert "kubectl -n ops get pods" in found.remedy
+    assert "SpillwayNoLeader" in found.remedy
 
 
 @pytest.mark.parametrize(
