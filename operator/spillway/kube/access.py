@@ -95,6 +95,8 @@ class Access(NamedTuple):
     namespace: str = ""
     """Empty: in every namespace."""
     subresource: str = ""
+    name: str = ""
+    """Empty: with every object."""
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class Access(NamedTuple):
                 "resource": self.resource,
                 "namespace": self.namespace,
                 **({"subresource": self.subresource} if self.subresource else {}),
+                **({"name": self.name} if self.name else {}),
             }
         }
 

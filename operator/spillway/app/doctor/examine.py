@@ -6,11 +6,11 @@ finding that says so, and the other checks go on.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -33,10 +33,9 @@ from spillway.domain.doctor.probe import (
     probe_in,
     probe_pod,
 )
-from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
+from spillway.domain.doctor.rights import Right, missing_rights, needed_rights
 from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
 from spillway.domain.doctor.taints import check_taints
-from spillway.domain.model.documents import Json
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import NamespaceRecord, PodRecord
 from spillway.domain.overview.attention import Severity, attention
@@ -58,6 +57,8 @@ CONCURRENT: Final = 8
 """Reviews that are asked for at the same time."""
 PODS_READ: Final = 3
 """Pods of a workload whose managed fields are read."""
+
+T = TypeVar("T")
 
 
 async def examine(
@@ -86,7 +87,7 @@ async def examine(
         (Check.WEBHOOKS, of_webhooks(serving)),
         (Check.WEBHOOKS, _probed(client, serving, world)),
         (Check.API_SERVICES, of_api_services(client, serving)),
-        (Check.RIGHTS, _rights(client, namespace, account)),
+        (Check.RIGHTS, _rights(client, serving, namespace, account, lease)),
         (Check.DELETION_COSTS, _deletion_costs(client, world)),
         (Check.AUTOSCALER, of_karpenter(client, world)),
         (Check.AUTOSCALER, of_cluster_autoscaler(client, world)),
@@ -195,7 +196,8 @@ async def _clocks(client: KubeClient, namespace: str, lease: str) -> AsyncIterat
 
 
 async def _probed(client: KubeClient, serving: Serving, world: World) -> AsyncIterator[Finding]:
-    called = calls_for(await _pod_webhook(serving))
+    webhooks = await _unless_forbidden(serving.webhooks()) or {}
+    called = calls_for(webhooks.get(WEBHOOK))
     for one in check_excluded(_excluded(world, called)):
         yield one
     probe = probe_in(world.governance, filter(called, world.state.namespaces.values()))
@@ -215,10 +217,10 @@ async def _probed(client: KubeClient, serving: Serving, world: World) -> AsyncIt
         yield one
 
 
-async def _pod_webhook(serving: Serving) -> Json | None:
-    """The webhook for pods; None if there is none, or if it may not be read, which another check says."""
+async def _unless_forbidden(read: Awaitable[T]) -> T | None:
+    """What is read; None where you may not read it, which another check says."""
     try:
-        return (await serving.webhooks()).get(WEBHOOK)
+        return await read
     except ApiError as error:
         if error.status != HTTPStatus.FORBIDDEN:
             raise
@@ -236,7 +238,9 @@ def _excluded(world: World, called: Callable[[NamespaceRecord], bool]) -> Mappin
     return found
 
 
-async def _rights(client: KubeClient, namespace: str, account: str) -> AsyncIterator[Finding]:
+async def _rights(
+    client: KubeClient, serving: Serving, namespace: str, account: str, lease: str
+) -> AsyncIterator[Finding]:
     key = f"{namespace}/{account}"
     try:
         await client.get_json(paths.SERVICE_ACCOUNTS.named(account, namespace=namespace, field="--service-account"))
@@ -245,14 +249,15 @@ async def _rights(client: KubeClient, namespace: str, account: str) -> AsyncIter
             raise
         yield not_checked(Check.RIGHTS, f"ServiceAccount/{key}", "it does not exist (--service-account)")
         return
+    needed = (*needed_rights(lease), *(await _unless_forbidden(serving.certificate_rights()) or ()))
     slots = asyncio.Semaphore(CONCURRENT)
 
     async def allowed(right: Right) -> bool:
         async with slots:
             return await _may(client, namespace, account, right)
 
-    answers = await asyncio.gather(*map(allowed, RIGHTS))
-    missing = [right for right, holds in zip(RIGHTS, answers, strict=True) if not holds]
+    answers = await asyncio.gather(*map(allowed, needed))
+    missing = [right for right, holds in zip(needed, answers, strict=True) if not holds]
     for one in missing_rights(key, missing):
         yield one
 
@@ -264,6 +269,7 @@ async def _may(client: KubeClient, namespace: str, account: str, right: Right) -
         resource=right.resource,
         subresource=right.subresource,
         namespace=namespace if right.own_namespace else "",
+        name=right.name,
     )
     spec = question(User.of_service_account(namespace, account), access)
     body = {"apiVersion": paths.ACCESS_REVIEWS.api_version, "kind": ACCESS_REVIEW, "spec": spec}

@@ -11,6 +11,7 @@ from cryptography import x509
 from spillway.admission.authority import SERVING_CERTIFICATE, trusts
 from spillway.domain.doctor.api_services import SERVED, check_api_service
 from spillway.domain.doctor.findings import Check, Finding, not_checked
+from spillway.domain.doctor.rights import Right, certificate_rights
 from spillway.domain.doctor.webhooks import (
     CertificateFacts,
     ServiceFacts,
@@ -26,6 +27,8 @@ from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
 
 WEBHOOK_CONFIGURATIONS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+INJECTED_BY: Final = "cert-manager.io/inject-ca-from"
+"""The annotation of the configurations whose caBundle cert-manager writes."""
 
 
 class Serving:
@@ -36,20 +39,32 @@ class Serving:
         self._namespace = namespace
         self._secret = secret
         self.secret_key: Final = f"{namespace}/{secret}"
-        self._webhooks: Mapping[str, Any] | None = None
+        self._configurations: Mapping[tuple[str, str], Json] | None = None
         self._services: Mapping[tuple[str, str], ServiceFacts] | None = None
         self._certificate: x509.Certificate | str | None = None
 
-    async def webhooks(self) -> Mapping[str, Any]:
-        """Spillway's webhooks by name."""
-        if self._webhooks is None:
-            configurations = [
-                one
+    async def configurations(self) -> Mapping[tuple[str, str], Json]:
+        """The webhook configurations of the cluster, by the plural of their kind and their name."""
+        if self._configurations is None:
+            self._configurations = {
+                (plural, one["metadata"]["name"]): one
                 for plural in WEBHOOK_CONFIGURATIONS
                 async for one in self._client.list_all(paths.webhook_configurations(plural).everywhere)
-            ]
-            self._webhooks = webhooks_of(configurations)
-        return self._webhooks
+            }
+        return self._configurations
+
+    async def webhooks(self) -> Mapping[str, Any]:
+        """Spillway's webhooks by name."""
+        return webhooks_of(tuple((await self.configurations()).values()))
+
+    async def certificate_rights(self) -> tuple[Right, ...]:
+        """What the operator needs for its own certificate; nothing where cert-manager makes it."""
+        trusting = [
+            key
+            for key, one in (await self.configurations()).items()
+            if webhooks_of([one]) and INJECTED_BY not in (one["metadata"].get("annotations") or {})
+        ]
+        return certificate_rights(self._secret, trusting)
 
     async def services(self) -> Mapping[tuple[str, str], ServiceFacts]:
         """The Services of the webhooks, by namespace and name."""

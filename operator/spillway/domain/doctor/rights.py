@@ -1,10 +1,10 @@
 """The rights that the operator cannot do without, and the finding about those that its ServiceAccount lacks.
 
 Contract: pure. Rights for features that are off by default are not listed; a unit test compares the list with the
-chart's roles, which grant them.
+chart's roles, which grant them, in both directions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from spillway.domain.doctor.findings import Check, Finding
@@ -20,36 +20,69 @@ class Right(NamedTuple):
     subresource: str = ""
     own_namespace: bool = False
     """Only in the operator's namespace."""
+    name: str = ""
+    """Only on the object of this name; empty: on every object."""
 
     def __str__(self) -> str:
-        name = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
-        return f"{self.verb} {name}{f'.{self.group}' if self.group else ''}"
+        kind = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        of_group = f".{self.group}" if self.group else ""
+        return f"{self.verb} {kind}{of_group}{f' {self.name}' if self.name else ''}"
 
 
-def _each(group: str, resource: str, verbs: str, subresource: str = "") -> tuple[Right, ...]:
-    return tuple(Right(group, resource, verb, subresource) for verb in verbs.split())
+def _each(
+    group: str, resource: str, verbs: str, subresource: str = "", *, own_namespace: bool = False, name: str = ""
+) -> tuple[Right, ...]:
+    return tuple(Right(group, resource, verb, subresource, own_namespace, name) for verb in verbs.split())
 
 
-RIGHTS: Final = (
+_ALWAYS: Final = (
     *_each("", "pods", "get list watch patch delete"),
     *_each("", "pods", "create", "eviction"),
     *_each("", "nodes", "get list watch patch"),
     *_each("", "namespaces", "get list watch"),
     *_each("", "replicationcontrollers", "get list watch patch"),
-    *_each("", "events", "create patch"),
+    *_each("", "replicationcontrollers", "get patch", "scale"),
+    *_each("", "resourcequotas", "list"),
     *_each("apps", "replicasets", "get list watch patch"),
+    *_each("apps", "replicasets", "get patch", "scale"),
     *_each("apps", "statefulsets", "get list watch"),
     *_each("apps", "deployments", "get"),
     *_each("apps", "deployments", "get patch", "scale"),
+    *_each("autoscaling", "horizontalpodautoscalers", "list"),
+    *_each("events.k8s.io", "events", "create patch"),
     *_each("spillway.dev", "elasticpolicies", "get list watch"),
     *_each("spillway.dev", "virtualnodebudgets", "get list watch"),
     *_each("spillway.dev", "zonalbalances", "get list watch"),
     *_each("spillway.dev", "elasticpolicies", "patch", "status"),
     *_each("spillway.dev", "virtualnodebudgets", "patch", "status"),
     *_each("spillway.dev", "zonalbalances", "patch", "status"),
-    Right("coordination.k8s.io", "leases", "create", own_namespace=True),
+    *_each("apiextensions.k8s.io", "customresourcedefinitions", "list watch"),
+    *_each("authentication.k8s.io", "tokenreviews", "create"),
+    *_each("authorization.k8s.io", "subjectaccessreviews", "create"),
+    *_each("", "configmaps", "create", own_namespace=True),
+    *_each("", "configmaps", "get patch delete", own_namespace=True, name="spillway-thresholds-0"),
+    *_each("coordination.k8s.io", "leases", "create", own_namespace=True),
 )
-"""What the operator does in every installation."""
+
+
+def needed_rights(lease: str) -> tuple[Right, ...]:
+    """What the operator does in every installation; `lease` is the name of the Lease of its leader."""
+    return (*_ALWAYS, *_each("coordination.k8s.io", "leases", "get update patch", own_namespace=True, name=lease))
+
+
+def certificate_rights(secret: str, configurations: Iterable[tuple[str, str]]) -> tuple[Right, ...]:
+    """What it needs to make its own certificate, and to make these webhook configurations trust it.
+
+    Each configuration is the plural of its kind and its name. Without any, nothing is needed.
+    """
+    trusting = [
+        right
+        for plural, name in sorted(configurations)
+        for right in _each("admissionregistration.k8s.io", plural, "get patch", name=name)
+    ]
+    if not trusting:
+        return ()
+    return (*_each("", "secrets", "get update patch", own_namespace=True, name=secret), *trusting)
 
 
 def missing_rights(account: str, missing: Sequence[Right]) -> Iterator[Finding]:

@@ -37,7 +37,8 @@ def material(host: str = HOST) -> Material:
 def configuration(trusted: Material) -> dict[str, Any]:
     bundle = base64.b64encode(trusted.bundle).decode()
     client = {"service": {"namespace": NAMESPACE, "name": "spillway-webhook"}, "caBundle": bundle}
-    return {"webhooks": [{"name": name, "clientConfig": client} for name in EXPECTED]}
+    webhooks = [{"name": name, "clientConfig": client} for name in EXPECTED]
+    return {"metadata": {"name": "spillway"}, "webhooks": webhooks}
 
 
 def secret(held: Material) -> dict[str, Any]:
@@ -63,6 +64,8 @@ class Server:
             "deployments": [],
             "pods": {"spillway.dev/placement": "physical"},
         }
+        self.asked: list[tuple[str, str, str, str]] = []
+        """The rights that were asked for: verb, resource, namespace and name."""
         self.ahead = timedelta()
         """Its clock."""
 
@@ -94,6 +97,7 @@ class Server:
         assert path.endswith("/subjectaccessreviews")
         asked = body["spec"]["resourceAttributes"]
         assert body["spec"]["user"] == f"system:serviceaccount:{NAMESPACE}:spillway"
+        self.asked.append((asked["verb"], asked["resource"], asked["namespace"], asked.get("name", "")))
         denied = asked["verb"] in self.denied.get(asked["resource"], ())
         return msgspec.json.encode({"status": {"allowed": not denied}})
 
@@ -354,6 +358,39 @@ async def test_rights() -> None:
 
     assert told(found) == [("error", "rights", f"ServiceAccount/{NAMESPACE}/spillway")]
     assert "may not patch nodes" in found.findings[0].message
+
+
+async def test_rights_on_named_objects() -> None:
+    server = Server()
+    await examined(server)
+    assert {
+        ("update", "leases", NAMESPACE, "spillway"),
+        ("patch", "configmaps", NAMESPACE, "spillway-thresholds-0"),
+        ("update", "secrets", NAMESPACE, "tls"),
+        ("patch", "mutatingwebhookconfigurations", "", "spillway"),
+        ("list", "customresourcedefinitions", "", ""),
+    } <= set(server.asked)
+
+
+@pytest.mark.parametrize(
+    "configurations",
+    [
+        pytest.param(
+            [{"metadata": {"name": "spillway", "annotations": {"cert-manager.io/inject-ca-from": "a/b"}}}],
+            id="cert-manager",
+        ),
+        pytest.param([{"metadata": {"name": "other"}, "webhooks": [{"name": "other.example"}]}], id="none"),
+        pytest.param(ApiError(403, "Forbidden", "no"), id="not-readable"),
+    ],
+)
+async def test_rights_for_the_certificate_are_asked_only_if_the_operator_makes_it(configurations: Any) -> None:
+    server = Server()
+    if isinstance(configurations, list) and configurations[0]["metadata"]["name"] == "spillway":
+        configurations[0] = {**configuration(material()), **configurations[0]}
+    server.answers["mutatingwebhookconfigurations"] = configurations
+    await examined(server)
+    assert server.asked
+    assert {"secrets", "mutatingwebhookconfigurations"}.isdisjoint(resource for _, resource, *_ in server.asked)
 
 
 async def test_another_writer_of_deletion_costs() -> None:

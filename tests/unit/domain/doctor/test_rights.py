@@ -1,13 +1,14 @@
-"""The rights that the operator cannot do without: what the chart grants, and nothing else."""
+"""The rights that the operator cannot do without: what the chart grants, and what features need beside."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
 
-from spillway.domain.doctor.rights import RIGHTS, Right, missing_rights
+from spillway.domain.doctor.rights import Right, certificate_rights, missing_rights, needed_rights
 
 ROLES = Path(__file__).resolve().parents[4] / "charts/spillway/templates/rbac"
 
@@ -26,12 +27,80 @@ def granted(file: str) -> Iterator[tuple[str, str, str]]:
             )
 
 
-@pytest.mark.parametrize("right", RIGHTS, ids=str)
-def test_the_chart_grants_it(right: Right) -> None:
-    resource = f"{right.resource}/{right.subresource}" if right.subresource else right.resource
-    file = "role.yaml" if right.own_namespace else "clusterrole.yaml"
+NEEDED: Final = (
+    *needed_rights("spillway"),
+    *certificate_rights(
+        "tls", [("mutatingwebhookconfigurations", "spillway"), ("validatingwebhookconfigurations", "spillway")]
+    ),
+)
+OPTIONAL: Final[Mapping[str, Collection[tuple[str, str, str]]]] = {
+    "Events by the older API, which the operator does not write": {
+        ("", "events", "create"),
+        ("", "events", "patch"),
+    },
+    "a class that places pods": {
+        ("", "events", "list"),
+        ("", "events", "watch"),
+        ("", "persistentvolumeclaims", "get"),
+        ("", "persistentvolumes", "get"),
+        ("apps", "daemonsets", "list"),
+        ("batch", "cronjobs", "list"),
+        ("batch", "jobs", "get"),
+        ("batch", "jobs", "list"),
+        ("storage.k8s.io", "storageclasses", "get"),
+    },
+    "podOverlay": {("", "limitranges", "list"), ("", "pods", "create")},
+    "scaling": {("autoscaling", "horizontalpodautoscalers", verb) for verb in ("watch", "create", "patch", "delete")},
+    "headroom": {
+        (group, resource, verb)
+        for group, resource in (
+            ("apps", "deployments"),
+            ("", "podtemplates"),
+            ("autoscaling.x-k8s.io", "capacitybuffers"),
+        )
+        for verb in ("list", "create", "patch", "delete")
+    },
+    "ZonalBalance": {("metrics.k8s.io", "nodes", "list"), ("metrics.k8s.io", "pods", "list")},
+    "consolidation": {("karpenter.sh", "nodepools", "list")},
+    "externalMetrics and explainApi": {
+        ("apiregistration.k8s.io", "apiservices", "get"),
+        ("apiregistration.k8s.io", "apiservices", "patch"),
+    },
+    "reads that the operator does in another way": {
+        ("apiextensions.k8s.io", "customresourcedefinitions", "get"),
+        ("spillway.dev", "elasticpolicies/status", "get"),
+        ("spillway.dev", "virtualnodebudgets/status", "get"),
+        ("spillway.dev", "zonalbalances/status", "get"),
+    },
+}
+"""What the roles grant beside, by the feature that needs it."""
 
-    assert (right.group, resource, right.verb) in set(granted(file))
+
+def asked(right: Right) -> tuple[str, str, str]:
+    """The (group, resource, verb) of a right."""
+    return right.group, f"{right.resource}/{right.subresource}" if right.subresource else right.resource, right.verb
+
+
+@pytest.mark.parametrize("right", NEEDED, ids=str)
+def test_the_chart_grants_it(right: Right) -> None:
+    assert asked(right) in set(granted("role.yaml" if right.own_namespace else "clusterrole.yaml"))
+
+
+def test_what_the_chart_grants_is_needed_always_or_by_a_feature() -> None:
+    known = {*map(asked, NEEDED)}.union(*OPTIONAL.values())
+    assert {*granted("role.yaml"), *granted("clusterrole.yaml")} == known
+
+
+def test_the_lease_is_asked_for_by_its_name() -> None:
+    leases = [str(one) for one in needed_rights("other") if one.resource == "leases"]
+    assert leases == [
+        "create leases.coordination.k8s.io",
+        *(f"{verb} leases.coordination.k8s.io other" for verb in ("get", "update", "patch")),
+    ]
+
+
+def test_without_configurations_to_patch_no_certificate_is_made() -> None:
+    assert certificate_rights("tls", []) == ()
 
 
 def test_findings() -> None:
