@@ -4,6 +4,7 @@ The statuses are those that the operator writes, by the code that writes them.
 """
 
 import json
+import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,10 @@ from tests.support.world import policy_resource, resource
 NOW: Final = datetime(2026, 1, 2, tzinfo=UTC)
 PROJECT: Final = Path(__file__).resolve().parents[2]
 DATA: Final[dict[str, str]] = yaml.safe_load((PROJECT / "gitops/argocd/argocd-cm.yaml").read_text())["data"]
+WEBHOOK_CONFIGURATIONS: Final = tuple(
+    f"admissionregistration.k8s.io_{kind}WebhookConfiguration" for kind in ("Mutating", "Validating")
+)
+API_SERVICES: Final = ("apiregistration.k8s.io_APIService",)
 
 
 def _with_status(body: Object, status: Any) -> Object:
@@ -152,6 +157,18 @@ def test_argo_cd_offers_what_changes_something_and_changes_only_that(
     )
     again = ArgoCd().run(customization["discovery.lua"], after)
     assert again[action]["disabled"], "it is done"
+
+
+def test_argo_cd_ignores_each_ca_bundle_that_the_operator_writes() -> None:
+    page = (PROJECT / "docs/how-to/gitops.md").read_text()
+    written = re.findall(r"^\| (.+?) \| [^|]*`caBundle`", page, re.MULTILINE)
+    assert any("APIService" in one for one in written)
+    assert any("webhook configurations" in one for one in written)
+    for one in written:
+        kinds = WEBHOOK_CONFIGURATIONS if "webhook configurations" in one else API_SERVICES
+        for kind in kinds:
+            ignored = yaml.safe_load(DATA[f"resource.customizations.ignoreDifferences.{kind}"])
+            assert [path for paths in ignored.values() for path in paths if path.endswith("caBundle")], one
 
 
 def test_kstatus_sees_the_same() -> None:
