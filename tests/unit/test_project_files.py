@@ -84,6 +84,14 @@ def test_the_site_has_every_page_once() -> None:
     assert [page for page, count in named.items() if count > 1] == []
 
 
+def test_the_index_lists_every_design_note_in_order() -> None:
+    listed = re.findall(
+        r"\]\((designs/.+?\.md)\)", (PROJECT / "docs/README.md").read_text().partition("## Design notes")[2]
+    )
+
+    assert listed == sorted(path.relative_to(PROJECT / "docs").as_posix() for path in PROJECT.glob("docs/designs/*.md"))
+
+
 def test_the_page_about_examples_lists_each_of_them() -> None:
     listed = set(re.findall(r"\]\(\.\./\.\./(examples/.+?)\)", (PROJECT / "docs/reference/examples.md").read_text()))
 

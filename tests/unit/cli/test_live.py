@@ -1,12 +1,13 @@
 """What the commands that read a live cluster say of something that does not exist."""
 
 import gc
+import sys
 from pathlib import Path
 
 import pytest
 
 from spillway.app.errors import no_such
-from spillway.cli.live import Format, cell, literal, read, show
+from spillway.cli.live import Format, cell, coloured, literal, printed, read, show
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,25 @@ def test_what_is_shown_last_is_not_searched_for_garbage(capsys: pytest.CaptureFi
 def test_what_others_have_written_commands_no_terminal(text: str, shown: str) -> None:
     assert literal(text) == shown
     assert cell(text) == (shown or "-")
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "shown"),
+    [
+        (True, None, "\x1b[1;31merror\x1b[0m\n"),
+        (True, "1", "\x1b[1merror\x1b[0m\n"),
+        (False, None, "error\n"),
+        (False, "1", "error\n"),
+    ],
+    ids=["a terminal", "a terminal without colours", "a pipe", "a pipe without colours"],
+)
+def test_colours_are_used_on_a_terminal_and_not_with_no_color(
+    monkeypatch: pytest.MonkeyPatch, *, terminal: bool, no_color: str | None, shown: str
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if no_color is not None:
+        monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+
+    assert printed([coloured("error")]) == shown
