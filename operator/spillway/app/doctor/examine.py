@@ -33,7 +33,7 @@ from spillway.domain.doctor.probe import (
     probe_in,
     probe_pod,
 )
-from spillway.domain.doctor.rights import Right, missing_rights, needed_rights
+from spillway.domain.doctor.rights import Right, missing_rights, needed_rights, rights_to_report
 from spillway.domain.doctor.selectors import check_balance, check_budget, check_classes, check_elastic
 from spillway.domain.doctor.taints import check_taints
 from spillway.domain.model.owners import workload_of
@@ -196,6 +196,8 @@ async def _clocks(client: KubeClient, namespace: str, lease: str) -> AsyncIterat
 
 
 async def _probed(client: KubeClient, serving: Serving, world: World) -> AsyncIterator[Finding]:
+    if await _unless_forbidden(serving.recommend_only()):
+        return
     webhooks = await _unless_forbidden(serving.webhooks()) or {}
     called = calls_for(webhooks.get(WEBHOOK))
     for one in check_excluded(_excluded(world, called)):
@@ -250,6 +252,8 @@ async def _rights(
         yield not_checked(Check.RIGHTS, f"ServiceAccount/{key}", "it does not exist (--service-account)")
         return
     needed = (*needed_rights(lease), *(await _unless_forbidden(serving.certificate_rights()) or ()))
+    if await _unless_forbidden(serving.recommend_only()):
+        needed = rights_to_report(needed)
     slots = asyncio.Semaphore(CONCURRENT)
 
     async def allowed(right: Right) -> bool:

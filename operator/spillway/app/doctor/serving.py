@@ -16,6 +16,7 @@ from spillway.domain.doctor.webhooks import (
     CertificateFacts,
     ServiceFacts,
     configured,
+    only_recommends,
     reachable,
     services_of,
     trusted,
@@ -26,7 +27,8 @@ from spillway.kube import paths
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
 
-WEBHOOK_CONFIGURATIONS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+MUTATING_CONFIGURATIONS: Final = "mutatingwebhookconfigurations"
+WEBHOOK_CONFIGURATIONS: Final = (MUTATING_CONFIGURATIONS, "validatingwebhookconfigurations")
 INJECTED_BY: Final = "cert-manager.io/inject-ca-from"
 """The annotation of the configurations whose caBundle cert-manager writes."""
 
@@ -56,6 +58,11 @@ class Serving:
     async def webhooks(self) -> Mapping[str, Any]:
         """Spillway's webhooks by name."""
         return webhooks_of(tuple((await self.configurations()).values()))
+
+    async def recommend_only(self) -> bool:
+        """Whether Spillway is installed so that it only reports."""
+        configurations = await self.configurations()
+        return only_recommends(one for (plural, _), one in configurations.items() if plural == MUTATING_CONFIGURATIONS)
 
     async def certificate_rights(self) -> tuple[Right, ...]:
         """What the operator needs for its own certificate; nothing where cert-manager makes it."""
@@ -109,7 +116,7 @@ class Serving:
 async def of_webhooks(serving: Serving) -> AsyncIterator[Finding]:
     """Findings about the webhooks, their Services and their certificate."""
     webhooks = await serving.webhooks()
-    for one in configured(webhooks):
+    for one in configured(webhooks, recommend_only=await serving.recommend_only()):
         yield one
     services = await serving.services()
     for service in services.values():

@@ -65,9 +65,21 @@ _ALWAYS: Final = (
 )
 
 
+_READS: Final = frozenset({"get", "list", "watch"})
+_OWN_GROUPS: Final = frozenset({"spillway.dev", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io"})
+"""Groups in which it writes only what is its own, or asks."""
+
+
 def needed_rights(lease: str) -> tuple[Right, ...]:
     """What the operator does in every installation; `lease` is the name of the Lease of its leader."""
     return (*_ALWAYS, *_each("coordination.k8s.io", "leases", "get update patch", own_namespace=True, name=lease))
+
+
+def rights_to_report(needed: Iterable[Right]) -> tuple[Right, ...]:
+    """Those of these rights that an operator needs that only reports: it writes nothing but Spillway's own objects."""
+    return tuple(
+        one for one in needed if one.verb in _READS or one.own_namespace or one.name or one.group in _OWN_GROUPS
+    )
 
 
 def certificate_rights(secret: str, configurations: Iterable[tuple[str, str]]) -> tuple[Right, ...]:

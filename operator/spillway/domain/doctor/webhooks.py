@@ -4,7 +4,7 @@ Contract: pure; the objects are the JSON of the API server, and the facts about 
 configuration whose webhooks are called by URL has no Service to check.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,6 +15,7 @@ from spillway.domain.overview.attention import Severity
 
 SUFFIX: Final = ".spillway.dev"
 """What the names of Spillway's webhooks end with."""
+_MUTATING_KIND: Final = "MutatingWebhookConfiguration"
 _IN_A_CONDITION: Final = "values that the CRD alone does not refuse are stored, and only a condition says so"
 MUTATING: Final[Mapping[str, str]] = {
     "pods.spillway.dev": "new pods are not placed by thresholds",
@@ -81,17 +82,34 @@ def webhooks_of(configurations: Sequence[Json]) -> dict[str, Any]:
     }
 
 
+def only_recommends(mutating: Iterable[Json]) -> bool:
+    """Whether Spillway's one of these MutatingWebhookConfigurations has no webhooks, as in recommend-only."""
+    return any(
+        not one.get("webhooks") and (one["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == "spillway"
+        for one in mutating
+    )
+
+
 def services_of(webhooks: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The (namespace, name) of the Services that these webhooks name, each once."""
     services = ((one.get("clientConfig") or {}).get("service") for one in webhooks.values())
     return sorted({(one["namespace"], one["name"]) for one in services if one})
 
 
-def configured(webhooks: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings about the configurations themselves."""
-    yield from _missing(
-        webhooks, MUTATING, "MutatingWebhookConfiguration", "pods are not placed and scale-downs are not exact"
-    )
+def configured(webhooks: Mapping[str, Any], *, recommend_only: bool = False) -> Iterator[Finding]:
+    """Findings about the configurations themselves; `recommend_only` is what `only_recommends` says."""
+    if recommend_only:
+        yield Finding(
+            Severity.INFO,
+            Check.WEBHOOKS,
+            _MUTATING_KIND,
+            "it has no webhooks, as in the overlay recommend-only: policies only report, whatever their mode, and "
+            "nothing is written outside Spillway's own objects",
+            "Nothing, if that is intended. Otherwise apply the overlay cluster-install, or upgrade the release of the "
+            "chart.",
+        )
+    else:
+        yield from _missing(webhooks, MUTATING, _MUTATING_KIND, "pods are not placed and scale-downs are not exact")
     yield from _missing(webhooks, VALIDATING, "ValidatingWebhookConfiguration", "wrong values are stored")
     for name, one in webhooks.items():
         if not (one.get("clientConfig") or {}).get("caBundle"):

@@ -1,7 +1,7 @@
 """The examination of a cluster by what its API server answers."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +12,7 @@ import pytest
 from spillway.admission.authority import Lifetimes, Material, begin, next_step
 from spillway.app.doctor.examine import examine
 from spillway.domain.doctor.findings import Check, Report
-from spillway.domain.doctor.webhooks import EXPECTED
+from spillway.domain.doctor.webhooks import EXPECTED, VALIDATING
 from spillway.domain.overview.status import OperatorState
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
@@ -34,10 +34,10 @@ def material(host: str = HOST) -> Material:
     return next_step(begun, [host], Lifetimes(), now, published=True) or begun
 
 
-def configuration(trusted: Material) -> dict[str, Any]:
+def configuration(trusted: Material, names: Iterable[str] = EXPECTED) -> dict[str, Any]:
     bundle = base64.b64encode(trusted.bundle).decode()
     client = {"service": {"namespace": NAMESPACE, "name": "spillway-webhook"}, "caBundle": bundle}
-    webhooks = [{"name": name, "clientConfig": client} for name in EXPECTED]
+    webhooks = [{"name": name, "clientConfig": client} for name in names]
     return {"metadata": {"name": "spillway"}, "webhooks": webhooks}
 
 
@@ -51,7 +51,7 @@ class Server:
     def __init__(self, **denied: Sequence[str]) -> None:
         held = material()
         self.credentials = SimpleNamespace(target="https://here")
-        self.denied = denied
+        self.denied: dict[str, Sequence[str]] = denied
         """The verbs that the operator's account lacks, by resource."""
         self.answers: dict[str, Any] = {
             "version": {"major": "1", "minor": "37"},
@@ -391,6 +391,23 @@ async def test_rights_for_the_certificate_are_asked_only_if_the_operator_makes_i
     await examined(server)
     assert server.asked
     assert {"secrets", "mutatingwebhookconfigurations"}.isdisjoint(resource for _, resource, *_ in server.asked)
+
+
+async def test_an_installation_that_only_reports() -> None:
+    server = Server(nodes=["patch"], pods=["patch", "delete", "create"], deployments=["patch"])
+    held = material()
+    ours = {"name": "spillway", "labels": {"app.kubernetes.io/name": "spillway"}}
+    server.answers |= {
+        "mutatingwebhookconfigurations": [{"metadata": ours}],
+        "validatingwebhookconfigurations": [configuration(held, VALIDATING)],
+        "secrets/tls": secret(held),
+        "pods": {},
+    }
+    assert told(await examined(server, resources=placing())) == [("info", "webhooks", "MutatingWebhookConfiguration")]
+
+    server.denied["nodes"] = ["list"]
+    found = await examined(server, resources=placing())
+    assert [one.message for one in found.findings if one.check is Check.RIGHTS] == ["it may not list nodes"]
 
 
 async def test_another_writer_of_deletion_costs() -> None:

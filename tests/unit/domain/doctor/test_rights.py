@@ -1,16 +1,19 @@
 """The rights that the operator cannot do without: what the chart grants, and what features need beside."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Final
 
 import pytest
 import yaml
 
-from spillway.domain.doctor.rights import Right, certificate_rights, missing_rights, needed_rights
+from spillway.domain.doctor.rights import Right, certificate_rights, missing_rights, needed_rights, rights_to_report
 
-ROLES = Path(__file__).resolve().parents[4] / "charts/spillway/templates/rbac"
+PROJECT = Path(__file__).resolve().parents[4]
+ROLES = PROJECT / "charts/spillway/templates/rbac"
+OVERLAYS = PROJECT / "gitops/kustomize/overlays"
 
 
 def granted(file: str) -> Iterator[tuple[str, str, str]]:
@@ -18,13 +21,13 @@ def granted(file: str) -> Iterator[tuple[str, str, str]]:
     text = re.sub(r"^ *\{\{.*\}\}$", "", (ROLES / file).read_text(), flags=re.MULTILINE)
     text = re.sub(r"\{\{.*?\}\}", "", text)
     for document in yaml.safe_load_all(text):
-        for rule in (document or {}).get("rules") or ():
-            yield from (
-                (group, resource, verb)
-                for group in rule["apiGroups"]
-                for resource in rule["resources"]
-                for verb in rule["verbs"]
-            )
+        yield from of_rules((document or {}).get("rules") or ())
+
+
+def of_rules(rules: Iterable[Mapping[str, Sequence[str]]]) -> Iterator[tuple[str, str, str]]:
+    """The (group, resource, verb) of the rules of a role."""
+    for rule in rules:
+        yield from product(rule["apiGroups"], rule["resources"], rule["verbs"])
 
 
 NEEDED: Final = (
@@ -89,6 +92,13 @@ def test_the_chart_grants_it(right: Right) -> None:
 def test_what_the_chart_grants_is_needed_always_or_by_a_feature() -> None:
     known = {*map(asked, NEEDED)}.union(*OPTIONAL.values())
     assert {*granted("role.yaml"), *granted("clusterrole.yaml")} == known
+
+
+def test_recommend_only_grants_what_is_needed_to_report_and_no_more() -> None:
+    overlay = yaml.safe_load((OVERLAYS / "recommend-only" / "kustomization.yaml").read_text())
+    rules = {one["target"]["kind"]: yaml.safe_load(one["patch"])[0]["value"] for one in overlay["patches"]}
+    granted_there = {*of_rules(rules["ClusterRole"]), *of_rules(rules["Role"])}
+    assert [one for one in NEEDED if asked(one) in granted_there] == list(rights_to_report(NEEDED))
 
 
 def test_the_lease_is_asked_for_by_its_name() -> None:

@@ -15,6 +15,7 @@ from spillway.domain.doctor.webhooks import (
     CertificateFacts,
     ServiceFacts,
     configured,
+    only_recommends,
     reachable,
     services_of,
     trusted,
@@ -24,6 +25,7 @@ from spillway.domain.doctor.webhooks import (
 CHART = Path(__file__).resolve().parents[4] / "charts" / "spillway"
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 SERVICES = [("spillway-system", "spillway-webhook")]
+OURS = {"app.kubernetes.io/name": "spillway"}
 HOST = "spillway-webhook.spillway-system.svc"
 
 
@@ -63,6 +65,23 @@ def test_a_configuration_that_is_missing(there: Collection[str], expected: list[
     found = configured(webhooks_of([configuration(*there)]))
 
     assert [(one.severity.value, one.object) for one in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("mutating", "expected"),
+    [
+        ({"metadata": {"labels": OURS}, "webhooks": []}, True),
+        ({"metadata": {"labels": OURS}}, True),
+        ({"metadata": {"labels": OURS}, **configuration(*MUTATING)}, False),
+        ({"metadata": {}}, False),
+    ],
+    ids=["empty", "left out", "webhooks", "of another component"],
+)
+def test_recommend_only(mutating: dict[str, Any], *, expected: bool) -> None:
+    assert only_recommends([mutating]) is expected
+
+    found = configured(webhooks_of([configuration(*VALIDATING)]), recommend_only=True)
+    assert [(one.severity.value, one.object) for one in found] == [("info", "MutatingWebhookConfiguration")]
 
 
 @pytest.mark.parametrize(("file", "expected"), [("mutating", MUTATING), ("validating", VALIDATING)])
