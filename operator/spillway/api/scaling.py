@@ -127,8 +127,8 @@ class Scaling(Model):
     running pods are not moved: not brought back, and not moved by `consolidation` or a ZonalBalance's `rebalance`."""
     max_scalings_per_hour: Annotated[int, Field(ge=1, le=60, json_schema_extra={"format": "int32"})] | None = None
     """For services that each scaling disturbs, such as consumers of Kafka: how often the recommended number may change
-    within any hour, 1 to 60. Each step up then covers the highest number that is expected until the next step is
-    possible. Left out: no limit. Not with `scheduleOnly`."""
+    within any hour, 1 to 60. Each step up then covers every schedule that begins before the next step is possible, and
+    the forecast demand within `forecast.window`. Left out: no limit. Not with `scheduleOnly`."""
     hpa: Annotated[Literal["Feed", "Managed"], Field(json_schema_extra={NO_SERVER_DEFAULT: True})] = "Feed"
     """Feed: Spillway serves the recommended number as a metric, for a HorizontalPodAutoscaler of yours or for KEDA.
     Managed: Spillway also creates a HorizontalPodAutoscaler on the resource of `target`, with the recommended number,

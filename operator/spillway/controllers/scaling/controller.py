@@ -24,8 +24,7 @@ from spillway.domain.model.records import NamespaceRecord, OwnerRecord, ReplicaS
 from spillway.domain.model.recurring import Timetable
 from spillway.domain.scaling.autoscalers import AutoscalerRecord
 from spillway.domain.scaling.demand import STALE_SECONDS
-from spillway.domain.scaling.rate import pause_seconds
-from spillway.domain.scaling.recommend import Asked, Autoscaler, Recommendation, recommend
+from spillway.domain.scaling.recommend import Asked, Autoscaler, Recommendation, ahead_seconds, recommend
 from spillway.kube.autoscalers import EVERYWHERE
 from spillway.kube.protocols import Recorder, Watch
 from spillway.kube.slices import in_slices
@@ -73,12 +72,6 @@ class _Class(NamedTuple):
     timetable: Timetable[ReplicaSchedule]
     problems: tuple[str, ...]
     """Its schedules and occasions that are not valid."""
-
-    @property
-    def ahead_seconds(self) -> float:
-        """How far ahead schedules are looked at, where scalings per hour are bounded."""
-        per_hour = self.scaling.max_scalings_per_hour
-        return 0.0 if per_hour is None else pause_seconds(per_hour)
 
 
 class ScalingController(Controller):
@@ -143,15 +136,16 @@ class ScalingController(Controller):
 
     def _recommended(self, found: _Class, one: Observed, now: float) -> ScalingNow:
         autoscaler = self._autoscalers.of(one.workload)
+        before = self.world.board.recommendations.get(one.workload)
+        ahead = ahead_seconds(found.scaling, before, now)
         asked = Asked(
             current=one.replicas,
             active=found.timetable.at(now)[0],
-            upcoming=found.timetable.upcoming(now, now + found.ahead_seconds) if found.ahead_seconds else (),
+            upcoming=found.timetable.upcoming(now, now + ahead) if ahead else (),
             forecast=self.world.board.forecasts.get(one.workload),
             autoscaler=None if autoscaler is None else _bounds(found.scaling, autoscaler),
             settling=now - (self._began or now) < STALE_SECONDS,
         )
-        before = self.world.board.recommendations.get(one.workload)
         recommendation = recommend(found.scaling, asked, now, before)
         name, others = ("", False) if autoscaler is None else (autoscaler.name, autoscaler.other_metrics)
         moved = found.scaling.schedule_only and others and autoscaler is not None and not autoscaler.ours

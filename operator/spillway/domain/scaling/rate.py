@@ -26,15 +26,33 @@ def pause_seconds(per_hour: int) -> float:
     return HOUR_SECONDS / per_hour
 
 
+def horizon_seconds(steps: Steps | None, now: float, *, per_hour: int) -> float:
+    """How far ahead a step at `now` has to look: until the next step up is certainly possible, at least a pause.
+
+    After the last step of an hour, that is when its first one is an hour ago.
+    """
+    recent = () if steps is None else _recent(steps, now)
+    if len(recent) + 1 < per_hour:
+        return pause_seconds(per_hour)
+    first = recent[0] if recent else now
+    return max(pause_seconds(per_hour), first + HOUR_SECONDS - now)
+
+
 def next_step(steps: Steps, wanted: int, ahead: int, now: float, *, per_hour: int) -> Steps:
     """The number in force at `now`.
 
-    `wanted` is what is needed now, and `ahead` the highest that is foreseen within `pause_seconds`, at least `wanted`.
+    `wanted` is what is needed now, and `ahead` the highest that is foreseen within `horizon_seconds`, at least
+    `wanted`.
     """
-    recent = tuple(one for one in steps.changed if now - one < HOUR_SECONDS)
+    recent = _recent(steps, now)
     if steps.replicas < wanted and len(recent) < per_hour:
         return Steps(ahead, now, (*recent, now))
     spared = len(recent) < max(1, per_hour - 1)
     if ahead < steps.replicas and spared and now - steps.since >= pause_seconds(per_hour):
         return Steps(ahead, now, (*recent, now))
     return Steps(steps.replicas, steps.since, recent)
+
+
+def _recent(steps: Steps, now: float) -> tuple[float, ...]:
+    """The changes within the hour before `now`."""
+    return tuple(one for one in steps.changed if now - one < HOUR_SECONDS)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from spillway.api.scaling import ReplicaSchedule, Scaling
 from spillway.domain.scaling.demand import DemandForecast
-from spillway.domain.scaling.rate import Steps, next_step
+from spillway.domain.scaling.rate import Steps, horizon_seconds, next_step
 from spillway.domain.scaling.settled import settled
 
 
@@ -63,7 +63,7 @@ class Asked:
     active: Sequence[ReplicaSchedule] = ()
     """The schedules that hold now."""
     upcoming: Sequence[ReplicaSchedule] = ()
-    """Those that hold at some time until a step of a bounded rate ends; a superset of `active`."""
+    """Those that hold at some time within `ahead_seconds`; a superset of `active`."""
     forecast: DemandForecast | None = None
     autoscaler: Autoscaler | None = None
     settling: bool = False
@@ -106,6 +106,13 @@ Numbers = Callable[[str, Callable[[str], bool]], Awaitable[Mapping[str, Number]]
 """Given a namespace and which workloads are wanted: their numbers, by workload."""
 FindNumber = Callable[[str, str], Awaitable[Number | None]]
 """Given a namespace and a workload in it: its number, None if it has none."""
+
+
+def ahead_seconds(scaling: Scaling, before: Recommendation | None, now: float) -> float:
+    """How far ahead of `now` schedules count for the next recommendation; 0 where scalings are not bounded."""
+    if scaling.max_scalings_per_hour is None or scaling.schedule_only:
+        return 0.0
+    return horizon_seconds(None if before is None else before.steps, now, per_hour=scaling.max_scalings_per_hour)
 
 
 def recommend(scaling: Scaling, asked: Asked, now: float, before: Recommendation | None = None) -> Recommendation:

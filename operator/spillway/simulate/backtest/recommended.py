@@ -11,8 +11,7 @@ from spillway.api.scalars import Duration
 from spillway.api.scaling import Forecast, Scaling, ScalingTarget
 from spillway.domain.forecast.spec import STEP_SECONDS
 from spillway.domain.model.recurring import Timetable
-from spillway.domain.scaling.rate import pause_seconds
-from spillway.domain.scaling.recommend import Asked, Autoscaler, Recommendation, recommend
+from spillway.domain.scaling.recommend import Asked, Autoscaler, Recommendation, ahead_seconds, recommend
 from spillway.simulate.backtest.case import Case
 from spillway.simulate.backtest.forecasts import DemandForecasts
 from spillway.simulate.backtest.scenario import most_replicas, whole_demand
@@ -40,11 +39,11 @@ def by_forecast(case: Case) -> Scaling:
 
 def _of_one(scaling: Scaling, autoscaler: Autoscaler, forecasts: DemandForecasts, row: int) -> list[int]:
     timetable = Timetable(scaling.schedules)
-    ahead = 0.0 if scaling.max_scalings_per_hour is None else pause_seconds(scaling.max_scalings_per_hour)
     answer: Recommendation | None = None
     found: list[int] = []
     for step in range(forecasts.present.shape[1]):
         now = forecasts.start + step * STEP_SECONDS
+        ahead = ahead_seconds(scaling, answer, now)
         asked = Asked(
             1 if answer is None else answer.replicas,
             timetable.at(now)[0] if scaling.schedules else (),

@@ -112,6 +112,19 @@ async def test_a_bounded_rate_remembers_its_steps() -> None:
     assert scene.cart == (12, ScalingReason.SCHEDULE)
 
 
+async def test_the_last_step_of_an_hour_covers_a_schedule_that_begins_before_the_next_one() -> None:
+    soon = EVENING | {"start": "44 12 * * *", "replicas": 20}
+    scene = Scene(policy(schedules=[soon], target=TARGET, forecast={}, maxScalingsPerHour=2))
+    await scene.look()
+    numbers: list[tuple[int, ScalingReason]] = []
+    for minutes, highest in ((1, 5.0), (5, 6.0), (38, 6.0)):
+        await scene.clock.advance(60 * minutes)
+        scene.forecast(highest)
+        await scene.look()
+        numbers.append(scene.cart)
+    assert numbers == [(5, ScalingReason.FORECAST), (20, ScalingReason.HELD), (20, ScalingReason.SCHEDULE)]
+
+
 async def test_changes_of_recommendations_are_signalled() -> None:
     scene = Scene(policy(schedules=[EVENING]))
     told: list[int] = []

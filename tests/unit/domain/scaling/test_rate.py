@@ -1,8 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.model.units import HOUR_SECONDS
-from spillway.domain.scaling.rate import Steps, next_step, pause_seconds
+from spillway.domain.scaling.rate import Steps, horizon_seconds, next_step, pause_seconds
 
 
 def test_a_step_up_covers_the_rise_that_is_coming() -> None:
@@ -32,7 +33,46 @@ def test_a_step_down_stops_at_what_is_foreseen() -> None:
     assert next_step(Steps(9, 0.0), 2, 6, HOUR_SECONDS, per_hour=1).replicas == 6
 
 
+@pytest.mark.parametrize(
+    ("changed", "now", "per_hour", "horizon"),
+    [
+        pytest.param((), 5000.0, 1, 3600.0, id="the only step of the hour"),
+        pytest.param((), 5000.0, 2, 1800.0, id="a step that leaves another one"),
+        pytest.param((4700.0,), 5000.0, 2, 3300.0, id="the last step, soon after the first"),
+        pytest.param((2000.0,), 5000.0, 2, 1800.0, id="the last step, long after the first"),
+        pytest.param((1400.0,), 5000.0, 2, 1800.0, id="a step of more than an hour ago"),
+        pytest.param((4700.0,), 5000.0, 3, 1200.0, id="one of three is left"),
+        pytest.param((4700.0, 4900.0), 5000.0, 3, 3300.0, id="the last of three"),
+    ],
+)
+def test_a_step_looks_ahead_until_the_next_one_is_certainly_possible(
+    changed: tuple[float, ...], now: float, per_hour: int, horizon: float
+) -> None:
+    assert horizon_seconds(Steps(4, 0.0, changed), now, per_hour=per_hour) == horizon
+
+
+def test_without_earlier_steps_the_horizon_is_that_of_a_first_one() -> None:
+    assert horizon_seconds(None, 5000.0, per_hour=4) == pause_seconds(4)
+
+
 _MOMENTS = st.lists(st.tuples(st.integers(1, 900), st.integers(0, 50), st.integers(0, 20)), min_size=1, max_size=120)
+
+
+_CURVES = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 20)), min_size=1, max_size=20)
+
+
+@given(_CURVES, _CURVES, st.integers(1, 6))
+def test_what_is_known_ahead_is_never_late_whatever_else_comes(
+    schedule: list[tuple[int, int]], surprises: list[tuple[int, int]], per_hour: int
+) -> None:
+    known, unknown = ([n for minutes, n in curve for _ in range(minutes)] for curve in (schedule, surprises))
+    steps = Steps(known[0], 0.0)
+    for minute, needed in enumerate(known):
+        now, wanted = 60.0 * minute, max(needed, unknown[minute % len(unknown)])
+        horizon = int(horizon_seconds(steps, now, per_hour=per_hour) // 60)
+        ahead = max(wanted, *known[minute : minute + horizon + 1])
+        steps = next_step(steps, wanted, ahead, now, per_hour=per_hour)
+        assert steps.replicas >= needed
 
 
 @given(_MOMENTS, st.integers(1, 60))
