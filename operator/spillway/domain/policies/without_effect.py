@@ -35,8 +35,11 @@ def fields_without_effect(resource: Resource, *, planned: bool) -> tuple[str, ..
 
 def _of_policy(spec: ElasticPolicySpec, *, planned: bool) -> Iterator[str]:
     headroom = spec.headroom
-    if headroom is not None and headroom.min is None and not headroom.schedules and not _rises(spec):
-        yield "spec.headroom"
+    if headroom is not None and not _rises(spec):
+        if headroom.min is None and not headroom.schedules:
+            yield "spec.headroom"
+        elif headroom.node_startup is not None:
+            yield "spec.headroom.nodeStartup"
     for one in spec.workloads:
         if one.scaling is None:
             continue
@@ -53,10 +56,11 @@ def _of_policy(spec: ElasticPolicySpec, *, planned: bool) -> Iterator[str]:
 
 
 def _rises(spec: ElasticPolicySpec) -> bool:
-    """Whether headroom follows a forecast."""
-    scalings = [one.scaling for one in spec.workloads if one.scaling is not None and one.scaling.forecasts]
-    active = any(scaling.forecast is not None and scaling.forecast.mode == "Active" for scaling in scalings)
-    return active and spec.headroom is not None and spec.headroom.from_ == "Forecast"
+    """Whether headroom follows a forecast or scaling schedules."""
+    scalings = [one.scaling for one in spec.workloads if one.scaling is not None]
+    active = any(one.forecasts and one.forecast is not None and one.forecast.mode == "Active" for one in scalings)
+    scheduled = any(one.schedules for one in scalings)
+    return (active or scheduled) and spec.headroom is not None and spec.headroom.from_ == "Forecast"
 
 
 def _of_balance(spec: ZonalBalanceSpec) -> Iterator[str]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from spillway.api.scaling import Scaling
 from spillway.domain.forecast.spec import DAY_STEPS
 from spillway.simulate.backtest.bounds import CLAIRVOYANT, OWNED
 from spillway.simulate.backtest.case import LEARNING_STEPS, Case, CaseError, HourlyPrices, Service, Setup
@@ -109,6 +110,17 @@ def test_no_headroom_is_kept_for_replicas_that_go_to_virtual_nodes() -> None:
     rises = [kept.rises(step, replicas) for step in range(morning, morning + 36)]
     assert any(rises)
     assert not any(virtual.rises(step, replicas) for step in range(morning, morning + 36))
+
+
+def test_headroom_is_kept_for_a_schedule_before_it_begins() -> None:
+    made = case(3, services=1)
+    schedule = {"name": "noon", "start": "0 12 * * *", "duration": "1h", "replicas": 5}
+    scaling = Scaling.model_validate({"schedules": [schedule]})
+    whole = replace(made, services=(replace(made.services[0], scaling=scaling),))
+    rules = headroom_rules(whole, demand_forecasts(whole), [Thresholds(0, (None,))])
+    noon, replicas = 2 * DAY_STEPS + 12 * 12, np.array([2])
+    assert [rules.rises(step, replicas) for step in range(noon - 3, noon)] == [{}, {}, {0: 3}]
+    assert rules.rises(noon, np.array([5])) == {}
 
 
 def test_nodes_are_never_fuller_than_full(result: Result) -> None:
