@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from spillway.domain.model.owners import LIKE_REPLICASETS
 from spillway.domain.model.places import Claim
-from spillway.domain.model.records import OwnerRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import OwnerRecord, PodRecord
 from spillway.domain.model.selectors import Labels
 from spillway.domain.policies.governance import Governance
 from spillway.state.cluster import ClusterState
@@ -63,10 +63,10 @@ def losers_of(state: ClusterState, governance: Governance, owner: OwnerRecord) -
     return governance.claimants(namespace, owner.workload_kind, owner.labels)[1:]
 
 
-def balance_of(state: ClusterState, governance: Governance, replicaset: ReplicaSetRecord) -> str | None:
-    """The ZonalBalance that spreads a ReplicaSet's pods; None where none does."""
-    namespace = state.namespaces.get(replicaset.namespace)
-    return governance.balance_of(namespace, replicaset.workload_kind, replicaset.labels)
+def balance_of(state: ClusterState, governance: Governance, owner: OwnerRecord) -> str | None:
+    """The ZonalBalance that spreads an owner's pods; None where none does."""
+    namespace = state.namespaces.get(owner.namespace)
+    return governance.balance_of(namespace, owner.workload_kind, owner.labels)
 
 
 def has_zones(state: ClusterState, governance: Governance, zone_key: str) -> bool:

@@ -2,7 +2,8 @@
 
 Contract: it reads the state, and what the pods use from metrics.k8s.io. Only pods of settled workloads may be moved:
 every replica ready, no rollout, no surge, no change for as long as `settle` says, and none that a policy in Recommend
-or a class with `scheduleOnly` governs. A pod that came by a move is left for `AGAIN_SECONDS`.
+or a class with `scheduleOnly` governs. A pod that came by a move is left for `AGAIN_SECONDS`. Pods of StatefulSets are
+not moved, neither by surge nor by eviction.
 """
 
 from collections import Counter
@@ -85,6 +86,10 @@ async def movable_pods(
             for pod in chosen
             if (usage := used[owner.namespace].get(pod.name)) is not None
         ]
+    async for one in in_slices(list(world.state.statefulsets.values())):
+        selected = one.replicas and balance_of(world.state, world.governance, one) == balance.metadata.name
+        if selected and not world.only_recommends(one) and chosen_of(world.state.active_pods_of(one.uid)):
+            left[workload_of(one).key] = Left.CANNOT_SURGE
     return Movable(tuple(found), left)
 
 

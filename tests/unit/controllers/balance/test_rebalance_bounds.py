@@ -18,7 +18,7 @@ from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.state.catalog import Kind
 from spillway.state.cluster import STALE_AFTER_SECONDS
-from tests.builders import make_node, make_pod, make_replicaset
+from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.rebalancing import APPS, NODES, SETTLE_SECONDS, Scene
 from tests.support.world import Record, policy_resource, resource
 
@@ -157,6 +157,30 @@ async def test_what_keeps_a_workload_from_an_additional_replica_does_not_keep_it
         await scene.later()
         assert scene.evicted == evicted
         assert ("Deployment/shop/api: CannotSurge" in left(scene)) is (by == "Surge")
+
+
+@pytest.mark.parametrize("by", ["Surge", "Evict"])
+@pytest.mark.parametrize(
+    ("node", "more", "named"),
+    [
+        pytest.param("busy", (), True, id="on a busy node"),
+        pytest.param("idle", (), False, id="on another node"),
+        pytest.param("busy", (policy_resource(mode="Recommend"),), False, id="a policy that recommends governs it"),
+    ],
+)
+async def test_a_statefulset_with_pods_that_would_be_moved_is_left(
+    by: str, node: str, more: tuple[dict[str, Any], ...], *, named: bool
+) -> None:
+    scene = Scene(*more, mode="Active", by=by)
+    for app in APPS:
+        scene.world.state.apply(make_replicaset(app, replicas=0))
+    db = make_statefulset(replicas=1)
+    pod = make_pod("db-0", node=NodeName(node), owner_uid=db.uid, owner_kind="StatefulSet", owner_name="db")
+    scene.world.state.apply(db)
+    scene.world.state.apply(pod)
+    await scene.later()
+    assert (scene.planned, scene.evicted, scene.in_progress) == ([], [], 0)
+    assert left(scene) == (("StatefulSet/shop/db: CannotSurge",) if named else ())
 
 
 async def test_the_template_of_a_workload_of_another_kind_is_read_from_its_replicaset() -> None:
