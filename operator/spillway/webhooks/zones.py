@@ -23,8 +23,12 @@ from spillway.state.claims import has_zones
 from spillway.state.node_places import NodePlaces
 from spillway.webhooks.workloads import Workload
 
-_OWN_LABELS: Final = ("statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index")
-"""Labels that each pod of a StatefulSet has with a value of its own."""
+_OWN_LABELS: Final = (
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "apps.kruise.io/cloneset-instance-id",
+)
+"""Labels that each pod of a StatefulSet, or of OpenKruise's CloneSet, has with a value of its own."""
 
 
 class Zones:

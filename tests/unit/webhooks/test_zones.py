@@ -107,8 +107,18 @@ async def test_a_pod_whose_volume_may_be_bound_to_a_zone_only_prefers_to_be_spre
     assert zones_of(applied(pod, answer.additions)["spec"]) == found
 
 
-async def test_the_spread_counts_the_pods_with_the_same_labels() -> None:
-    spec = await created(scene(SPREAD), **{"pod-template-hash": "abc"})
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param({}, id="a ReplicaSet"),
+        pytest.param(
+            {"statefulset.kubernetes.io/pod-name": "web-0", "apps.kubernetes.io/pod-index": "0"}, id="a StatefulSet"
+        ),
+        pytest.param({"apps.kruise.io/cloneset-instance-id": "j5ht6"}, id="a CloneSet"),
+    ],
+)
+async def test_the_spread_counts_the_pods_with_the_same_labels(own: dict[str, str]) -> None:
+    spec = await created(scene(SPREAD), **{"pod-template-hash": "abc", **own})
     [zones, _] = spec["topologySpreadConstraints"]
     assert zones["maxSkew"] == 2
     assert zones["labelSelector"] == {"matchLabels": {"app": "web", "pod-template-hash": "abc"}}
