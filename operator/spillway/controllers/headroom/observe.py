@@ -116,7 +116,8 @@ def _rises(
         return 0, 0
     bounds = [scaling.max_replicas]
     autoscaler = autoscalers.of(one.workload)
-    if autoscaler is not None:
+    if autoscaler is not None and not autoscaler.ours:
+        # The maximum of one of Spillway's is that of the class, or the present number with `scheduleOnly`.
         bounds.append(autoscaler.maximum)
     if workload_class.effective_placement.virtual != "Never" and world.governance.pools_of(one.claim.policy):
         # What is beyond the threshold goes to virtual nodes, which need no headroom.

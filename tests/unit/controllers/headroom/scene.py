@@ -133,13 +133,14 @@ class Scene:
         self.world = make_world([make_namespace(SYSTEM), *nodes, cart, *pods], [policy], self.clock)
         self.server = items or Server(self.clock, buffers=buffers)
         self.writer, self.recorder = FakeWriter(self.server.write), FakeRecorder()
+        self.autoscalers = Autoscalers()
         objects = HeadroomObjects(self.server, self.writer, Look("pause", "spillway-headroom"), SYSTEM)
         self.controller = HeadroomController(
             self.world,
             self.writer,
             self.recorder,
             objects,
-            Autoscalers(),
+            self.autoscalers,
             namespace=SYSTEM,
             mechanism=by,
             hold_seconds=HOLD,

@@ -11,6 +11,7 @@ from spillway.controllers.headroom.controller import BARREN_SECONDS, CHANGED_SEC
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.records import Pending, Phase, Taint
 from spillway.domain.model.units import DAY_SECONDS
+from spillway.domain.scaling.autoscalers import AutoscalerRecord
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.state.catalog import Kind
 from spillway.telemetry.registry import exposition
@@ -370,6 +371,24 @@ async def test_what_a_schedule_asked_for_is_no_forecast_of_the_past() -> None:
 )
 async def test_what_a_scaling_schedule_asks_for_is_bounded(given: Any, pods: int) -> None:
     scene = Scene(given)
+    await scene.look(3600 - 170)
+    assert headroom_of(scene).pods == pods
+
+
+@pytest.mark.parametrize(
+    ("name", "of_policy", "pods"),
+    [
+        pytest.param("cart", "", 2, id="of the user"),
+        # Spillway raises it together with the recommended number.
+        pytest.param("spillway-deployment-cart", "online", 8, id="of Spillway"),
+    ],
+)
+async def test_the_maximum_of_an_autoscaler_bounds_a_scaling_schedule_unless_spillway_sets_it(
+    name: str, of_policy: str, pods: int
+) -> None:
+    scene = Scene(scheduled({}, forecast="Disabled", scheduleOnly=True, minReplicas=4))
+    most = 6 if not of_policy else 4
+    scene.autoscalers.apply(AutoscalerRecord("u", "shop", name, "Deployment", "cart", 4, most, ("cpu",), of_policy))
     await scene.look(3600 - 170)
     assert headroom_of(scene).pods == pods
 
