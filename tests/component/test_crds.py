@@ -248,6 +248,11 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.workloads[0].scaling.forecast.mode",
         "for example {scheduleOnly: true, forecast: {mode: Preview}}",
     ),
+    "a shortage that costs nothing": (
+        workload(scaling={"target": {"metric": "cpu", "utilization": 60}, "forecast": {"price": "0.0"}}),
+        "spec.workloads[0].scaling.forecast.price",
+        'must be a number above 0, in quotes, for example "10" or "0.5"',
+    ),
     "nothing but schedules, and a bound on scalings": (
         workload(scaling={"scheduleOnly": True, "minReplicas": 2, "schedules": [EVENING], "maxScalingsPerHour": 2}),
         "spec.workloads[0].scaling.maxScalingsPerHour",

@@ -155,6 +155,30 @@ class Factor(Money):
     __slots__ = ()
 
 
+class PositiveFactor(Factor):
+    """A ratio above 0, as text so that it stays exact: `"1.5"`."""
+
+    __slots__ = ()
+    openapi: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 22,
+        "x-kubernetes-validations": [
+            {
+                "rule": "self.matches('^[0-9]{1,12}([.][0-9]{1,9})?$') && self.matches('[1-9]')",
+                "message": 'must be a number above 0, in quotes, for example "10" or "0.5"',
+            }
+        ],
+    }
+
+    @property
+    def amount(self) -> Decimal:
+        found = super().amount
+        if not found:
+            raise ValueError(f'{self!r} must be above 0, for example "10"')
+        return found
+
+
 def rfc3339(moment: datetime) -> str:
     """A time in the form of Kubernetes: RFC 3339, UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from spillway.api.common import MOST_REPLICAS, Count, PromQl, RecurringTime
 from spillway.api.forecast import ForecastOccasion
-from spillway.api.scalars import Duration, Factor
+from spillway.api.scalars import Duration, Factor, PositiveFactor
 from spillway.api.schema import NO_SERVER_DEFAULT, Model, cel, list_map, rules
 
 
@@ -55,6 +55,10 @@ class Forecast(Model):
     """How much history the prediction uses, for example 14d."""
     startup: Duration = Duration("3m")
     """How long a replica takes from its creation until it is ready, for example 3m."""
+    price: PositiveFactor = PositiveFactor("10")
+    """What a missing replica costs you, in units of the cost of an idle one; above 0, for example "30" for a service
+    for which a shortage is worse than for others. The higher it is, the more replicas are kept in reserve for demand
+    that may be higher than expected."""
     occasions: Annotated[tuple[ForecastOccasion, ...], Field(max_length=16, json_schema_extra=list_map("name"))] = ()
     """Holidays, sales and other days that are unlike the days before. If several overlap, the highest demand
     counts."""

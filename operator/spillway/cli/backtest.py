@@ -10,7 +10,7 @@ import typer
 
 from spillway.app.errors import SettingsError
 from spillway.cli import live
-from spillway.cli.flags import parsed
+from spillway.cli.flags import above_zero, parsed
 from spillway.cli.prometheus_flags import PrometheusFlags, with_prometheus
 from spillway.domain.model.units import GIB
 
@@ -113,6 +113,14 @@ def backtest(  # each branch is a flag that is missing
         str, typer.Option(help="The time from the start of a pod on a node until it is ready.", rich_help_panel=_PODS)
     ] = "1m",
     window: Annotated[str, typer.Option(help="How far a forecast looks ahead.", rich_help_panel=_PODS)] = "30m",
+    price: Annotated[
+        float,
+        typer.Option(
+            help="What a missing replica costs you, in units of the cost of an idle one; above 0. The higher it is, "
+            "the more replicas a forecast keeps in reserve.",
+            rich_help_panel=_PODS,
+        ),
+    ] = 10.0,
     report: Annotated[
         Path | None, typer.Option(help="HTML file to write: the table with charts; needs no network to be shown.")
     ] = None,
@@ -158,6 +166,7 @@ def backtest(  # each branch is a flag that is missing
                 node_startup_seconds=float(parsed("--node-startup", duration_seconds, node_startup)),
                 pod_startup_seconds=float(parsed("--pod-startup", duration_seconds, pod_startup)),
                 window_seconds=float(parsed("--window", duration_seconds, window)),
+                forecast_price=above_zero("--price", price),
             )
         except CaseError as error:
             raise SettingsError(f"--window: {error}") from error

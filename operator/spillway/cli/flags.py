@@ -1,5 +1,6 @@
-"""The values of flags that are written with a unit, such as a duration or an amount of memory."""
+"""The values of flags that typer cannot check: those with a unit, such as a duration, and numbers above 0."""
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,3 +19,14 @@ def parsed(name: str, read: Callable[[str], Value], text: str) -> Value:
         return read(text)
     except ValueError as error:
         raise SettingsError(f"{name}: {error}") from error
+
+
+def above_zero(name: str, value: float) -> float:
+    """The value of a flag.
+
+    Raises:
+        SettingsError: it is not a finite number above 0.
+    """
+    if not 0 < value < math.inf:
+        raise SettingsError(f"{name}: must be above 0, not {value:g}")
+    return value

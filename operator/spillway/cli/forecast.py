@@ -1,6 +1,5 @@
 """`spillway forecast`: the forecast of a history in a file, at each step by what was known then."""
 
-import math
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ import typer
 
 from spillway.app.errors import SettingsError
 from spillway.cli import live
-from spillway.cli.flags import parsed
+from spillway.cli.flags import above_zero, parsed
 
 
 def forecast(
@@ -49,8 +48,7 @@ def forecast(
     first, end = (
         float(parsed(flag, duration_seconds, text)) for flag, text in (("--startup", startup), ("--window", window))
     )
-    if not 0 < price < math.inf:
-        raise SettingsError(f"--price: must be above 0, not {price:g}")
+    above_zero("--price", price)
     try:
         spec = ForecastSpec(first, end, price)
     except ValueError as error:

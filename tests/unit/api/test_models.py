@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from spillway.api import ElasticPolicy, VirtualNodeBudget, ZonalBalance
 from spillway.api.common import LabelSelector
 from spillway.api.elasticpolicy import ElasticPolicySpec
-from spillway.api.scalars import Cpu, Duration, Memory
+from spillway.api.scalars import Cpu, Duration, Memory, PositiveFactor
 
 
 def policy(**spec: Any) -> dict[str, Any]:
@@ -73,6 +73,13 @@ def test_a_quantity_may_be_written_without_quotes() -> None:
 def test_what_is_no_quantity_is_refused(value: object) -> None:
     with pytest.raises(ValidationError):
         VirtualNodeBudget.model_validate(budget(limits={"cpu": value}))
+
+
+@pytest.mark.parametrize("text", ["0", "0.000", "-1", "ten", ""])
+def test_a_price_that_is_not_above_0_is_refused(text: str) -> None:
+    assert PositiveFactor.parse("0.5").amount == Decimal("0.5")
+    with pytest.raises(ValueError, match=r"must be above 0|is not an amount"):
+        PositiveFactor.parse(text)
 
 
 def test_scalars_compare_as_texts() -> None:

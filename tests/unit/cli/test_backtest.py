@@ -154,6 +154,7 @@ def test_an_empty_folder_says_what_is_expected(tmp_path: Path) -> None:
         (("--folder", ".", *SETUP, "--elastic-nodes", 3), "--elastic-nodes: give --elastic-node-hour"),
         (("--folder", ".", *SETUP, "--window", "2m"), "the window of a forecast must be longer than the start"),
         (("--folder", ".", *SETUP, "--node-memory", "big"), "--node-memory: "),
+        (("--folder", ".", *SETUP, "--price", "0"), "--price: must be above 0, not 0"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(arguments: tuple[object, ...], told: str) -> None:

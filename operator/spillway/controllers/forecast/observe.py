@@ -114,5 +114,6 @@ def _need(
         history_seconds=float(forecast.history.seconds),
         window_seconds=float(forecast.window.seconds),
         startup_seconds=float(forecast.startup.seconds),
+        price=float(forecast.price.amount),
         occasions=occasions,
     )

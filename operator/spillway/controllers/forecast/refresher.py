@@ -88,7 +88,7 @@ class Refresher:
         return found, problems
 
     def _together(self, members: Sequence[tuple[Identity, DemandNeed]]) -> Iterator[WorkloadDemand | DemandProblem]:
-        """The forecasts of workloads of the same span, length of history and occasions."""
+        """The forecasts of workloads that are alike."""
         grid, need = self.reading.grid, members[0][1]
         first, values = grid.history([identity for identity, _ in members], need.history_steps)
         seen = np.isfinite(values)
@@ -118,9 +118,11 @@ class Refresher:
                 yield DemandProblem(one.workload, NO_SAMPLES, message)
 
 
-def _alike(need: DemandNeed) -> tuple[float, float, float, int, tuple[tuple[float, float, int, float], ...]]:
+def _alike(need: DemandNeed) -> tuple[float, float, float, float, int, tuple[tuple[float, float, int, float], ...]]:
+    """What workloads have in common that can be forecast together."""
     occasions = tuple((one.begin, one.end, one.like_days_before, one.factor) for one in need.occasions)
-    return need.startup_seconds, need.window_seconds, need.beyond_seconds, need.history_steps, occasions
+    spans = need.startup_seconds, need.window_seconds, need.beyond_seconds
+    return *spans, need.price, need.history_steps, occasions
 
 
 def _later(values: Floats, need: DemandNeed, start: float) -> Floats | None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from spillway.domain.forecast.occasions import Occasion
-from spillway.domain.forecast.spec import DAY_STEPS, STEP_SECONDS, ForecastSpec
+from spillway.domain.forecast.spec import DAY_STEPS, DEFAULT_PRICE, STEP_SECONDS, ForecastSpec
 from spillway.domain.model.units import DAY_SECONDS
 
 LONGEST_HISTORY_SECONDS = 28 * DAY_SECONDS
@@ -42,14 +42,16 @@ class DemandNeed(msgspec.Struct, frozen=True):
     startup_seconds: float = 180.0
     beyond_seconds: float = 0.0
     """How much further a second window ends, for headroom; 0 where there is none."""
+    price: float = DEFAULT_PRICE
+    """What a missing replica costs, in units of the cost of an idle one; above 0."""
     occasions: tuple[Occasion, ...] = ()
     """In order of their begin."""
 
     @property
     def spec(self) -> ForecastSpec:
-        """The span to forecast; a window that a replica's start would outlast begins with the next step."""
+        """What to forecast; a window that a replica's start would outlast ends a step after it."""
         window = min(max(self.window_seconds, self.startup_seconds + STEP_SECONDS), float(DAY_SECONDS))
-        return ForecastSpec(min(self.startup_seconds, window - STEP_SECONDS), window)
+        return ForecastSpec(min(self.startup_seconds, window - STEP_SECONDS), window, self.price)
 
     @property
     def later_spec(self) -> ForecastSpec | None:

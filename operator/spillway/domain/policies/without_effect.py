@@ -12,7 +12,7 @@ from spillway.api.elasticpolicy import ElasticPolicySpec, Placement
 from spillway.api.scaling import ScalingTarget
 from spillway.api.zonalbalance import ZonalBalanceSpec
 
-_FORECAST: Final = ("mode", "window", "history")
+_FORECAST: Final = ("mode", "window", "history", "price")
 """Fields that mean something only with a target."""
 
 

@@ -10,7 +10,14 @@ from typing import Final
 import msgspec
 
 from spillway.api.scaling import Scaling
-from spillway.domain.forecast.spec import DAY_STEPS, HOUR_STEPS, LONGEST_WINDOW_SECONDS, STEP_SECONDS, Floats
+from spillway.domain.forecast.spec import (
+    DAY_STEPS,
+    DEFAULT_PRICE,
+    HOUR_STEPS,
+    LONGEST_WINDOW_SECONDS,
+    STEP_SECONDS,
+    Floats,
+)
 
 LEARNING_STEPS: Final = 2 * DAY_STEPS
 LEAST_STEPS: Final = LEARNING_STEPS + HOUR_STEPS
@@ -52,6 +59,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pod_startup_seconds: float = 60.0
     window_seconds: float = 1800.0
     """How far a forecast looks ahead."""
+    forecast_price: float = DEFAULT_PRICE
+    """What a missing replica costs by the forecast, in units of the cost of an idle one."""
 
     def __post_init__(self) -> None:
         if not self.node_startup_seconds + self.pod_startup_seconds < self.window_seconds <= LONGEST_WINDOW_SECONDS:

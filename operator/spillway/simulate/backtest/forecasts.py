@@ -51,7 +51,7 @@ def demand_forecasts(case: Case, progress: Callable[[], None] = lambda: None) ->
     """The forecasts of a case; `progress` is called once for each workload."""
     setup = case.setup
     startup = setup.node_startup_seconds + setup.pod_startup_seconds
-    spec = ForecastSpec(startup, setup.window_seconds)
+    spec = ForecastSpec(startup, setup.window_seconds, setup.forecast_price)
     present, served, later, soon_after = list[Floats](), list[Floats](), list[Floats](), list[Floats]()
     predictable: list[Flags] = []
     for first in range(0, len(case.services), _ROWS_AT_ONCE):

@@ -21,7 +21,7 @@ DB = "StatefulSet/shop/db"
 
 
 async def test_asked_published_and_measured(clock: FakeClock, process: Process) -> None:
-    world = world_of(clock, policy(window="1h", startup="90s", history="7d"))
+    world = world_of(clock, policy(window="1h", startup="90s", history="7d", price="2.5"))
     heard: list[bool] = []
     world.board.forecasts_changed.subscribe(lambda: heard.append(True))
     controller = controller_of(world, process)
@@ -38,6 +38,7 @@ async def test_asked_published_and_measured(clock: FakeClock, process: Process) 
             history_seconds=7 * 86_400.0,
             window_seconds=3600.0,
             startup_seconds=90.0,
+            price=2.5,
         ),
     )
     assert world.board.forecasts == {

@@ -1,6 +1,7 @@
 """The forecasts of a refresh: for the window, and for headroom one start-up beyond it."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ from spillway.controllers.forecast.reading import Reading
 from spillway.controllers.forecast.refresher import Refresher
 from spillway.domain.forecast.occasions import Occasion
 from spillway.domain.forecast.refresh import DemandNeed, DemandSource, RefreshRequest, WorkloadDemand
-from spillway.domain.forecast.spec import STEP_SECONDS
+from spillway.domain.forecast.spec import STEP_SECONDS, Floats
 from spillway.domain.model.units import DAY_SECONDS
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import Series
@@ -29,10 +30,24 @@ NEED: Final = DemandNeed(
 )
 
 
-class DailyPeak:
-    """A server whose demand is at its peak for an hour from noon on, every day."""
+def daily_peak(begins: Floats) -> Floats:
+    """Demand that is at its peak for an hour from noon on, every day."""
+    since_noon = (begins - NOON) % DAY_SECONDS
+    return np.where(since_noon < 3600, PEAK, VALLEY) * (1 + 0.01 * np.sin(begins))
+
+
+def noise(begins: Floats) -> Floats:
+    """Demand between its valley and three times as much, which no day repeats."""
+    return VALLEY * (1 + 2 * (np.sin(begins * 12.9898) * 43758.5453 % 1))
+
+
+class Server:
+    """A server that has this demand of every workload."""
 
     connection = Connection(url="http://prometheus.test")
+
+    def __init__(self, demand: Callable[[Floats], Floats]) -> None:
+        self._demand = demand
 
     async def check(self) -> None:
         """It always answers."""
@@ -51,16 +66,21 @@ class DailyPeak:
     ) -> list[Series]:
         times = np.arange(start, end + 1, step_seconds)
         # A value belongs to the step that ends with it.
-        since_noon = (times - STEP_SECONDS - NOON) % DAY_SECONDS
-        values = np.where(since_noon < 3600, PEAK, VALLEY) * (1 + 0.01 * np.sin(times))
-        [name] = re.findall(r'"spillway_workload", "([^"]+)"', query)
-        return [Series({"spillway_workload": name}, times, values)]
+        values = self._demand(times - STEP_SECONDS)
+        names = re.findall(r'"spillway_workload", "([^"]+)"', query)
+        return [Series({"spillway_workload": name}, times, values) for name in names]
+
+
+async def _refreshed(
+    minutes_before_noon: int, *needs: DemandNeed, demand: Callable[[Floats], Floats] = daily_peak
+) -> tuple[WorkloadDemand, ...]:
+    server = Server(demand)
+    refresher = Refresher(Reading(server, server))
+    return (await refresher.refresh(RefreshRequest(NOON - 60 * minutes_before_noon, needs))).forecasts
 
 
 async def _forecast(minutes_before_noon: int, need: DemandNeed = NEED) -> WorkloadDemand:
-    server = DailyPeak()
-    refresher = Refresher(Reading(server, server))
-    [found] = (await refresher.refresh(RefreshRequest(NOON - 60 * minutes_before_noon, (need,)))).forecasts
+    [found] = await _refreshed(minutes_before_noon, need)
     assert found.predictable
     return found
 
@@ -90,3 +110,14 @@ async def test_on_a_named_day_nothing_is_expected_after_the_window_that_ordinary
 
 async def test_without_headroom_nothing_beyond_the_window_is_forecast() -> None:
     assert (await _forecast(10, msgspec.structs.replace(NEED, beyond_seconds=0.0))).later == 0
+
+
+async def test_the_price_of_each_workload_decides_how_much_is_kept_in_reserve() -> None:
+    prices = {f"Deployment/shop/web-{price}": float(price) for price in (1, 10, 100)}
+    needs = [msgspec.structs.replace(NEED, workload=name, price=price) for name, price in prices.items()]
+    highest = {one.workload: one.highest for one in await _refreshed(15, *needs, demand=noise)}
+    cheap, usual, dear = (highest[name] for name in prices)
+    assert cheap < usual < dear
+    # A workload of the default price gets what it gets alone.
+    [alone] = await _refreshed(15, NEED, demand=noise)
+    assert usual == alone.highest

@@ -62,11 +62,11 @@ def test_what_has_no_effect_alone_is_named_by_its_path() -> None:
                     "name": "batch",
                     "scaling": {"hpa": "Managed", "maxReplicas": 9, **CPU},
                 },
-                {"name": "queue", "threshold": {}, "scaling": {"forecast": {"mode": "Active", "startup": "3m"}}},
+                {"name": "queue", "threshold": {}, "scaling": {"forecast": {"price": "5", "startup": "3m"}}},
             ],
             headroom={"max": {"nodes": 5}},
         )
-    ) == ("spec.headroom", "spec.workloads[queue].scaling.forecast.mode")
+    ) == ("spec.headroom", "spec.workloads[queue].scaling.forecast.price")
     assert named(resource(ZonalBalance, classes={})) == ()
 
 

@@ -165,6 +165,16 @@ def test_thresholds_follow_from_the_days_before_alone() -> None:
     assert before[3] != after[3]
 
 
+def test_where_a_missing_replica_costs_more_a_forecast_asks_for_more() -> None:
+    made = case(3, services=2)
+    noisy = replace(made, demand=made.demand * np.random.default_rng(1).normal(1, 0.1, made.demand.shape))
+    means = [
+        demand_forecasts(replace(noisy, setup=structs.replace(noisy.setup, forecast_price=price))).served.mean()
+        for price in (1.0, 10.0, 100.0)
+    ]
+    assert means == sorted(set(means))
+
+
 def test_recommended_replicas_follow_from_the_steps_before_alone() -> None:
     whole, cut = case(3, services=2), 2 * DAY_STEPS + 100
     changed = whole.demand.copy()
