@@ -30,7 +30,7 @@ from spillway.domain.forecast.refresh import (
     RefreshRequest,
     WorkloadDemand,
 )
-from spillway.domain.forecast.spec import STEP_SECONDS, Floats, ForecastSpec
+from spillway.domain.forecast.spec import STEP_SECONDS, Flags, Floats, ForecastSpec
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.sources.prometheus import PrometheusError
 
@@ -96,7 +96,7 @@ class Refresher:
         current = last >= values.shape[1] - _STALE_STEPS
         start = first * float(STEP_SECONDS)
         found = _forecast(values[current], need.spec, need.occasions, start)
-        later = _later(values[current], need, start)
+        later = _later(values[current], need, start, found.predictable)
         position = 0
         for row, (identity, one) in enumerate(members):
             if current[row]:
@@ -108,7 +108,7 @@ class Refresher:
                     present=present,
                     highest=highest,
                     predictable=bool(found.predictable[position]),
-                    later=float(later[position]) if later is not None and found.predictable[position] else 0.0,
+                    later=float(later[position]) if later is not None else 0.0,
                     soon_after=max(float(found.soon_after[position]), highest),
                 )
                 yield _in_replicas(one, amounts)
@@ -125,29 +125,50 @@ def _alike(need: DemandNeed) -> tuple[float, float, float, float, int, tuple[tup
     return *spans, need.price, need.history_steps, occasions
 
 
-def _later(values: Floats, need: DemandNeed, start: float) -> Floats | None:
-    """What is to be provided within the second window; 0 where no forecast tells it. None without such a window."""
+def _later(values: Floats, need: DemandNeed, start: float, predictable: Flags) -> Floats | None:
+    """What is to be provided within the second window; 0 where neither a forecast nor an occasion tells it.
+
+    None without such a window.
+    """
     spec = need.later_spec
     if spec is None:
         return None
-    found = _forecast(values, spec, need.occasions, start)
-    return np.where(found.predictable, found.served, 0.0)
+    found = _ordinary(values, spec, need.occasions, start)
+    told = np.where(predictable & found.predictable, found.served, np.nan)
+    ahead = _ahead(values, spec, need.occasions, start)
+    if ahead and values.shape[0]:
+        told = served_with(told, values, ahead, spec, start=start)
+    return np.where(np.isfinite(told), told, 0.0)
 
 
 def _forecast(values: Floats, spec: ForecastSpec, occasions: Iterable[Occasion], start: float) -> PresentForecast:
     """The forecast of each row, with what the occasions bring."""
-    if not values.shape[0]:
-        return PresentForecast(np.empty(0), np.empty(0, dtype=np.bool_), np.empty(0))
-    now = start + values.shape[1] * STEP_SECONDS
-    known = list(occasions)
-    over = [one for one in known if one.end <= now]
-    found = forecast(without(values, over, start=start) if over else values, spec)
-    ahead = [one for one in known if now < one.end and one.begin < now + spec.window_seconds + AFTER_SECONDS]
-    if not ahead:
+    found = _ordinary(values, spec, occasions, start)
+    ahead = _ahead(values, spec, occasions, start)
+    if not ahead or not values.shape[0]:
         return found
     # What ordinary days bring soon after the span says nothing of an occasion.
     served = served_with(found.served, values, ahead, spec, start=start)
     return replace(found, served=served, soon_after=served)
+
+
+def _ordinary(values: Floats, spec: ForecastSpec, occasions: Iterable[Occasion], start: float) -> PresentForecast:
+    """The forecast of each row from its ordinary days."""
+    if not values.shape[0]:
+        return PresentForecast(np.empty(0), np.empty(0, dtype=np.bool_), np.empty(0))
+    over = [one for one in occasions if one.end <= _now(values, start)]
+    return forecast(without(values, over, start=start) if over else values, spec)
+
+
+def _ahead(values: Floats, spec: ForecastSpec, occasions: Iterable[Occasion], start: float) -> list[Occasion]:
+    """The occasions within the span, or soon after it."""
+    now = _now(values, start)
+    return [one for one in occasions if now < one.end and one.begin < now + spec.window_seconds + AFTER_SECONDS]
+
+
+def _now(values: Floats, start: float) -> float:
+    """Unix seconds: the end of the last step."""
+    return start + values.shape[1] * STEP_SECONDS
 
 
 def _in_replicas(need: DemandNeed, amounts: WorkloadDemand) -> WorkloadDemand | DemandProblem:

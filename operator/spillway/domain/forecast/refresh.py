@@ -86,7 +86,7 @@ class WorkloadDemand(msgspec.Struct, frozen=True):
     highest: float
     predictable: bool
     later: float = 0.0
-    """The highest demand until the end of the second window, where a forecast tells it; else 0."""
+    """The highest demand until the end of the second window, where a forecast or an occasion tells it; else 0."""
     soon_after: float = 0.0
     """What the demand is expected to reach until a quarter of an hour after the window; at least `highest`, or 0 where
     nothing is known of it."""

@@ -33,7 +33,7 @@ class DemandForecast:
     """Whether a forecast serves it, and not the present demand with headroom."""
     later: float = 0.0
     """The highest demand until one start-up after the end of the window: what `highest` may be by the time at which a
-    node is ready that is ordered now. 0 where nothing asks for it, or no forecast tells it."""
+    node is ready that is ordered now. 0 where nothing asks for it, or neither a forecast nor an occasion tells it."""
     soon_after: float = 0.0
     """What the demand is expected to reach until a quarter of an hour after the window, by the days before; it adds no
     replica, and holds a scale-down back."""

@@ -97,6 +97,26 @@ async def test_a_peak_beyond_the_window_is_told_one_start_up_before_it_is_within
     assert within.later == pytest.approx(10.0, rel=0.1)
 
 
+def random_walk(begins: Floats) -> Floats:
+    """Demand that goes up and down by chance."""
+    times = np.arange(NOON - 16 * DAY_SECONDS, NOON + DAY_SECONDS, STEP_SECONDS)
+    steps = np.random.default_rng(3).normal(0, 0.03, times.size)
+    return np.interp(begins, times, VALLEY * np.exp(np.cumsum(steps)))
+
+
+async def test_a_sale_beyond_the_window_is_told_for_a_workload_that_nothing_else_predicts() -> None:
+    sale = Occasion(NOON, NOON + DAY_SECONDS, factor=4.0)
+    need = msgspec.structs.replace(NEED, occasions=(sale,))
+    for minutes, told in ((30, False), (15, False), (10, True), (5, True)):
+        [found] = await _refreshed(minutes, need, demand=random_walk)
+        [usual] = await _refreshed(minutes, NEED, demand=random_walk)
+        assert not found.predictable
+        assert usual.later == 0
+        last_week = random_walk(np.arange(NOON, NOON + 600, STEP_SECONDS) - 7 * DAY_SECONDS).max() / NEED.per_replica
+        assert found.later == pytest.approx(4 * last_week if told else 0.0, rel=0.05)
+        assert found.highest == (pytest.approx(4 * last_week, rel=0.05) if minutes == 5 else usual.highest)
+
+
 async def test_a_peak_soon_after_the_window_is_told_so_that_it_holds_a_scale_down_back() -> None:
     for minutes, expected in ((30, 2.0), (20, 10.0), (10, 10.0), (5, 10.0)):
         assert (await _forecast(minutes)).soon_after == pytest.approx(expected, rel=0.1)
