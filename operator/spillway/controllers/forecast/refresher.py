@@ -168,7 +168,7 @@ def _ahead(values: Floats, spec: ForecastSpec, occasions: Iterable[Occasion], st
 
 def _now(values: Floats, start: float) -> float:
     """Unix seconds: the end of the last step."""
-    return start + values.shape[1] * STEP_SECONDS
+    return start + float(values.shape[1] * STEP_SECONDS)
 
 
 def _in_replicas(need: DemandNeed, amounts: WorkloadDemand) -> WorkloadDemand | DemandProblem:
