@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from spillway.api.conditions import METRIC_NOT_SERVED
+from spillway.app.doctor.account import Account
 from spillway.app.doctor.autoscalers import of_cluster_autoscaler, of_karpenter, of_pod_autoscalers
 from spillway.app.doctor.serving import Serving, of_api_services, of_webhooks
 from spillway.domain.doctor.api_services import names_metric_api
@@ -42,7 +43,6 @@ from spillway.domain.overview.attention import Severity, attention
 from spillway.domain.overview.status import OperatorState
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.kube import paths
-from spillway.kube.access import ACCESS_REVIEW, Access, User, question
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError
 from spillway.sources.api_client import ApiClient
@@ -79,7 +79,8 @@ async def examine(
     Raises:
         RequestError: the API server cannot be reached.
     """
-    serving = Serving(client, namespace=namespace, secret=secret)
+    of_operator = Account(client, namespace, account)
+    serving = Serving(client, of_operator, secret=secret)
     found: list[Finding] = [*_leader(operator, namespace), *of_configuration(world)]
     read = (
         (Check.KUBERNETES, _version(client)),
@@ -87,7 +88,7 @@ async def examine(
         (Check.WEBHOOKS, of_webhooks(serving)),
         (Check.WEBHOOKS, _probed(client, serving, world)),
         (Check.API_SERVICES, of_api_services(client, serving)),
-        (Check.RIGHTS, _rights(client, serving, namespace, account, lease)),
+        (Check.RIGHTS, _rights(client, serving, of_operator, lease)),
         (Check.DELETION_COSTS, _deletion_costs(client, world)),
         (Check.AUTOSCALER, of_karpenter(client, world)),
         (Check.AUTOSCALER, of_cluster_autoscaler(client, world)),
@@ -240,16 +241,15 @@ def _excluded(world: World, called: Callable[[NamespaceRecord], bool]) -> Mappin
     return found
 
 
-async def _rights(
-    client: KubeClient, serving: Serving, namespace: str, account: str, lease: str
-) -> AsyncIterator[Finding]:
-    key = f"{namespace}/{account}"
+async def _rights(client: KubeClient, serving: Serving, account: Account, lease: str) -> AsyncIterator[Finding]:
     try:
-        await client.get_json(paths.SERVICE_ACCOUNTS.named(account, namespace=namespace, field="--service-account"))
+        await client.get_json(
+            paths.SERVICE_ACCOUNTS.named(account.name, namespace=account.namespace, field="--service-account")
+        )
     except ApiError as error:
         if not error.not_found:
             raise
-        yield not_checked(Check.RIGHTS, f"ServiceAccount/{key}", "it does not exist (--service-account)")
+        yield not_checked(Check.RIGHTS, f"ServiceAccount/{account.key}", "it does not exist (--service-account)")
         return
     needed = (*needed_rights(lease), *(await _unless_forbidden(serving.certificate_rights()) or ()))
     if await _unless_forbidden(serving.recommend_only()):
@@ -258,27 +258,12 @@ async def _rights(
 
     async def allowed(right: Right) -> bool:
         async with slots:
-            return await _may(client, namespace, account, right)
+            return await account.may(right)
 
     answers = await asyncio.gather(*map(allowed, needed))
     missing = [right for right, holds in zip(needed, answers, strict=True) if not holds]
-    for one in missing_rights(key, missing):
+    for one in missing_rights(account.key, missing):
         yield one
-
-
-async def _may(client: KubeClient, namespace: str, account: str, right: Right) -> bool:
-    access = Access(
-        right.verb,
-        group=right.group,
-        resource=right.resource,
-        subresource=right.subresource,
-        namespace=namespace if right.own_namespace else "",
-        name=right.name,
-    )
-    spec = question(User.of_service_account(namespace, account), access)
-    body = {"apiVersion": paths.ACCESS_REVIEWS.api_version, "kind": ACCESS_REVIEW, "spec": spec}
-    answer = msgspec.json.decode(await client.request("POST", paths.ACCESS_REVIEWS.everywhere, body=body))
-    return bool((answer.get("status") or {}).get("allowed"))
 
 
 async def _deletion_costs(client: KubeClient, world: World) -> AsyncIterator[Finding]:

@@ -9,18 +9,19 @@ from typing import Any, Final
 from cryptography import x509
 
 from spillway.admission.authority import SERVING_CERTIFICATE, trusts
+from spillway.app.doctor.account import Account
 from spillway.domain.doctor.api_services import SERVED, check_api_service
 from spillway.domain.doctor.findings import Check, Finding, not_checked
-from spillway.domain.doctor.rights import Right, certificate_rights
+from spillway.domain.doctor.rights import PATCH_PODS, Right, certificate_rights
 from spillway.domain.doctor.webhooks import (
     CertificateFacts,
     ServiceFacts,
     configured,
-    only_recommends,
     reachable,
     services_of,
     trusted,
     webhooks_of,
+    without_webhooks,
 )
 from spillway.domain.model.documents import Json
 from spillway.kube import paths
@@ -36,11 +37,14 @@ INJECTED_BY: Final = "cert-manager.io/inject-ca-from"
 class Serving:
     """The webhooks, their Services and their certificate, each read once."""
 
-    def __init__(self, client: KubeClient, *, namespace: str, secret: str) -> None:
+    def __init__(self, client: KubeClient, account: Account, *, secret: str) -> None:
+        """`secret` is the name of the Secret with the certificate, in the namespace of the operator's `account`."""
         self._client = client
-        self._namespace = namespace
+        self._account = account
+        self._namespace = account.namespace
         self._secret = secret
-        self.secret_key: Final = f"{namespace}/{secret}"
+        self.secret_key: Final = f"{account.namespace}/{secret}"
+        self._recommend_only: bool | None = None
         self._configurations: Mapping[tuple[str, str], Json] | None = None
         self._services: Mapping[tuple[str, str], ServiceFacts] | None = None
         self._certificate: x509.Certificate | str | None = None
@@ -60,9 +64,21 @@ class Serving:
         return webhooks_of(tuple((await self.configurations()).values()))
 
     async def recommend_only(self) -> bool:
-        """Whether Spillway is installed so that it only reports."""
-        configurations = await self.configurations()
-        return only_recommends(one for (plural, _), one in configurations.items() if plural == MUTATING_CONFIGURATIONS)
+        """Whether Spillway is installed so that it only reports: without mutating webhooks and rights to write."""
+        if self._recommend_only is None:
+            every = (await self.configurations()).items()
+            webhooks_say_so = without_webhooks(one for (plural, _), one in every if plural == MUTATING_CONFIGURATIONS)
+            self._recommend_only = webhooks_say_so and not await self._may_write()
+        return self._recommend_only
+
+    async def _may_write(self) -> bool:
+        """Whether the operator may change pods; also where you may not ask."""
+        try:
+            return await self._account.may(PATCH_PODS)
+        except ApiError as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            return True
 
     async def certificate_rights(self) -> tuple[Right, ...]:
         """What the operator needs for its own certificate; nothing where cert-manager makes it."""

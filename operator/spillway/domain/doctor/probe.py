@@ -17,6 +17,8 @@ from spillway.domain.overview.attention import Severity
 from spillway.domain.policies.governance import Governance
 
 PROBES: Final = 3
+NAMED: Final = 10
+"""How many namespaces a message names."""
 WEBHOOK: Final = "pods.spillway.dev"
 _KIND: Final = "SpillwayProbe"
 """Of an owner that does not exist, and of a kind that the operator does not look up."""
@@ -55,10 +57,16 @@ def check_excluded(namespaces: Mapping[str, Iterable[str]]) -> Iterator[Finding]
             Check.WEBHOOKS,
             f"ElasticPolicy/{policy}",
             f"it governs workloads in namespaces for which the API server does not call the webhooks: "
-            f"{', '.join(sorted(names))}; their new pods are not placed, and their scale-downs are not exact",
+            f"{_some(names)}; their new pods are not placed, and their scale-downs are not exact",
             "Nothing, if that is intended. Otherwise remove these namespaces from webhook.excludedNamespaces in the "
             "chart's values, or from what the policy matches.",
         )
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first of the names, and how many there are beside these."""
+    first, others = sorted(names)[:NAMED], sorted(names)[NAMED:]
+    return ", ".join(first) + (f" and {len(others)} more" if others else "")
 
 
 def probe_pod(workload_class: str | None = None) -> dict[str, Any]:

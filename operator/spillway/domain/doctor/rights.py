@@ -65,6 +65,7 @@ _ALWAYS: Final = (
 )
 
 
+PATCH_PODS: Final = Right("", "pods", "patch")
 _READS: Final = frozenset({"get", "list", "watch"})
 _OWN_GROUPS: Final = frozenset({"spillway.dev", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io"})
 """Groups in which it writes only what is its own, or asks."""

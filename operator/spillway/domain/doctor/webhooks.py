@@ -35,6 +35,8 @@ EXPECTED: Final[Mapping[str, str]] = {**MUTATING, **VALIDATING}
 MADE_UP_FOR: Final = frozenset({"bindings.spillway.dev", "nodes.spillway.dev", *VALIDATING})
 """Those whose work the controllers do as well, later or in another way."""
 SOON: Final = timedelta(days=7)
+_ENABLE: Final = "Set webhook.enabled in the chart's values and upgrade the release."
+_UPGRADE: Final = "Upgrade the release of the chart, which creates it, or apply the overlay again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,14 @@ def webhooks_of(configurations: Sequence[Json]) -> dict[str, Any]:
     }
 
 
-def only_recommends(mutating: Iterable[Json]) -> bool:
-    """Whether Spillway's one of these MutatingWebhookConfigurations has no webhooks, as in recommend-only."""
-    return any(
-        not one.get("webhooks") and (one["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == "spillway"
-        for one in mutating
-    )
+def without_webhooks(mutating: Iterable[Json]) -> bool:
+    """Whether Spillway's own of these MutatingWebhookConfigurations exist, and none of all has a webhook of Spillway.
+
+    In the overlay recommend-only that is so.
+    """
+    every = tuple(mutating)
+    ours = any((one["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == "spillway" for one in every)
+    return ours and not webhooks_of(every)
 
 
 def services_of(webhooks: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -97,7 +101,7 @@ def services_of(webhooks: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def configured(webhooks: Mapping[str, Any], *, recommend_only: bool = False) -> Iterator[Finding]:
-    """Findings about the configurations themselves; `recommend_only` is what `only_recommends` says."""
+    """Findings about the configurations themselves; with `recommend_only` no mutating webhook is expected."""
     if recommend_only:
         yield Finding(
             Severity.INFO,
@@ -110,7 +114,7 @@ def configured(webhooks: Mapping[str, Any], *, recommend_only: bool = False) -> 
         )
     else:
         yield from _missing(webhooks, MUTATING, _MUTATING_KIND, "pods are not placed and scale-downs are not exact")
-    yield from _missing(webhooks, VALIDATING, "ValidatingWebhookConfiguration", "wrong values are stored")
+    yield from _missing(webhooks, VALIDATING, "ValidatingWebhookConfiguration", _IN_A_CONDITION)
     for name, one in webhooks.items():
         if not (one.get("clientConfig") or {}).get("caBundle"):
             yield _error(
@@ -129,15 +133,13 @@ def _missing(
     severities = [Severity.WARNING if name in MADE_UP_FOR else Severity.ERROR for name in missing]
     if len(missing) == len(expected):
         message = f"none has Spillway's webhooks: {without_all}"
-        remedy = "Set webhook.enabled in the chart's values and upgrade the release."
+        remedy = _ENABLE if not webhooks else _UPGRADE
         worst = Severity.ERROR if Severity.ERROR in severities else Severity.WARNING
         yield Finding(worst, Check.WEBHOOKS, kind, message, remedy)
         return
     for name, severity in zip(missing, severities, strict=True):
         message = f"it is not configured: {expected[name]}"
-        yield Finding(
-            severity, Check.WEBHOOKS, f"Webhook/{name}", message, "Upgrade the release of the chart, which creates it."
-        )
+        yield Finding(severity, Check.WEBHOOKS, f"Webhook/{name}", message, _UPGRADE)
 
 
 def reachable(service: ServiceFacts) -> Iterator[Finding]:

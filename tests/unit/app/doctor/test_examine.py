@@ -410,6 +410,16 @@ async def test_an_installation_that_only_reports() -> None:
     assert [one.message for one in found.findings if one.check is Check.RIGHTS] == ["it may not list nodes"]
 
 
+async def test_an_installation_without_webhooks_that_may_write_is_no_installation_that_only_reports() -> None:
+    server = Server(nodes=["patch"])
+    ours = {"name": "spillway", "labels": {"app.kubernetes.io/name": "spillway"}}
+    server.answers["mutatingwebhookconfigurations"] = [{"metadata": ours}]
+    server.answers["validatingwebhookconfigurations"] = [configuration(material(), VALIDATING)]
+    found = told(await examined(server))
+    assert ("error", "webhooks", "MutatingWebhookConfiguration") in found
+    assert ("error", "rights", f"ServiceAccount/{NAMESPACE}/spillway") in found
+
+
 async def test_another_writer_of_deletion_costs() -> None:
     server = Server()
     managed = {"manager": "karpenter", "fieldsV1": {"f:metadata": {"f:annotations": {f"f:{COST}": {}}}}}

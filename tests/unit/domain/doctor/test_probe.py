@@ -2,7 +2,7 @@
 
 import pytest
 
-from spillway.domain.doctor.probe import Probe, check_answers, probe_pod
+from spillway.domain.doctor.probe import Probe, check_answers, check_excluded, probe_pod
 
 PROBE = Probe("shop", "online", "default")
 ANSWERED = {"metadata": {"annotations": {"spillway.dev/placement": "virtual"}}}
@@ -34,3 +34,10 @@ def test_the_pod_is_of_the_class_and_of_no_known_owner() -> None:
     [owner] = metadata["ownerReferences"]
     assert owner["controller"]
     assert "name" not in metadata
+
+
+def test_a_policy_with_workloads_in_many_excluded_namespaces_is_told_in_a_few_words() -> None:
+    [finding] = check_excluded({"online": [f"team-{index:04}" for index in range(3000)]})
+
+    assert "team-0009 and 2990 more; their new pods" in finding.message
+    assert "team-0010" not in finding.message

@@ -15,11 +15,11 @@ from spillway.domain.doctor.webhooks import (
     CertificateFacts,
     ServiceFacts,
     configured,
-    only_recommends,
     reachable,
     services_of,
     trusted,
     webhooks_of,
+    without_webhooks,
 )
 
 CHART = Path(__file__).resolve().parents[4] / "charts" / "spillway"
@@ -70,15 +70,16 @@ def test_a_configuration_that_is_missing(there: Collection[str], expected: list[
 @pytest.mark.parametrize(
     ("mutating", "expected"),
     [
-        ({"metadata": {"labels": OURS}, "webhooks": []}, True),
-        ({"metadata": {"labels": OURS}}, True),
-        ({"metadata": {"labels": OURS}, **configuration(*MUTATING)}, False),
-        ({"metadata": {}}, False),
+        ([{"metadata": {"labels": OURS}, "webhooks": []}], True),
+        ([{"metadata": {"labels": OURS}}], True),
+        ([{"metadata": {"labels": OURS}, **configuration(*MUTATING)}], False),
+        ([{"metadata": {"labels": OURS}}, {"metadata": {"labels": OURS}, **configuration(*MUTATING)}], False),
+        ([{"metadata": {}}], False),
     ],
-    ids=["empty", "left out", "webhooks", "of another component"],
+    ids=["empty", "left out", "webhooks", "an empty one left over", "of another component"],
 )
-def test_recommend_only(mutating: dict[str, Any], *, expected: bool) -> None:
-    assert only_recommends([mutating]) is expected
+def test_recommend_only(mutating: list[dict[str, Any]], *, expected: bool) -> None:
+    assert without_webhooks(mutating) is expected
 
     found = configured(webhooks_of([configuration(*VALIDATING)]), recommend_only=True)
     assert [(one.severity.value, one.object) for one in found] == [("info", "MutatingWebhookConfiguration")]
