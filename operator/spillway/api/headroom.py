@@ -83,8 +83,8 @@ class Headroom(Model):
     """The size of one placeholder pod. Left out: the largest CPU request and the largest memory request that at least
     5 % of the governed replicas have."""
     from_: Annotated[Literal["Forecast", "Fixed"], Field(alias="from")] = "Forecast"
-    """Forecast: `min`, `schedules`, and the capacity that the forecast demand and the `scaling.schedules` of the
-    classes need before new nodes are ready, of which the highest counts. Fixed: only `min` and `schedules`."""
+    """Forecast: `min`, the schedules, and the capacity that the forecast demand needs before new nodes are ready, of
+    which the highest counts. Fixed: only `min` and the schedules."""
     node_startup: Duration | None = None
     """How long an elastic node takes from its order until pods can run on it, for example 6m. With `from: Forecast`,
     nodes are ordered this long before the replicas that need them are created. At most a day counts. Left out, or 0s:
@@ -121,11 +121,9 @@ class HeadroomStatus(Model):
     """What the most frequent size of elastic nodes has for pods. It stays while there is no elastic node, for the next
     leader too; absent while none was seen, and a node counts as one placeholder pod until then."""
     reason: _SHORT = ""
-    """The source of the number: Forecast, ForecastStale, ScalingSchedule (the `scaling.schedules` of classes ask for
-    more replicas before new nodes are ready, and need more than the forecasts alone), Minimum, Schedule, Maximum, Held
-    or NoRise."""
+    """The source of the number: Forecast, ForecastStale, Minimum, Schedule, Maximum, Held or NoRise."""
     schedule: Annotated[str, Field(max_length=63)] = ""
-    """For Schedule: the entry of `spec.headroom.schedules` that gives the number."""
+    """For Schedule: the entry of `schedules` that gives the number."""
     forecast: Count = 0
     """The placeholder pods that the forecast alone would need."""
     held_by: _SHORT = ""

@@ -143,3 +143,8 @@ class Scaling(Model):
     def forecasts(self) -> bool:
         """Whether demand is forecast: a target says what it is, and the forecast is not disabled."""
         return self.target is not None and self.forecast is not None and self.forecast.mode != "Disabled"
+
+    @property
+    def acts_on_forecast(self) -> bool:
+        """Whether the forecast demand has an effect: it is forecast, and not only shown."""
+        return self.forecasts and self.forecast is not None and self.forecast.mode == "Active"

@@ -20,7 +20,6 @@ from spillway.controllers.headroom.leaving import LeavingBalloons
 from spillway.controllers.headroom.nodes import ElasticMemory, NodesNow, balloons_by_name, fixed_rooms, nodes_now
 from spillway.controllers.headroom.objects import By, Found, HeadroomObjects
 from spillway.controllers.headroom.observe import Governed, governed_by_policy, needs_of
-from spillway.controllers.headroom.schedules import SchedulesAhead
 from spillway.controllers.threshold.observe import observe_all
 from spillway.domain.headroom.hold import HOLD_SECONDS, Hold
 from spillway.domain.headroom.manifests import Held, quantities
@@ -28,7 +27,6 @@ from spillway.domain.headroom.past import PastForecasts
 from spillway.domain.headroom.shape import Shape, in_units
 from spillway.domain.headroom.size import (
     FixedRooms,
-    HeadroomNeeds,
     HeadroomReason,
     HeadroomSize,
     most_units,
@@ -55,7 +53,7 @@ Mechanism = Literal["auto", "capacity-buffer", "balloons"]
 CHANGED_SECONDS: Final = 1.0
 """How soon a change shows: several changes often come together."""
 TAKEN_SECONDS: Final = 0.3
-"""The same where headroom for an expected rise may be taken: node autoscalers act within a second or two."""
+"""The same where headroom from forecasts may be taken: node autoscalers act within a second or two."""
 PASS_SECONDS: Final = 15.0
 """The time between two passes at most: free room and requests change without a change that this controller follows."""
 NEXT_STEP_SECONDS: Final = 2.0
@@ -139,7 +137,6 @@ class HeadroomController(Controller):
         self._mechanism = mechanism
         self._hold_seconds = hold_seconds
         self._memories: dict[str, _Memory] = {}
-        self._schedules = SchedulesAhead(world)
         self._swept = False
         self._ignored_until = 0.0
         self._again = PASS_SECONDS
@@ -191,10 +188,8 @@ class HeadroomController(Controller):
         failed.raise_together("headroom not written")
         if not policies:
             return self._again if not self._swept else None
-        current = self.world.now()
-        following = min(memory.timetable.at(current)[1] for memory in self._memories.values())
-        following = min(following, self._schedules.changes_at(current))
-        return min(self._again, max(0.0, following - current))
+        following = min(memory.timetable.at(self.world.now())[1] for memory in self._memories.values())
+        return min(self._again, max(0.0, following - self.world.now()))
 
     # The size
 
@@ -202,10 +197,10 @@ class HeadroomController(Controller):
         if not policies:
             return {}
         observed = await observe_all(self.world)
-        governed = await governed_by_policy(self.world, observed, self._autoscalers, self._schedules)
-        rises = [one for one in governed.values() if one.expected]
-        expected, waiting = [one.expected for one in rises], [one.waiting for one in rises]
-        rooms = await fixed_rooms(seen.nodes.free_fixed, expected, waiting)
+        governed = await governed_by_policy(self.world, observed, self._autoscalers)
+        rises = [one for one in governed.values() if one.rising]
+        rising, waiting = [one.rising for one in rises], [one.waiting for one in rises]
+        rooms = await fixed_rooms(seen.nodes.free_fixed, rising, waiting)
         now: dict[str, HeadroomNow] = {}
         for name, spec in policies.items():
             policy = self.world.governance.policies.get(name)
@@ -245,10 +240,9 @@ class HeadroomController(Controller):
         needs = needs_of(policy, governed, active, rooms, memory.elastic)
         if needs is None:
             return HeadroomNow(HeadroomSize(0, HeadroomReason.NOTHING), invalid=invalid)
-        forecast = await _rise_units(needs)
-        expected = 0
-        if governed.expected != governed.rising:
-            expected = await _rise_units(replace(needs, rising=governed.expected))
+        forecast = 0
+        async for forecast in in_slices(rise_units(needs)):  # noqa: B007 - the last one counts
+            pass
         replicas, stale = in_units(governed.replicas, needs.unit), governed.stale and spec.from_ == "Forecast"
         if memory.hold is None:
             # What a previous leader has made was wanted until now.
@@ -261,12 +255,12 @@ class HeadroomController(Controller):
             forecast = max(forecast, memory.past.units(now, replicas=replicas))
         else:
             memory.past.note(forecast, now, replicas=replicas)
-        wanted = size(needs, forecast, expected=expected, stale=stale)
+        wanted = size(needs, forecast, stale=stale)
         memory.hold = memory.hold.then(wanted.pods, now, seconds=self._hold_seconds, replicas=replicas)
         self._again = min(self._again, max(0.0, memory.hold.shrinks_at(self._hold_seconds) - now))
         pods = memory.hold.pods(most_units(needs))
         if pods != wanted.pods:
-            wanted = replace(wanted, pods=pods, reason=HeadroomReason.HELD, schedule="")
+            wanted = HeadroomSize(pods, HeadroomReason.HELD, forecast=wanted.forecast)
         result = HeadroomNow(
             wanted,
             needs.unit,
@@ -389,17 +383,10 @@ class HeadroomController(Controller):
             return
         claim = self.world.claim_of(new)
         kept = self.report.get(claim.policy) if claim is not None else None
-        if kept is not None and (kept.size.expected or kept.size.reason is HeadroomReason.HELD):
+        if kept is not None and (kept.size.forecast or kept.size.reason is HeadroomReason.HELD):
             self.queue.add_after(ALL, TAKEN_SECONDS)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         pod = new or old
         if pod is not None and is_balloon(pod) and (old is None or new is None or old.node != new.node):
             self._look_soon()
-
-
-async def _rise_units(needs: HeadroomNeeds) -> int:
-    units = 0
-    async for units in in_slices(rise_units(needs)):  # noqa: B007 - the last one counts
-        pass
-    return units

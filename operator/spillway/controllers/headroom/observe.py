@@ -11,7 +11,6 @@ from spillway.api.elasticpolicy import ElasticPolicy, WorkloadClass
 from spillway.api.headroom import Headroom, HeadroomSchedule
 from spillway.controllers.base import World
 from spillway.controllers.headroom.nodes import ElasticMemory
-from spillway.controllers.headroom.schedules import SchedulesAhead
 from spillway.controllers.threshold.observe import Observed, choice_of, pods_now, request_now
 from spillway.domain.fit.room import waits_for_room
 from spillway.domain.headroom.rise import rise_of
@@ -31,9 +30,7 @@ class Governed:
     stale: bool = False
     """Whether some workload's forecast is out of date, or it has none and no other workload has an up-to-date one."""
     rising: Counter[Replica] = field(default_factory=Counter)
-    """The replicas that are expected to start by forecasts alone."""
-    expected: Counter[Replica] = field(default_factory=Counter)
-    """The replicas that are expected to start by forecasts and scaling schedules."""
+    """The replicas that are expected to start."""
     waiting: Counter[Replica] = field(default_factory=Counter)
     """The pods that wait for a node, as replicas of their workload."""
     requests: Counter[Shape] = field(default_factory=Counter)
@@ -43,23 +40,15 @@ class Governed:
     zones: set[Zone] = field(default_factory=set)
     """Where their pods run, without virtual nodes."""
 
-    def expect(self, replica: Replica, rising: int, expected: int) -> None:
-        """Count the replicas that one workload is expected to start: by its forecast alone, and altogether."""
-        if rising:
-            self.rising[replica] += rising
-        if expected:
-            self.expected[replica] += expected
-
 
 async def governed_by_policy(
-    world: World, observed: Mapping[str, Observed], autoscalers: Autoscalers, schedules: SchedulesAhead
+    world: World, observed: Mapping[str, Observed], autoscalers: Autoscalers
 ) -> Mapping[str, Governed]:
     """The governed workloads of each policy with `headroom`."""
     governance = world.governance
     found = {name: Governed() for name, policy in governance.policies.items() if policy.spec.headroom is not None}
     nodes: dict[str, set[NodeName]] = defaultdict(set)
     now = world.now()
-    scheduled = schedules.replicas(now)
     async for one in in_slices(observed.values()):
         name = one.claim.policy
         governed, workload_class = found.get(name), governance.class_of(one.claim)
@@ -71,16 +60,16 @@ async def governed_by_policy(
         if request is None:
             continue
         shape = Shape(round(request[0] * 1000), round(request[1] * GIB))
-        of_class = scheduled.get((name, workload_class.name), 0)
-        rising, expected = _rises(world, workload_class, one, autoscalers, of_class)
+        rise = _rise(world, workload_class, one, autoscalers)
         governed.stale = governed.stale or _is_stale(world, workload_class, one.workload, now)
         replica = Replica(shape, one.newest.node_rules)
-        governed.expect(replica, rising, expected)
+        if rise:
+            governed.rising[replica] += rise
         governed.replicas[shape] += one.replicas
         pods = pods_now(world, one)
         nodes[name].update(pod.node for pod in pods if pod.node)
         # Replicas that only are asked for cost nothing: by them one workload could make every unit its own.
-        governed.requests[shape] += sum(bool(pod.node) for pod in pods) + expected
+        governed.requests[shape] += sum(bool(pod.node) for pod in pods) + rise
         if waiting := sum(waits_for_room(pod, now) and not world.membership.needs_pool(pod) for pod in pods):
             governed.waiting[replica] += waiting
     for name, governed in found.items():
@@ -93,7 +82,7 @@ async def governed_by_policy(
 
 def _is_stale(world: World, workload_class: WorkloadClass, workload: str, now: float) -> bool:
     scaling = workload_class.scaling
-    if scaling is None or scaling.forecast is None or scaling.forecast.mode != "Active":
+    if scaling is None or not scaling.acts_on_forecast:
         return False
     forecast = world.board.forecasts.get(workload)
     if forecast is not None:
@@ -103,30 +92,23 @@ def _is_stale(world: World, workload_class: WorkloadClass, workload: str, now: f
     return published is None or now - published > STALE_SECONDS
 
 
-def _rises(
-    world: World, workload_class: WorkloadClass, one: Observed, autoscalers: Autoscalers, scheduled: int
-) -> tuple[int, int]:
-    """The replicas to start by the forecast alone, and by the forecast and the schedules."""
+def _rise(world: World, workload_class: WorkloadClass, one: Observed, autoscalers: Autoscalers) -> int:
     scaling = workload_class.scaling
-    if scaling is None:
-        return 0, 0
-    active = scaling.forecast is not None and scaling.forecast.mode == "Active"
-    forecast = world.board.forecasts.get(one.workload) if active else None
-    if forecast is None and not scheduled:
-        return 0, 0
+    if scaling is None or not scaling.acts_on_forecast:
+        return 0
     bounds = [scaling.max_replicas]
     autoscaler = autoscalers.of(one.workload)
-    if autoscaler is not None and not autoscaler.ours:
-        # The maximum of one of Spillway's is that of the class, or the present number with `scheduleOnly`.
+    if autoscaler is not None:
         bounds.append(autoscaler.maximum)
     if workload_class.effective_placement.virtual != "Never" and world.governance.pools_of(one.claim.policy):
         # What is beyond the threshold goes to virtual nodes, which need no headroom.
         bounds.append(choice_of(workload_class, one, world.board.thresholds).replicas)
-    most = min((bound for bound in bounds if bound is not None), default=None)
-    rising = rise_of(forecast, replicas=one.replicas, most=most, now=world.now())
-    if scheduled <= one.replicas:
-        return rising, rising
-    return rising, rise_of(forecast, replicas=one.replicas, most=most, now=world.now(), scheduled=scheduled)
+    return rise_of(
+        world.board.forecasts.get(one.workload),
+        replicas=one.replicas,
+        most=min((bound for bound in bounds if bound is not None), default=None),
+        now=world.now(),
+    )
 
 
 def needs_of(

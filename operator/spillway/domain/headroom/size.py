@@ -34,8 +34,6 @@ class HeadroomReason(StrEnum):
     FORECAST = "Forecast"
     FORECAST_STALE = "ForecastStale"
     """The forecasts are out of date: what they asked for before is kept."""
-    SCALING_SCHEDULE = "ScalingSchedule"
-    """Scaling schedules of governed workloads are near, and need more than the forecasts alone."""
     MINIMUM = "Minimum"
     SCHEDULE = "Schedule"
     MAXIMUM = "Maximum"
@@ -101,22 +99,12 @@ class HeadroomSize:
     schedule: str = ""
     """The schedule that gives the size, for the reason SCHEDULE."""
     forecast: int = 0
-    """The units that the rise of forecasts alone would take, also where other bounds count."""
-    expected: int = 0
-    """The same with the rise of scaling schedules."""
+    """The units that the expected rise alone would take, also where other bounds count."""
 
 
-def size(needs: HeadroomNeeds, forecast: int, *, expected: int = 0, stale: bool = False) -> HeadroomSize:
-    """The units that are wanted now.
-
-    `forecast` is the last of `rise_units` by forecasts alone, `stale` if it comes from past ones; `expected` is the
-    last of them with scaling schedules as well, 0 where these add nothing.
-    """
-    expected = max(forecast, expected)
-    found = [
-        (forecast, HeadroomReason.FORECAST_STALE if stale else HeadroomReason.FORECAST, ""),
-        (expected, HeadroomReason.SCALING_SCHEDULE, ""),
-    ]
+def size(needs: HeadroomNeeds, forecast: int, *, stale: bool = False) -> HeadroomSize:
+    """The units that are wanted now, given the last of `rise_units`; `stale` if it comes from past forecasts."""
+    found = [(forecast, HeadroomReason.FORECAST_STALE if stale else HeadroomReason.FORECAST, "")]
     if needs.spec.min is not None:
         found.append((amount(needs.spec.min, needs.units_per_node), HeadroomReason.MINIMUM, ""))
     found.extend(
@@ -126,9 +114,8 @@ def size(needs: HeadroomNeeds, forecast: int, *, expected: int = 0, stale: bool 
     pods, reason, schedule = max(found, key=lambda one: one[0])
     most = most_units(needs)
     if pods > most:
-        return HeadroomSize(most, HeadroomReason.MAXIMUM, forecast=forecast, expected=expected)
-    reason, schedule = (reason, schedule) if pods else (HeadroomReason.NOTHING, "")
-    return HeadroomSize(pods, reason, schedule, forecast, expected)
+        return HeadroomSize(most, HeadroomReason.MAXIMUM, forecast=forecast)
+    return HeadroomSize(pods, reason if pods else HeadroomReason.NOTHING, schedule if pods else "", forecast)
 
 
 def most_units(needs: HeadroomNeeds) -> int:

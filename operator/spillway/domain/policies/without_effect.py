@@ -35,15 +35,15 @@ def fields_without_effect(resource: Resource, *, planned: bool) -> tuple[str, ..
 
 def _of_policy(spec: ElasticPolicySpec, *, planned: bool) -> Iterator[str]:
     headroom = spec.headroom
-    if headroom is not None and not _rises(spec):
-        if headroom.min is None and not headroom.schedules:
-            yield "spec.headroom"
-        elif headroom.node_startup is not None:
-            yield "spec.headroom.nodeStartup"
+    if headroom is not None and headroom.min is None and not headroom.schedules and not _rises(spec):
+        yield "spec.headroom"
     for one in spec.workloads:
         if one.scaling is None:
             continue
         here, scaling = f"spec.workloads[{one.name}].scaling", one.scaling
+        if scaling.schedule_only and scaling.max_scalings_per_hour is not None:
+            # The API server refuses both together; an object that was stored before that rule may have them.
+            yield f"{here}.maxScalingsPerHour"
         if scaling.forecasts:
             continue
         target = None if scaling.hpa == "Managed" else scaling.target
@@ -56,11 +56,9 @@ def _of_policy(spec: ElasticPolicySpec, *, planned: bool) -> Iterator[str]:
 
 
 def _rises(spec: ElasticPolicySpec) -> bool:
-    """Whether headroom follows a forecast or scaling schedules."""
-    scalings = [one.scaling for one in spec.workloads if one.scaling is not None]
-    active = any(one.forecasts and one.forecast is not None and one.forecast.mode == "Active" for one in scalings)
-    scheduled = any(one.schedules for one in scalings)
-    return (active or scheduled) and spec.headroom is not None and spec.headroom.from_ == "Forecast"
+    """Whether headroom follows a forecast."""
+    active = any(one.scaling is not None and one.scaling.acts_on_forecast for one in spec.workloads)
+    return active and spec.headroom is not None and spec.headroom.from_ == "Forecast"
 
 
 def _of_balance(spec: ZonalBalanceSpec) -> Iterator[str]:

@@ -156,7 +156,7 @@ def _forecast_state(scaling: Scaling, forecast: DemandForecast | None, now: floa
         return ForecastState.MISSING
     if forecast.is_stale(now):
         return ForecastState.STALE
-    return ForecastState.COUNTS if scaling.forecast.mode == "Active" else ForecastState.PREVIEW
+    return ForecastState.COUNTS if scaling.acts_on_forecast else ForecastState.PREVIEW
 
 
 def _highest(
@@ -182,9 +182,7 @@ def _highest(
 
 
 def _keeps_current(scaling: Scaling, asked: Asked, state: ForecastState) -> bool:
-    if scaling.forecast is None or scaling.forecast.mode != "Active":
-        return False
-    if state not in {ForecastState.MISSING, ForecastState.STALE}:
+    if not scaling.acts_on_forecast or state not in {ForecastState.MISSING, ForecastState.STALE}:
         return False
     return asked.settling or asked.autoscaler is None or not asked.autoscaler.other_metrics
 

@@ -38,7 +38,8 @@ def policy(
     headroom: Mapping[str, Any] | None, *, name: str = "online", mode: str = "Enforce", version: int = 1, **more: Any
 ) -> Any:
     spec: dict[str, Any] = {"mode": mode, "tiers": {"elastic": ELASTIC}, **more}
-    spec.setdefault("workloads", [{"name": "default", "scaling": {"forecast": {"mode": "Active"}}}])
+    scaling = {"target": {"metric": "cpu", "utilization": 60}, "forecast": {"mode": "Active"}}
+    spec.setdefault("workloads", [{"name": "default", "scaling": scaling}])
     if headroom is not None:
         spec["headroom"] = headroom
     return resource(Kind.ELASTIC_POLICY, name, version=version, **spec)
@@ -133,14 +134,13 @@ class Scene:
         self.world = make_world([make_namespace(SYSTEM), *nodes, cart, *pods], [policy], self.clock)
         self.server = items or Server(self.clock, buffers=buffers)
         self.writer, self.recorder = FakeWriter(self.server.write), FakeRecorder()
-        self.autoscalers = Autoscalers()
         objects = HeadroomObjects(self.server, self.writer, Look("pause", "spillway-headroom"), SYSTEM)
         self.controller = HeadroomController(
             self.world,
             self.writer,
             self.recorder,
             objects,
-            self.autoscalers,
+            Autoscalers(),
             namespace=SYSTEM,
             mechanism=by,
             hold_seconds=HOLD,

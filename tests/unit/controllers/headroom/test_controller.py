@@ -1,8 +1,5 @@
 """The headroom of a policy over time: its size, the objects that hold it, and the nodes that may go."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 from msgspec.structs import replace
 
@@ -11,7 +8,6 @@ from spillway.controllers.headroom.controller import BARREN_SECONDS, CHANGED_SEC
 from spillway.domain.model.names import ZONE_LABEL
 from spillway.domain.model.records import Pending, Phase, Taint
 from spillway.domain.model.units import DAY_SECONDS
-from spillway.domain.scaling.autoscalers import AutoscalerRecord
 from spillway.domain.scaling.demand import STALE_SECONDS
 from spillway.state.catalog import Kind
 from spillway.telemetry.registry import exposition
@@ -290,117 +286,6 @@ async def test_a_schedule_counts_from_its_start() -> None:
     assert scene.server.replicas() == {"a": 2, "b": 2}
     assert scene.status.headroom is not None
     assert (scene.status.headroom.reason, scene.status.headroom.schedule) == ("Schedule", "evening")
-
-
-AT_ONE = {"name": "lunch", "start": "0 13 * * *", "duration": "1h", "replicas": 12}
-
-
-def scheduled(headroom: Mapping[str, object], *, forecast: str = "Active", version: int = 1, **scaling: object) -> Any:
-    of_class = {"schedules": [AT_ONE], "forecast": {"mode": forecast}, **scaling}
-    return policy(headroom, version=version, workloads=[{"name": "default", "scaling": of_class}])
-
-
-@pytest.mark.parametrize("forecast", ["Active", "Preview", "Disabled"])
-async def test_nodes_are_ordered_before_a_scaling_schedule_begins(forecast: str) -> None:
-    scene = Scene(scheduled({}, forecast=forecast))
-    await scene.look(3600 - 600)
-    assert scene.server.items == {}
-    assert headroom_of(scene).reason in {"NoRise", "ForecastStale"}
-    # The next pass is due when the schedule comes within the start-up of a node.
-    await scene.look(600 - 190)
-    assert await scene.look(5) == 5
-    await scene.look(5 + 10)
-    assert scene.server.replicas() == {"a": 4, "b": 4}
-    headroom = headroom_of(scene)
-    assert (headroom.pods, headroom.reason, headroom.schedule, headroom.forecast) == (8, "ScalingSchedule", "", 0)
-    assert "(ScalingSchedule)" in scene.recorder.said[-1].message
-    # It begins, and its replicas take what was kept for them.
-    scene.scale(12)
-    await scene.look(170)
-    assert scene.server.items == {}
-
-
-async def test_the_start_up_of_nodes_is_how_early_they_are_ordered_for_a_schedule() -> None:
-    scene = Scene(scheduled({"nodeStartup": "6m"}))
-    await scene.look(3600 - 361)
-    assert scene.server.items == {}
-    await scene.look(1)
-    assert headroom_of(scene).pods == 8
-
-
-async def test_the_higher_of_forecast_and_scaling_schedule_counts_even_if_the_forecast_is_out_of_date() -> None:
-    scene = Scene(scheduled({}))
-    scene.forecast(8.0)
-    await scene.look(3600 - 170)
-    assert (headroom_of(scene).pods, headroom_of(scene).forecast) == (8, 0)
-    assert headroom_of(scene).reason == "ScalingSchedule"
-    scene.forecast(8.0)
-    await scene.look()
-    assert (headroom_of(scene).reason, headroom_of(scene).pods, headroom_of(scene).forecast) == (
-        "ScalingSchedule",
-        8,
-        4,
-    )
-    scene.forecast(16.0)
-    await scene.look()
-    assert (headroom_of(scene).reason, headroom_of(scene).pods, headroom_of(scene).forecast) == ("Forecast", 12, 12)
-
-
-async def test_what_a_schedule_asked_for_is_no_forecast_of_the_past() -> None:
-    """The next day may have no schedule, and an outage of Prometheus must not repeat this one."""
-    scene = Scene(scheduled({}))
-    await scene.look()
-    scene.forecast(4.0)
-    await scene.look(3600 - 170)
-    assert headroom_of(scene).reason == "ScalingSchedule"
-    scene.change(policy({}, version=2))
-    for _ in range(3):
-        await scene.look(HOLD + 1)
-    assert headroom_of(scene).pods == 0
-    await scene.look(DAY_SECONDS - 3 * (HOLD + 1))
-    assert headroom_of(scene).pods == 0
-
-
-@pytest.mark.parametrize(
-    ("given", "pods"),
-    [
-        pytest.param(scheduled({}, maxReplicas=6), 2, id="the maximum of the class"),
-        pytest.param(scheduled({"max": {"pods": 5}}), 5, id="the maximum of the headroom"),
-        pytest.param(scheduled(FIXED), 0, id="fixed headroom"),
-    ],
-)
-async def test_what_a_scaling_schedule_asks_for_is_bounded(given: Any, pods: int) -> None:
-    scene = Scene(given)
-    await scene.look(3600 - 170)
-    assert headroom_of(scene).pods == pods
-
-
-@pytest.mark.parametrize(
-    ("name", "of_policy", "pods"),
-    [
-        pytest.param("cart", "", 2, id="of the user"),
-        # Spillway raises it together with the recommended number.
-        pytest.param("spillway-deployment-cart", "online", 8, id="of Spillway"),
-    ],
-)
-async def test_the_maximum_of_an_autoscaler_bounds_a_scaling_schedule_unless_spillway_sets_it(
-    name: str, of_policy: str, pods: int
-) -> None:
-    scene = Scene(scheduled({}, forecast="Disabled", scheduleOnly=True, minReplicas=4))
-    most = 6 if not of_policy else 4
-    scene.autoscalers.apply(AutoscalerRecord("u", "shop", name, "Deployment", "cart", 4, most, ("cpu",), of_policy))
-    await scene.look(3600 - 170)
-    assert headroom_of(scene).pods == pods
-
-
-async def test_a_scaling_schedule_that_is_changed_counts_as_it_is_now() -> None:
-    scene = Scene(scheduled({}))
-    await scene.look(3600 - 600)
-    scene.change(scheduled({}, version=2, schedules=[{**AT_ONE, "start": "30 13 * * *"}]))
-    await scene.look(600 - 170)
-    assert scene.server.items == {}
-    await scene.look(1800)
-    assert headroom_of(scene).pods == 8
 
 
 async def test_capacity_buffers_are_used_where_an_autoscaler_acts_on_them() -> None:

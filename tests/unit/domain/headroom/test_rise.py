@@ -48,32 +48,16 @@ def test_after_a_spike_and_in_the_valley_nothing_is_expected() -> None:
     assert _rise(_forecast(2.0, later=2.0), replicas=2) == 0
 
 
-@pytest.mark.parametrize(
-    ("forecast", "rise"),
-    [
-        pytest.param(None, 10, id="no forecast"),
-        pytest.param(_forecast(40.0, made=NOW - STALE_SECONDS - 1), 10, id="an old forecast"),
-        pytest.param(_forecast(7.2), 10, id="a lower forecast"),
-        pytest.param(_forecast(40.0), 38, id="a higher forecast"),
-    ],
-)
-def test_the_higher_of_forecast_and_schedules_counts(forecast: DemandForecast | None, rise: int) -> None:
-    assert _rise(forecast, scheduled=12) == rise
-    assert _rise(forecast, scheduled=12, most=5) == 3
-    assert _rise(None, scheduled=12, replicas=12) == 0
-
-
 @given(
     st.floats(0, 1000),
     st.floats(0, 1000),
     st.integers(0, 1000),
-    st.integers(0, 1000),
     st.one_of(st.none(), st.integers(0, 1000)),
 )
 def test_the_rise_is_never_negative_nor_beyond_the_bound(
-    highest: float, later: float, scheduled: int, replicas: int, most: int | None
+    highest: float, later: float, replicas: int, most: int | None
 ) -> None:
-    rise = _rise(_forecast(highest, later=later), replicas=replicas, most=most, scheduled=scheduled)
+    rise = _rise(_forecast(highest, later=later), replicas=replicas, most=most)
     assert rise >= 0
     if most is not None:
         assert replicas + rise <= max(most, replicas)

@@ -84,24 +84,6 @@ def test_the_size_is_the_most_that_something_asks_for_within_the_bounds(
     assert (found.pods, found.reason) == (pods, reason)
 
 
-@pytest.mark.parametrize(
-    ("forecast", "expected", "stale", "found"),
-    [
-        (3, 0, False, HeadroomSize(3, HeadroomReason.FORECAST, "", 3, 3)),
-        (3, 8, False, HeadroomSize(8, HeadroomReason.SCALING_SCHEDULE, "", 3, 8)),
-        (3, 8, True, HeadroomSize(8, HeadroomReason.SCALING_SCHEDULE, "", 3, 8)),
-        (8, 3, True, HeadroomSize(8, HeadroomReason.FORECAST_STALE, "", 8, 8)),
-        (3, 20, False, HeadroomSize(9, HeadroomReason.MAXIMUM, "", 3, 20)),
-        (0, 0, False, HeadroomSize(2, HeadroomReason.MINIMUM, "", 0, 0)),
-    ],
-)
-def test_scaling_schedules_are_the_reason_where_they_need_more_than_forecasts(
-    forecast: int, expected: int, found: HeadroomSize, *, stale: bool
-) -> None:
-    needs = _needs({"min": {"pods": 2}, "max": {"pods": 9}})
-    assert size(needs, forecast, expected=expected, stale=stale) == found
-
-
 def test_a_schedule_is_named() -> None:
     assert _size(_needs(active=[EVENING])).schedule == "evening"
 

@@ -60,7 +60,7 @@ def test_what_has_no_effect_alone_is_named_by_its_path() -> None:
                 {"name": "web", "placement": {}},
                 {
                     "name": "batch",
-                    "scaling": {"hpa": "Managed", "maxReplicas": 9, **CPU},
+                    "scaling": {"schedules": [EVENING], "hpa": "Managed", "maxReplicas": 9, **CPU},
                 },
                 {"name": "queue", "threshold": {}, "scaling": {"forecast": {"price": "5", "startup": "3m"}}},
             ],
@@ -138,9 +138,7 @@ def test_a_pool_with_all_that_a_provider_asks_for_is_built() -> None:
     [
         ({}, {}, ("spec.headroom",)),
         ({"from": "Fixed", "max": {"nodes": 5}}, {}, ("spec.headroom",)),
-        ({"max": {"nodes": 5}, "nodeStartup": "6m"}, {"schedules": [EVENING]}, ()),
-        ({"from": "Fixed", "max": {"nodes": 5}, "nodeStartup": "6m"}, {"schedules": [EVENING]}, ("spec.headroom",)),
-        ({"min": {"nodes": 1}, "nodeStartup": "6m"}, {}, ("spec.headroom.nodeStartup",)),
+        ({"max": {"nodes": 5}}, {"schedules": [EVENING]}, ("spec.headroom",)),
         ({"min": {"nodes": 1}}, {}, ()),
         ({"schedules": [{"name": "evening", "start": "0 18 * * *", "duration": "5h", "nodes": 2}]}, {}, ()),
         ({}, CPU | {"forecast": {}}, ()),
@@ -153,3 +151,9 @@ def test_headroom_is_named_where_nothing_says_how_much(
 ) -> None:
     workloads = [{"name": "web"}, {"name": "more", **({"scaling": scaling} if scaling else {})}]
     assert named(resource(ElasticPolicy, workloads=workloads, headroom=headroom)) == expected
+
+
+def test_a_bound_on_scalings_is_named_where_only_schedules_count() -> None:
+    both = {"scheduleOnly": True, "schedules": [EVENING], "maxScalingsPerHour": 2}
+    workloads = [{"name": "exact", "scaling": both}]
+    assert named(resource(ElasticPolicy, workloads=workloads)) == ("spec.workloads[exact].scaling.maxScalingsPerHour",)
