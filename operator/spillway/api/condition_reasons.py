@@ -427,8 +427,8 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
     ConditionMeaning(
         "ForeignDescheduler",
         MOVERS,
-        "Another descheduler runs in the cluster. While it does, no pod is moved, so that the two do not move the "
-        "same pods back and forth. The message names it.",
+        "Another descheduler runs in the cluster, or ran within the last hour. No pod is moved meanwhile, so that the "
+        "two do not move the same pods back and forth. The message names it.",
         (
             _true(
                 "DeschedulerRuns",

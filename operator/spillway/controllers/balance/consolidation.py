@@ -33,7 +33,7 @@ from spillway.domain.fit.room import waiting_requests
 from spillway.domain.headroom.rise import rise_of
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import EMPTYING_TAINT, NodeName
-from spillway.domain.model.owners import reference_to, workload_of
+from spillway.domain.model.owners import comes_with_node, reference_to, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.surge.hindrance import Left
@@ -215,12 +215,21 @@ class ConsolidationController(Controller):
                     replicas = rise_of(forecast, replicas=owner.replicas, most=None, now=now)
                     rise += pod.requests * replicas
         without_node = [pod async for pod in in_slices(list(state.pods.values())) if not pod.node]
-        waiting = waiting_requests((pod for pod in without_node if self._adds(pod)), now)
-        # They are evicted after some minutes, and need a place on another node then.
-        down = (pod.requests for node in observed.nodes if not node.ready for pod in leaving(self.world, node.name))
+        needed = Counter(waiting_requests((pod for pod in without_node if self._adds(pod)), now))
+        async for node in in_slices(observed.nodes):
+            if not node.ready:
+                needed.update(pod.requests for pod in state.pods_on(node.name) if self._is_lost_with_its_node(pod))
         # One that no node could hold, were it empty, keeps no room of them free.
-        holdable = (one for one in (*waiting, *down) if any(size.covers(one) for size in observed.sizes))
+        holdable = (one * count for one, count in needed.items() if any(size.covers(one) for size in observed.sizes))
         return memory.trend.rise(rule.empty_for.seconds).at_least(rise) + sum(holdable, NOTHING)
+
+    def _is_lost_with_its_node(self, pod: PodRecord) -> bool:
+        """Whether a pod on a node that is down needs a place on another one, once it was evicted.
+
+        A StatefulSet makes the next pod only when the one before is gone, which may be long after its eviction.
+        """
+        waits = pod.terminating and not pod.finished and pod.owner_uid in self.world.state.statefulsets
+        return (pod.active or waits) and not comes_with_node(pod)
 
     def _adds(self, pod: PodRecord) -> bool:
         """Whether a pod without a node needs room on these nodes: not for a pool, and not to replace another pod."""

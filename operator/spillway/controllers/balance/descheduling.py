@@ -101,7 +101,7 @@ class Deschedulers:
 def descheduling(other: str) -> ObservedCondition:
     """The condition of a resource that moves pods; `other` is the key of another descheduler, or empty."""
     if other:
-        message = f"Another descheduler runs: {other}. While it does, no pod is moved."
+        message = f"Another descheduler runs, or ran within the last hour: {other}. No pod is moved meanwhile."
         return ObservedCondition(FOREIGN_DESCHEDULER, holds=True, reason="DeschedulerRuns", message=message)
     message = "No other descheduler runs."
     return ObservedCondition(FOREIGN_DESCHEDULER, holds=False, reason="NoDescheduler", message=message)

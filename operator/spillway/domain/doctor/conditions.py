@@ -28,7 +28,10 @@ REMEDIES: Final = {
     "NotImplemented": "Remove the fields that the message names: they have no effect.",
     "OverlayInvalid": "Correct the podOverlay of the VirtualNodeBudget; the message names the fields.",
     "PodsRefused": "Change what the message says of the workload's pods, or the podOverlay of the pool.",
-    "ForeignDescheduler": "Stop the other descheduler, or set the moves of Spillway to DryRun.",
+    "ForeignDescheduler": (
+        "Stop the other descheduler, or set the moves of Spillway to DryRun. The last run of a CronJob counts for an "
+        "hour, unless its finished Jobs are deleted."
+    ),
     STATUS_UNREAD: "Look at the operator's pods and its log: see the runbook SpillwayNoLeader.",
 }
 """By the type of the condition."""

@@ -649,6 +649,13 @@ async def test_the_room_of_a_pod_that_waits_is_kept_unless_it_waits_for_somethin
     [
         pytest.param(False, {"cpu_millis": 7500}, (), id="there would be no room for its pod"),
         pytest.param(False, {"cpu_millis": 2000}, ("e1",), id="there is room for its pod"),
+        pytest.param(False, {"cpu_millis": 7500, "terminating": True}, (), id="its pod was evicted and is not gone"),
+        pytest.param(
+            False,
+            {"cpu_millis": 7500, "terminating": True, "owner_uid": OwnerUid("rs"), "owner_kind": "ReplicaSet"},
+            ("e1",),
+            id="the next pod of a ReplicaSet is there already",
+        ),
         pytest.param(False, {"cpu_millis": 7500, "phase": Phase.SUCCEEDED}, ("e1",), id="its pod is finished"),
         pytest.param(False, {"cpu_millis": 7500, "owner_kind": "DaemonSet"}, ("e1",), id="a pod of a DaemonSet"),
         pytest.param(False, {"cpu_millis": 10_000_000}, ("e1",), id="no node could hold its pod"),
