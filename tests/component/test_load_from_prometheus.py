@@ -136,6 +136,24 @@ async def test_bad_values_of_more_than_a_fifth_of_the_nodes_are_no_load(
     assert set(found.percent.values()) <= {50.0}
 
 
+@pytest.mark.parametrize(
+    ("age", "reason"),
+    [
+        pytest.param(STALE_SECONDS - 1.0, "", id="young enough"),
+        pytest.param(STALE_SECONDS + 60.0, "PartialLoad", id="older than staleAfter, younger than five minutes"),
+    ],
+)
+async def test_a_node_whose_last_sample_is_older_than_stale_after_has_no_value(
+    server: PushedPrometheus, age: float, reason: str
+) -> None:
+    name = f"aged_{age:.0f}"
+    server.push([gauge(0.5, at=NOW - age, __name__=name, node=node) for node in NODES])
+
+    found = await loads_of(server.url, {"source": "Prometheus", "queries": {"cpu": name}, "staleAfter": "3m"})
+
+    assert ("" if found.problem is None else found.problem.reason) == reason
+
+
 async def test_of_several_values_of_a_node_the_highest_counts_and_without_a_query_for_memory_cpu_alone(
     server: PushedPrometheus,
 ) -> None:
@@ -188,10 +206,12 @@ def requests(rate: float, zone: str, *, name: str, workload: str = "web") -> tup
     return counter(rate, __name__=name, zone=zone, namespace="shop", workload=workload, pod=f"{workload}-1", **HERE)
 
 
-async def zones_of(server: PushedPrometheus, query: str, **spec: Any) -> tuple[Mapping[str, Any], str]:
+async def zones_of(
+    server: PushedPrometheus, query: str, *, stale_after: str = "3m", **preference: Any
+) -> tuple[Mapping[str, Any], str]:
     """The preferred zones of each workload, and why the load by zone counts as not known."""
     clock = FakeClock(NOW)
-    world = world_of(clock, zonePreference={"from": {"query": query}, **spec})
+    world = world_of(clock, zonePreference={"from": {"query": query}, **preference}, load={"staleAfter": stale_after})
     await ZoneLoadController(world, readings(world, server.url, HERE)).reconcile("even")
     state = world.board.readings["even", Measure.ZONE_LOAD]
     problem = state.unknown(clock.now() + 2 * STALE_SECONDS, STALE_SECONDS)
@@ -231,6 +251,16 @@ async def test_all_zones_are_equal_without_a_value_for_each_zone_with_replicas(
     assert found == preferred
     assert told.endswith(problem)
     assert bool(told) is bool(problem)
+
+
+async def test_a_load_by_zone_that_is_older_than_stale_after_is_none(server: PushedPrometheus) -> None:
+    labels = {"__name__": "aged", "namespace": "shop", "workload": "web"}
+    server.push([gauge(one, at=NOW - 240.0, zone=zone, **labels) for zone, one in (("a", 10.0), ("b", 4.0))])
+
+    assert await zones_of(server, "aged", stale_after="5m") == ({"shop/web": {"a": 100}}, "")
+    found, told = await zones_of(server, "aged", stale_after="3m")
+    assert found == {}
+    assert told.endswith("shop/web has none in a")
 
 
 async def test_a_query_may_be_about_some_workloads_alone(server: PushedPrometheus) -> None:

@@ -408,7 +408,11 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
         "moved (`rebalance`).",
         (
             _true("MetricsUnreachable", "metrics.k8s.io cannot be read; the message has the answer."),
-            _true("PartialLoad", "Fewer than 80 % of the selected ready nodes have a value."),
+            _true(
+                "PartialLoad",
+                "Fewer than 80 % of the selected ready nodes have a value. From Prometheus, a value that is older than "
+                "`load.staleAfter` counts as none.",
+            ),
             _true(
                 "PartialZoneLoad",
                 "Of the workloads with replicas in several zones, fewer than 80 % have a load in each of these zones. "

@@ -35,6 +35,7 @@ from spillway.sources.prometheus import (
     Series,
     TimedOutError,
     failure,
+    lookback,
 )
 
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -99,13 +100,17 @@ class ApiClient:
         """
         await self._ask(lambda limit: self._client.custom_query("vector(1)", timeout=limit), CHECK_SECONDS)
 
-    async def instant(self, query: str, at: float, *, seconds: float = TIMEOUT_SECONDS) -> list[Series]:
+    async def instant(
+        self, query: str, at: float, *, seconds: float = TIMEOUT_SECONDS, lookback_seconds: float | None = None
+    ) -> list[Series]:
         """The value of each series at one time, if it is known within `seconds`.
+
+        With `lookback_seconds`, a sample that is older is none; without, the server's own limit holds (5 minutes).
 
         Raises:
             PrometheusError: there is no answer.
         """
-        parameters = {"time": f"{at:.3f}", **_own_limit(seconds)}
+        parameters = {"time": f"{at:.3f}", **lookback(lookback_seconds), **_own_limit(seconds)}
         return await self._ask(lambda limit: self._client.custom_query(query, parameters, timeout=limit), seconds)
 
     async def range(

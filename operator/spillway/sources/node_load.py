@@ -9,17 +9,25 @@ from spillway.sources.queries import Queries
 from spillway.sources.selectors import with_matchers
 
 
-async def node_shares(prometheus: Queries, cpu: str, memory: str | None, *, now: float) -> dict[NodeName, NodeShare]:
+async def node_shares(
+    prometheus: Queries, cpu: str, memory: str | None, *, now: float, stale_after: float
+) -> dict[NodeName, NodeShare]:
     """The share of each node that the query for CPU names; with a query for memory, of each node that both name.
+
+    The age of a value is not known, so samples that are older than `stale_after` seconds are not read.
 
     Raises:
         PrometheusError: a query has no answer.
     """
     connection = prometheus.connection
-    cpu_shares = _by_node(await prometheus.instant(with_matchers(cpu, connection), now))
+
+    async def read(query: str) -> Mapping[NodeName, float]:
+        return _by_node(await prometheus.instant(with_matchers(query, connection), now, lookback_seconds=stale_after))
+
+    cpu_shares = await read(cpu)
     if memory is None:
         return {name: NodeShare(value, now) for name, value in cpu_shares.items()}
-    memory_shares = _by_node(await prometheus.instant(with_matchers(memory, connection), now))
+    memory_shares = await read(memory)
     return {
         name: NodeShare(value, now, memory_shares[name]) for name, value in cpu_shares.items() if name in memory_shares
     }

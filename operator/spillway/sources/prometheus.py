@@ -186,13 +186,17 @@ class Prometheus:
         """The address without a password, for messages."""
         return str(self._url.with_user(None))
 
-    async def instant(self, query: str, at: float, *, seconds: float = TIMEOUT_SECONDS) -> list[Series]:
+    async def instant(
+        self, query: str, at: float, *, seconds: float = TIMEOUT_SECONDS, lookback_seconds: float | None = None
+    ) -> list[Series]:
         """The value of each series at one time, if it is known within `seconds`.
+
+        With `lookback_seconds`, a sample that is older is none; without, the server's own limit holds (5 minutes).
 
         Raises:
             PrometheusError: there is no answer.
         """
-        return await self._ask("query", {"query": query, "time": f"{at:.3f}"}, seconds)
+        return await self._ask("query", {"query": query, "time": f"{at:.3f}", **lookback(lookback_seconds)}, seconds)
 
     async def check(self) -> None:
         """Ask something that any server answers at once.
@@ -264,6 +268,11 @@ class Prometheus:
         if status != HTTPStatus.OK:
             raise failure(self.address, status, body)
         return body
+
+
+def lookback(seconds: float | None) -> Mapping[str, str]:
+    """The parameter by which Prometheus ignores samples of an instant query that are older; none for None."""
+    return {} if seconds is None else {"lookback_delta": f"{round(seconds * 1000)}ms"}
 
 
 def failure(address: str, status: int, body: bytes) -> PrometheusError:

@@ -15,8 +15,10 @@ class Queries(Protocol):
     async def check(self) -> None:
         """Ask something that any server answers at once."""
 
-    async def instant(self, query: str, at: float, *, seconds: float = ...) -> list[Series]:
-        """The value of each series at one time."""
+    async def instant(
+        self, query: str, at: float, *, seconds: float = ..., lookback_seconds: float | None = None
+    ) -> list[Series]:
+        """The value of each series at one time, from a sample that is not older than `lookback_seconds`."""
 
     async def range(
         self, query: str, start: float, end: float, step_seconds: float, *, seconds: float = ...

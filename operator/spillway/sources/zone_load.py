@@ -7,14 +7,19 @@ from spillway.sources.queries import Queries
 from spillway.sources.selectors import with_matchers
 
 
-async def zone_loads(prometheus: Queries, query: str, *, now: float) -> Mapping[str, Mapping[str, float]]:
+async def zone_loads(
+    prometheus: Queries, query: str, *, now: float, stale_after: float
+) -> Mapping[str, Mapping[str, float]]:
     """The load by workload (`namespace/name`) and zone; a series without one of the labels is left out.
+
+    Samples that are older than `stale_after` seconds are not read.
 
     Raises:
         PrometheusError: the query has no answer.
     """
     found: dict[str, dict[str, float]] = {}
-    for series in await prometheus.instant(with_matchers(query, prometheus.connection), now):
+    asked = with_matchers(query, prometheus.connection)
+    for series in await prometheus.instant(asked, now, lookback_seconds=stale_after):
         zone, workload = series.labels.get("zone", ""), series.labels.get("workload", "")
         namespace = namespace_of(series.labels)
         if zone and workload and namespace and series.values.size:

@@ -32,8 +32,10 @@ class Answers:
     async def check(self) -> None:
         raise AssertionError
 
-    async def instant(self, _: str, at: float, *, seconds: float = 0.0) -> list[Series]:
-        assert seconds == 0.0
+    async def instant(
+        self, _: str, at: float, *, seconds: float = 0.0, lookback_seconds: float | None = None
+    ) -> list[Series]:
+        assert (seconds, lookback_seconds) == (0.0, None)
         return [Series(self.labels, np.array([at]), np.array([12.0]))]
 
     async def range(

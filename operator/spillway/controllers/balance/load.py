@@ -91,7 +91,10 @@ class LoadController(Controller):
             nodes = self.world.state.nodes
             return {name: _share(nodes[name], used) for name, used in usage.items() if name in nodes}
         async with self._readings.prometheus() as prometheus:
-            return await node_shares(prometheus, load.queries.cpu, load.queries.memory, now=now)
+            stale_after = float(load.stale_after.seconds)
+            return await node_shares(
+                prometheus, load.queries.cpu, load.queries.memory, now=now, stale_after=stale_after
+            )
 
     def _show(self, balance: str, even: Evenness | None) -> None:
         """Replace the values of the metrics of one ZonalBalance."""

@@ -82,7 +82,8 @@ class ZoneLoadController(Controller):
                     loads[name] = mean_cpu(pods, used)
             return loads, checked_zones(loads)
         async with self._readings.prometheus() as prometheus:
-            found = await zone_loads(prometheus, preference.from_.query, now=now)
+            stale_after = float(balance.spec.effective_load.stale_after.seconds)
+            found = await zone_loads(prometheus, preference.from_.query, now=now, stale_after=stale_after)
         for members in workloads.values():
             async for name, pods in in_slices(list(members.items())):
                 loads[name] = with_gaps(found.get(name, {}), pods)

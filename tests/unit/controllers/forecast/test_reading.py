@@ -31,7 +31,9 @@ class Server:
         if self.away:
             raise PrometheusUnreachableError("away")
 
-    async def instant(self, query: str, at: float, *, seconds: float = 0.0) -> list[Series]:
+    async def instant(
+        self, query: str, at: float, *, seconds: float = 0.0, lookback_seconds: float | None = None
+    ) -> list[Series]:
         raise NotImplementedError
 
     async def range(

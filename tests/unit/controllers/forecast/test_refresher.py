@@ -52,7 +52,9 @@ class Server:
     async def check(self) -> None:
         """It always answers."""
 
-    async def instant(self, query: str, at: float, *, seconds: float = 0.0) -> list[Series]:
+    async def instant(
+        self, query: str, at: float, *, seconds: float = 0.0, lookback_seconds: float | None = None
+    ) -> list[Series]:
         raise NotImplementedError
 
     async def range(
