@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,13 +31,11 @@ GUIDES: Final = Path(__file__).resolve().parents[2] / "docs" / "how-to"
 HERE: Final = {"cluster": "prod-1"}
 
 
-def documented(page: str, section: str) -> dict[str, Any]:
-    """The first YAML block of a page that begins with this section."""
-    for block in re.findall(r"^ *```yaml\n(.*?)^ *```", (GUIDES / page).read_text(), re.DOTALL | re.MULTILINE):
-        found = yaml.safe_load(textwrap.dedent(block))
-        if section in found:
-            return dict(found[section])
-    raise AssertionError(f"{page} has no such block")
+def documented(page: str, section: str, which: int = 0) -> dict[str, Any]:
+    """One of the YAML blocks of a page that begin with this section."""
+    blocks = re.findall(r"^ *```yaml\n(.*?)^ *```", (GUIDES / page).read_text(), re.DOTALL | re.MULTILINE)
+    found = [yaml.safe_load(textwrap.dedent(block)) for block in blocks]
+    return dict([one for one in found if section in one][which][section])
 
 
 def counter(rate: float, **labels: str) -> tuple[Labels, Any, Any]:
@@ -80,23 +78,46 @@ async def loads_of(url: str, load: dict[str, Any], clock: FakeClock | None = Non
     return world.board.loads["even"]
 
 
-async def test_the_queries_of_the_page_about_hot_nodes_give_the_load_of_nodes(server: PushedPrometheus) -> None:
+def by_node(node: str) -> Labels:
+    """The labels of node-exporter's series where its scrape configuration adds that of the node."""
+    return {"node": node}
+
+
+def by_pod(node: str) -> Labels:
+    """The labels of node-exporter's series as kube-prometheus-stack scrapes them."""
+    return {"namespace": "monitoring", "pod": f"node-exporter-{node}", "instance": f"{node}:9100"}
+
+
+@pytest.mark.parametrize(
+    ("which", "labels_of", "nodes"),
+    [
+        pytest.param(0, by_node, NODES, id="series with the label node"),
+        pytest.param(1, by_pod, NODES[::-1], id="series with the pod of node-exporter"),
+    ],
+)
+async def test_the_queries_of_the_page_about_hot_nodes_give_the_load_of_nodes(
+    server: PushedPrometheus, which: int, labels_of: Callable[[str], Labels], nodes: Sequence[str]
+) -> None:
     series = []
-    for index, node in enumerate(NODES):
+    for index, node in enumerate(nodes):
         for cpu, more in (("0", 0.1), ("1", -0.1)):
             busy = 0.2 * (index + 1) - 0.15
-            labels = {"__name__": "node_cpu_seconds_total", "node": node, "cpu": cpu}
+            labels = {"__name__": "node_cpu_seconds_total", "cpu": cpu, **labels_of(node)}
             series += [counter(1 - busy + more, mode="idle", **labels), counter(busy - more, mode="user", **labels)]
         series += [
-            gauge(60e9, __name__="node_memory_MemAvailable_bytes", node=node),
-            gauge(100e9, __name__="node_memory_MemTotal_bytes", node=node),
+            gauge(60e9, at=NOW, __name__="node_memory_MemAvailable_bytes", **labels_of(node)),
+            gauge(100e9, at=NOW, __name__="node_memory_MemTotal_bytes", **labels_of(node)),
         ]
+        pod = {"namespace": "monitoring", "pod": f"node-exporter-{node}"}
+        for metrics in ("ksm-1", "ksm-2"):
+            series += [gauge(1, at=NOW, __name__="kube_pod_info", node=node, uid=node, instance=metrics, **pod)]
+        series += [gauge(1, at=NOW, __name__="kube_pod_info", node="", uid=node, instance="ksm-1", **pod)]
     server.push(series)
 
-    found = await loads_of(server.url, documented("hot-nodes.md", "load"))
+    found = await loads_of(server.url, documented("hot-nodes.md", "load", which))
 
     assert found.problem is None
-    wanted = {node: 0.7 * (20 * (index + 1) - 15) + 0.3 * 40 for index, node in enumerate(NODES)}
+    wanted = {node: 0.7 * (20 * (index + 1) - 15) + 0.3 * 40 for index, node in enumerate(nodes)}
     assert found.percent == pytest.approx(wanted)
 
 
