@@ -17,6 +17,7 @@ import numpy as np
 import typer
 
 from spillway.domain.forecast.spec import DAY_STEPS
+from spillway.domain.scaling.rate import window_seconds
 from spillway.simulate.backtest.case import LEARNING_STEPS, Case
 from spillway.simulate.backtest.examples import two_peaks
 from spillway.simulate.backtest.forecasts import demand_forecasts
@@ -77,6 +78,10 @@ def first_services(case: Case, count: int) -> Case:
 
 def bounded(case: Case, per_hour: int | None) -> dict[str, float | None]:
     """The recommended replicas with so many changes of them in an hour."""
+    setup = case.setup
+    startup = setup.node_startup_seconds + setup.pod_startup_seconds
+    window = window_seconds(setup.window_seconds, startup, per_hour=per_hour)
+    case = replace(case, setup=msgspec.structs.replace(setup, window_seconds=window))
     scaling = by_forecast(case).model_copy(update={"max_scalings_per_hour": per_hour})
     services = tuple(replace(one, scaling=scaling) for one in case.services)
     case = replace(case, services=services)

@@ -50,7 +50,8 @@ class Forecast(Model):
     """Active: counts for the recommended replicas. Preview: shown in status and metrics only. Disabled: not
     computed."""
     window: Duration = Duration("30m")
-    """How far ahead demand is predicted, for example 30m. The highest demand within this time counts."""
+    """How far ahead demand is predicted, for example 30m. The highest demand within this time counts.
+    With `maxScalingsPerHour`, at least `startup` and an hour divided by it."""
     history: Duration = Duration("14d")
     """How much history the prediction uses, for example 14d."""
     startup: Duration = Duration("3m")
@@ -132,7 +133,8 @@ class Scaling(Model):
     max_scalings_per_hour: Annotated[int, Field(ge=1, le=60, json_schema_extra={"format": "int32"})] | None = None
     """For services that each scaling disturbs, such as consumers of Kafka: how often the recommended number may change
     within any hour, 1 to 60. Each step up then covers every schedule that begins before the next step is possible, and
-    the forecast demand within `forecast.window`. Left out: no limit. Not with `scheduleOnly`."""
+    the forecast looks ahead for at least an hour divided by this number. Left out: no limit. Not with
+    `scheduleOnly`."""
     hpa: Annotated[Literal["Feed", "Managed"], Field(json_schema_extra={NO_SERVER_DEFAULT: True})] = "Feed"
     """Feed: Spillway serves the recommended number as a metric, for a HorizontalPodAutoscaler of yours or for KEDA.
     Managed: Spillway also creates a HorizontalPodAutoscaler on the resource of `target`, with the recommended number,

@@ -20,6 +20,7 @@ from spillway.domain.forecast.refresh import LONGEST_HISTORY_SECONDS, DemandNeed
 from spillway.domain.forecast.spec import LONGEST_WINDOW_SECONDS
 from spillway.domain.headroom.startup import node_startup_seconds
 from spillway.domain.model.units import GIB
+from spillway.domain.scaling.rate import window_seconds
 from spillway.kube.slices import in_slices
 from spillway.sources.selectors import filled_in
 
@@ -106,14 +107,16 @@ def _need(
         per_replica = amount * (target.utilization or 0) / 100
         if per_replica <= 0:
             return DemandProblem(workload, "NoRequest", f"its replicas request no {source}")
+    startup = float(forecast.startup.seconds)
+    window = window_seconds(float(forecast.window.seconds), startup, per_hour=scaling.max_scalings_per_hour)
     return DemandNeed(
         workload=workload,
         source=source,
         per_replica=per_replica,
         query=query,
         history_seconds=float(forecast.history.seconds),
-        window_seconds=float(forecast.window.seconds),
-        startup_seconds=float(forecast.startup.seconds),
+        window_seconds=window,
+        startup_seconds=startup,
         price=float(forecast.price.amount),
         occasions=occasions,
     )

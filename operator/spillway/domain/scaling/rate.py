@@ -38,6 +38,15 @@ def horizon_seconds(steps: Steps | None, now: float, *, per_hour: int) -> float:
     return max(pause_seconds(per_hour), first + HOUR_SECONDS - now)
 
 
+def window_seconds(window: float, startup: float, *, per_hour: int | None) -> float:
+    """How far ahead the demand has to be forecast: at least a pause from when the replicas of a step are ready.
+
+    `window` is what the class asks for, `startup` the time that a replica takes, both in seconds; `per_hour` is None
+    without a bound.
+    """
+    return window if per_hour is None else max(window, startup + pause_seconds(per_hour))
+
+
 def next_step(steps: Steps, wanted: int, ahead: int, now: float, *, per_hour: int) -> Steps:
     """The number in force at `now`.
 

@@ -63,9 +63,11 @@ def policy(
     version: int = 1,
     mode: str = "Active",
     headroom: Mapping[str, Any] | None = None,
+    per_hour: int | None = None,
     **forecast: Any,
 ) -> dict[str, Any]:
-    scaling = {"target": target, "forecast": {"mode": mode, **forecast}} if target is not None else {}
+    scaling: dict[str, Any] = {"target": target, "forecast": {"mode": mode, **forecast}} if target is not None else {}
+    scaling |= {"maxScalingsPerHour": per_hour} if per_hour is not None else {}
     workloads = [{"name": "default", "scaling": scaling}]
     more = {} if headroom is None else {"headroom": headroom}
     return resource(

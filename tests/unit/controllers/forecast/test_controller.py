@@ -95,6 +95,15 @@ async def test_headroom_asks_for_the_demand_beyond_the_window(
     assert world.board.forecasts[WEB].later == 20.5
 
 
+async def test_with_a_bound_on_scalings_the_demand_is_forecast_for_as_long_as_a_step_lasts(
+    clock: FakeClock, process: Process
+) -> None:
+    world = world_of(clock, policy(window="30m", startup="5m", per_hour=1))
+    await controller_of(world, process).reconcile("refresh")
+
+    assert process.requests[0].needs[0].window_seconds == 65 * 60
+
+
 async def test_the_days_that_a_user_names_are_asked_with_each_workload(process: Process) -> None:
     clock = FakeClock(datetime(2026, 10, 1, 8, tzinfo=UTC).timestamp())
     day = {"name": "holiday", "start": "0 0 1 10 *", "duration": "24h", "like": "Sunday", "factor": "0.5"}

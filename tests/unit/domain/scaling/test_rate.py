@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillway.domain.model.units import HOUR_SECONDS
-from spillway.domain.scaling.rate import Steps, horizon_seconds, next_step, pause_seconds
+from spillway.domain.scaling.rate import Steps, horizon_seconds, next_step, pause_seconds, window_seconds
 
 
 def test_a_step_up_covers_the_rise_that_is_coming() -> None:
@@ -53,6 +53,20 @@ def test_a_step_looks_ahead_until_the_next_one_is_certainly_possible(
 
 def test_without_earlier_steps_the_horizon_is_that_of_a_first_one() -> None:
     assert horizon_seconds(None, 5000.0, per_hour=4) == pause_seconds(4)
+
+
+@pytest.mark.parametrize(
+    ("window", "per_hour", "expected"),
+    [
+        pytest.param(1800.0, None, 1800.0, id="no bound"),
+        pytest.param(1800.0, 1, 3900.0, id="a step lasts an hour"),
+        pytest.param(1800.0, 2, 2100.0, id="a step lasts half an hour"),
+        pytest.param(1800.0, 4, 1800.0, id="the window is longer than a step lasts"),
+        pytest.param(7200.0, 1, 7200.0, id="a long window"),
+    ],
+)
+def test_demand_is_forecast_for_as_long_as_a_step_lasts(window: float, per_hour: int | None, expected: float) -> None:
+    assert window_seconds(window, 300.0, per_hour=per_hour) == expected
 
 
 _MOMENTS = st.lists(st.tuples(st.integers(1, 900), st.integers(0, 50), st.integers(0, 20)), min_size=1, max_size=120)
