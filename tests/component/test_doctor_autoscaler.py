@@ -1,13 +1,10 @@
 """`spillway doctor` beside a Deployment of cluster-autoscaler, whose pods are simulated: it reads only the flags."""
 
-import json
 from typing import Any
-
-from typer.testing import CliRunner
 
 from harness import install
 from localcluster import ClusterApi
-from spillway.cli.commands import application
+from tests.support.command_line import doctor_findings
 from tests.support.installed import applied, deployment
 
 POOL = "flags"
@@ -47,14 +44,6 @@ def rolled_out(cluster: ClusterApi, namespace: str, name: str) -> None:
     cluster.kubectl("-n", namespace, "rollout", "status", f"deployment/{name}", "--timeout=60s")
 
 
-def findings(cluster: ClusterApi) -> list[tuple[str, str, str]]:
-    done = CliRunner().invoke(application(), ["doctor", f"--kubeconfig={cluster.kubeconfig}", "-o", "json"])
-    assert done.exit_code in {0, 1}, done.output
-    found = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "autoscaler"]
-    assert all(one["remedy"] for one in found)
-    return [(one["severity"], one["object"], one["message"]) for one in found]
-
-
 def test_doctor_reads_the_flags_of_cluster_autoscaler(cluster: ClusterApi, namespace: str) -> None:
     cluster.add_nodes(POOL, 2, labels=ELASTIC)
     system = deployment("kube-system", "dns", 1, nodeSelector=ELASTIC)
@@ -65,18 +54,18 @@ def test_doctor_reads_the_flags_of_cluster_autoscaler(cluster: ClusterApi, names
     with install(cluster, NO_WEBHOOKS, replicas=0) as made:
         try:
             with applied(cluster, policy(namespace)):
-                absent = findings(cluster)
+                absent = doctor_findings(cluster, "autoscaler")
                 with applied(cluster, STATUS):
-                    hidden = findings(cluster)
+                    hidden = doctor_findings(cluster, "autoscaler")
                 with applied(cluster, cluster_autoscaler(namespace, *bad), its_status, system):
                     rolled_out(cluster, "kube-system", "dns")
-                    hindering = findings(cluster)
+                    hindering = doctor_findings(cluster, "autoscaler")
                 cluster.wait_until(lambda: not cluster.rest.items(DNS_PODS, labelSelector="app=dns"), "no pod of dns")
                 with applied(cluster, cluster_autoscaler(namespace, *good, "--balance-similar-node-groups")):
                     cluster.kubectl(
                         "-n", namespace, "rollout", "status", "deployment/cluster-autoscaler", "--timeout=60s"
                     )
-                    fine = findings(cluster)
+                    fine = doctor_findings(cluster, "autoscaler")
         finally:
             made.uninstall()
 

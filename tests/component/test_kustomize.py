@@ -9,6 +9,7 @@ from harness.kustomize import FOLDER, files
 from harness.operator import Installation
 from localcluster import ClusterApi
 from localcluster.rest import Object
+from tests.support.command_line import doctor_findings
 
 OVERLAYS = ("cluster-install", "recommend-only")
 
@@ -54,7 +55,7 @@ def reader(cluster: ClusterApi) -> Iterator[Installation]:
             item
             for item in _built(cluster, "recommend-only")
             if (item["kind"], item["metadata"]["name"])
-            in {("ClusterRole", "spillway"), ("MutatingWebhookConfiguration", "spillway")}
+            in {("ClusterRole", "spillway"), ("Role", "spillway"), ("MutatingWebhookConfiguration", "spillway")}
         ]
         cluster.apply(changed, "--server-side", "--force-conflicts")
         installed.start(1)
@@ -87,3 +88,10 @@ def test_recommend_only_reports_and_cannot_write(cluster: ClusterApi) -> None:
         assert not cluster.rest.get(f"/api/v1/nodes/{node}")["spec"].get("taints"), "the right is missing"
     finally:
         cluster.rest.delete(path)
+
+
+@pytest.mark.usefixtures("reader")
+def test_doctor_says_that_recommend_only_is_installed_and_misses_no_right(cluster: ClusterApi) -> None:
+    [(severity, about, message)] = doctor_findings(cluster, "leader", "webhooks", "rights")
+    assert (severity, about) == ("info", "MutatingWebhookConfiguration")
+    assert "as in the overlay recommend-only" in message

@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from harness import Installation
 from harness.scene import Scene
@@ -23,10 +22,9 @@ from localcluster import ClusterApi, ClusterError, ClusterFactory, Options
 from localcluster.ports import free_ports
 from spillway.admission.acceptor import HANDSHAKES_MAX
 from spillway.admission.http_server import CONNECTIONS_MAX
-from spillway.cli.commands import application
 from spillway.domain.explain.served import API_SERVICE, GROUP, RESOURCES
 from spillway.kube.access import Access, User, question
-from tests.support.command_line import explain
+from tests.support.command_line import doctor_findings, explain
 from tests.support.e2e import two_replicas
 
 API = "/apis/explain.spillway.dev/v1alpha1"
@@ -255,14 +253,6 @@ def test_a_flood_of_connections_keeps_nobody_from_an_answer(
         asked.wait_until(by_operator, "the operator to answer beside the flood")
 
 
-def _doctor(cluster: ClusterApi) -> list[tuple[str, str, str]]:
-    """What doctor finds about APIServices: severity, object and message."""
-    done = CliRunner().invoke(application(), ["doctor", f"--kubeconfig={cluster.kubeconfig}", "-o", "json"])
-    assert done.exit_code in {0, 1}, done.output
-    found = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "api-services"]
-    return [(one["severity"], one["object"], one["message"]) for one in found]
-
-
 @pytest.fixture
 def registered(asked: ClusterApi, installation: Installation) -> Iterator[Callable[..., None]]:
     """Leads the APIService elsewhere; at the end it leads to the operator again."""
@@ -278,20 +268,27 @@ def registered(asked: ClusterApi, installation: Installation) -> Iterator[Callab
     asked.kubectl("wait", "--for=condition=Available", "--timeout=60s", f"apiservice/{API_SERVICE}")
 
 
+def test_doctor_finds_nothing_wrong_with_what_the_chart_installs(asked: ClusterApi, installation: Installation) -> None:
+    assert installation.running
+    assert doctor_findings(asked, "leader", "webhooks", "api-services", "rights") == []
+
+
 def test_doctor_finds_an_api_that_is_not_reached_or_leads_elsewhere(
     asked: ClusterApi, registered: Callable[..., None]
 ) -> None:
     about = f"APIService/{API_SERVICE}"
-    assert _doctor(asked) == []
+    assert doctor_findings(asked, "api-services") == []
 
     [closed] = free_ports(1)
     registered(port=closed)
-    [(severity, named, message)] = asked.wait_until(lambda: _doctor(asked), "kube-apiserver to miss the API")
+    [(severity, named, message)] = asked.wait_until(
+        lambda: doctor_findings(asked, "api-services"), "kube-apiserver to miss the API"
+    )
     assert (severity, named) == ("error", about)
     assert message.startswith("kube-apiserver does not reach it: ")
 
     registered(name="elsewhere", namespace="old")
-    [(severity, named, message)] = _doctor(asked)
+    [(severity, named, message)] = doctor_findings(asked, "api-services")
     assert (severity, named) == ("warning", about)
     assert message.startswith("it leads to the Service old/elsewhere, not to spillway-system/")
 

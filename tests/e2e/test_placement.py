@@ -7,6 +7,8 @@ import pytest
 
 from harness import Installation, Samples
 from localcluster import Cluster, ClusterApi
+from spillway.domain.model.names import POOLS
+from tests.support.command_line import explained
 from tests.support.stage import PLACEMENT, OwnedNodes, Stage, writes_to_pods
 
 pytestmark = pytest.mark.alone
@@ -65,6 +67,24 @@ def test_a_burst_lands_as_the_threshold_says_and_so_does_all_that_follows(
     assert stage.tiers(stage.wait_bound("web", THRESHOLD - 20)) == {"physical": THRESHOLD - 20}
     stage.scale("web", THRESHOLD + 50)
     stage.assert_split(stage.wait_bound("web", THRESHOLD + 50), physical=THRESHOLD)
+
+
+def test_explain_names_the_nodes_and_pools_of_the_next_pod(
+    operators: Installation, stage: Stage, cluster: ClusterApi
+) -> None:
+    stage.govern(_manual(3), a={"limits": {"pods": 1}})
+    stage.deploy("web", 2)
+    pods = stage.wait_bound("web", 2)
+    for replicas, nodes in ((3, "physical"), (4, "virtual"), (5, "virtual")):
+        named = explained(cluster, stage.namespace, "workload", "deployment/web")["nextPod"]
+        assert named["nodes"] == nodes, named
+
+        stage.scale("web", replicas)
+        before = {pod["metadata"]["uid"] for pod in pods}
+        pods = stage.wait_bound("web", replicas)
+        [marks] = [pod["metadata"]["annotations"] for pod in pods if pod["metadata"]["uid"] not in before]
+        assert marks[PLACEMENT] == nodes
+        assert marks.get(POOLS, "") == ",".join(named["pools"])
 
 
 def test_a_rollout_ends_with_as_many_physical_pods_as_it_began_with(stage: Stage, cluster: ClusterApi) -> None:

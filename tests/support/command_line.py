@@ -47,3 +47,12 @@ def explained(cluster: ClusterApi, namespace: str, what: str, name: str) -> dict
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
+
+
+def doctor_findings(cluster: ClusterApi, *checks: str) -> list[tuple[str, str, str]]:
+    """What `spillway doctor` finds in these checks: severity, object and message; each finding has a remedy."""
+    done = _called(cluster, "doctor")
+    assert done.returncode in {0, 1}, done.stderr
+    found = [one for one in json.loads(done.stdout)["findings"] if one["check"] in checks]
+    assert all(one["remedy"] for one in found)
+    return [(one["severity"], one["object"], one["message"]) for one in found]
