@@ -1,13 +1,17 @@
 """Headroom with the real scheduler and the real Karpenter: a peak, a valley, and what holds it."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import Installation
+from harness.prometheus import PushedPrometheus, prometheus_running
 from localcluster import Cluster
 from tests.support.monitoring import expect_samples
+from tests.support.scaled import replicas_of
 
 POLICIES = "/apis/spillway.dev/v1alpha1/elasticpolicies"
 BUFFERS = "/apis/autoscaling.x-k8s.io/v1beta1/namespaces/spillway-system/capacitybuffers"
@@ -16,6 +20,7 @@ HEADROOM = "spillway.dev/headroom"
 HOLD_SECONDS = 4
 SLOTS = 3
 """Pods of one CPU that a machine of four holds."""
+DAY = 86_400.0
 
 
 class _Scene:
@@ -23,6 +28,8 @@ class _Scene:
 
     def __init__(self, cluster: Cluster, namespace: str, zones: list[str]) -> None:
         self.cluster, self.namespace, self.zones = cluster, namespace, zones
+        self.of_class: Mapping[str, Any] = {}
+        """Further fields of the policy's class."""
 
     def policy(self, **headroom: Any) -> None:
         self.cluster.apply(
@@ -37,6 +44,7 @@ class _Scene:
                         {
                             "name": "default",
                             "match": {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}},
+                            **self.of_class,
                         }
                     ],
                     "headroom": headroom,
@@ -145,10 +153,22 @@ class _Scene:
         return found
 
 
+@pytest.fixture(scope="module")
+def history() -> Iterator[PushedPrometheus]:
+    """The Prometheus of business metrics."""
+    with prometheus_running() as server:
+        yield server
+
+
 @pytest.fixture
 def scene(elastic: Cluster, installed: Installation, request: pytest.FixtureRequest) -> Iterator[_Scene]:
-    """A scene with an operator that has the flags of the test's parameter; the cluster is empty afterwards."""
+    """A scene with an operator that has the flags of the test's parameter; the cluster is empty afterwards.
+
+    The operator reads `history` where the test asks for it.
+    """
     flags, zones = request.param
+    if "history" in request.fixturenames:
+        flags = [*flags, f"--prometheus-url={request.getfixturevalue('history').url}"]
     installed.start_one(0, flags=[*flags, f"--headroom-hold-seconds={HOLD_SECONDS}"])
     installed.wait_ready(0)
     installed.wait_leader()
@@ -193,6 +213,41 @@ def test_a_peak_takes_the_room_of_balloons_at_once_and_karpenter_adds_nodes_for_
     assert scene.nodes > before
     scene.wait_condition("Kept")
     expect_samples(installed, "spillway_headroom_pods", "spillway_headroom_ready_pods")
+
+
+@pytest.mark.parametrize("scene", [(BALLOONS[0], ["zone-a"])], indirect=True)
+def test_nodes_for_a_forecast_peak_are_there_before_anything_asks_for_its_replicas(
+    scene: _Scene, history: PushedPrometheus
+) -> None:
+    """The peak comes after the window of the forecast, but before nodes would be ready at the end of the window."""
+    peak = time.time() + 1500
+    times = np.arange(peak - 8 * DAY, time.time(), 60.0)
+    lengths = np.where((times - peak) % DAY < 3600, 580.0, 200.0)
+    history.push([({"__name__": "queue", "queue": "web"}, times, lengths)])
+    scene.web(2)
+    scene.cluster.wait_pods_ready(scene.namespace, 2)
+    before = scene.nodes
+    target = {"query": 'max(queue{queue="$(workload)"})', "perReplica": "100"}
+    scene.of_class = {"scaling": {"target": target, "forecast": {"window": "5m", "startup": "3m"}}}
+    scene.policy(nodeStartup="40m", unit=UNIT)
+
+    def all_placed() -> bool:
+        return len(scene.balloons) == len(scene.placed(scene.balloons)) >= 4
+
+    scene.cluster.wait_until(all_placed, "four balloons on nodes")
+    scene.cluster.wait_until(
+        lambda: scene.wait_condition("Kept")["headroom"]["reason"] == "Forecast", "the reason of the headroom"
+    )
+    [recommended] = scene.wait_condition("Kept")["scaling"]
+    assert (recommended["replicas"], replicas_of(scene.cluster, scene.namespace)) == (2, 2)
+    there = scene.nodes
+    assert there > before
+    assert time.time() < peak
+
+    # What an autoscaler does once the peak is within the window.
+    scene.scale(6)
+    pods = scene.cluster.wait_pods_ready(scene.namespace, 6)
+    assert set(scene.placed(pods)) <= there
 
 
 @pytest.mark.parametrize("scene", [(BALLOONS[0], ["zone-a"])], indirect=True)
