@@ -59,9 +59,9 @@ def test_the_policy_is_valid_and_has_durations_of_the_day(foresight: Foresight) 
     [found] = policy.spec.workloads
     assert found.scaling is not None
     assert found.scaling.forecast is not None
-    assert (found.scaling.forecast.startup, found.scaling.forecast.window) == ("20m", "35m")
+    assert (found.scaling.forecast.startup, found.scaling.forecast.window) == ("10m", "20m")
     assert found.scaling.target is not None
-    assert str(found.scaling.target.per_replica) == f"{PER_CORE * 0.95 * 0.8:g}", "a replica at 80 % of its request"
+    assert str(found.scaling.target.per_replica) == f"{PER_CORE * 0.95:g}", "a replica that uses its whole request"
     assert policy.spec.headroom is not None
     assert policy.spec.headroom.from_ == "Forecast"
 
