@@ -231,8 +231,8 @@ def test_the_next_leader_decides_as_exactly(operators: Installation, stage: Stag
     leader = operators.wait_leader()
 
     operators.kill(leader)
-    operators.start_one(leader)
     operators.wait_leader(other_than=leader)
+    operators.start_one(leader)
     operators.wait_ready(0, 1)
     stage.wait_governed()
 
