@@ -88,7 +88,7 @@ class Headroom(Model):
     node_startup: Duration | None = None
     """How long an elastic node takes from its order until pods can run on it, for example 6m. With `from: Forecast`,
     nodes are ordered this long before the replicas that need them are created. At most a day counts. Left out, or 0s:
-    the `scaling.forecast.startup` of each class, and 3m where that is 0s or there is no forecast."""
+    the `scaling.forecast.startup` of each class, and 3m where that is 0s."""
     schedules: Annotated[tuple[HeadroomSchedule, ...], Field(max_length=32, json_schema_extra=list_map("name"))] = ()
     """Amounts at recurring times. `max` also bounds them."""
 

@@ -7,7 +7,7 @@ can say what is allowed.
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer
 from pydantic_core import CoreSchema, core_schema
@@ -69,6 +69,19 @@ def _quantity_schema(most: str, number: int, example: str) -> dict[str, Any]:
     }
 
 
+def _text_schema(rule: str, message: str, *, least: int = 1, most: int = 22) -> dict[str, Any]:
+    """A text of so many characters that meets a CEL rule."""
+    return {
+        "type": "string",
+        "minLength": least,
+        "maxLength": most,
+        "x-kubernetes-validations": [{"rule": rule, "message": message}],
+    }
+
+
+_AMOUNT: Final = "self.matches('^[0-9]{1,12}([.][0-9]{1,9})?$')"
+
+
 class Cpu(_Scalar):
     """Cores, as Kubernetes writes them: `2`, `"500m"`."""
 
@@ -103,17 +116,12 @@ class Duration(_Scalar):
     """A time span of days, hours, minutes and seconds: `60s`, `5m`, `1h30m`, `14d`."""
 
     __slots__ = ()
-    openapi: ClassVar[dict[str, Any]] = {
-        "type": "string",
-        "minLength": 2,
-        "maxLength": 24,
-        "x-kubernetes-validations": [
-            {
-                "rule": "self.matches('^([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,8}s)?$')",
-                "message": "must be a duration of days, hours, minutes and seconds, for example 60s, 5m, 1h30m or 14d",
-            }
-        ],
-    }
+    openapi = _text_schema(
+        "self.matches('^([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,8}s)?$')",
+        "must be a duration of days, hours, minutes and seconds, for example 60s, 5m, 1h30m or 14d",
+        least=2,
+        most=24,
+    )
 
     @property
     def seconds(self) -> int:
@@ -128,17 +136,7 @@ class Money(_Scalar):
     """An amount in the currency that stands beside it, not negative, as text so that it stays exact: `"0.35"`."""
 
     __slots__ = ()
-    openapi: ClassVar[dict[str, Any]] = {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": 22,
-        "x-kubernetes-validations": [
-            {
-                "rule": "self.matches('^[0-9]{1,12}([.][0-9]{1,9})?$')",
-                "message": 'must be an amount that is not negative, in quotes, for example "0.35" or "90000"',
-            }
-        ],
-    }
+    openapi = _text_schema(_AMOUNT, 'must be an amount that is not negative, in quotes, for example "0.35" or "90000"')
 
     @property
     def amount(self) -> Decimal:
@@ -159,17 +157,9 @@ class PositiveFactor(Factor):
     """A ratio above 0, as text so that it stays exact: `"1.5"`."""
 
     __slots__ = ()
-    openapi: ClassVar[dict[str, Any]] = {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": 22,
-        "x-kubernetes-validations": [
-            {
-                "rule": "self.matches('^[0-9]{1,12}([.][0-9]{1,9})?$') && self.matches('[1-9]')",
-                "message": 'must be a number above 0, in quotes, for example "10" or "0.5"',
-            }
-        ],
-    }
+    openapi = _text_schema(
+        f"{_AMOUNT} && self.matches('[1-9]')", 'must be a number above 0, in quotes, for example "10" or "0.5"'
+    )
 
     @property
     def amount(self) -> Decimal:

@@ -1,7 +1,9 @@
-"""Errors that are reported as one line, without a traceback; importing this loads nothing else."""
+"""Errors that are reported as one line, without a traceback; importing this loads next to nothing else."""
 
 from collections.abc import Iterable
 from typing import Final
+
+from spillway.domain.model.wording import first_names
 
 _NAMED: Final = 10
 """The names that an error lists."""
@@ -22,6 +24,5 @@ class UnreadableError(Exception):
 def no_such(missing: str, names: Iterable[str]) -> NotFoundError:
     """The error for something that does not exist, which names the first of those that do."""
     found = sorted(names)
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    there = f"there are: {', '.join(found[:_NAMED])}{more}" if found else "there are none"
+    there = f"there are: {first_names(found, most=_NAMED)}" if found else "there are none"
     return NotFoundError(f"there is no {missing}; {there}")

@@ -6,8 +6,8 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from spillway.cli.live import cell, literal, table
-from spillway.controllers.status.wording import first_names
 from spillway.domain.model.units import DAY_SECONDS
+from spillway.domain.model.wording import first_names
 from spillway.domain.overview.thresholds import JointPlan, PolicyThresholds, ThresholdRow, ThresholdsPlan
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS
 

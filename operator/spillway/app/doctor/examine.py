@@ -6,18 +6,18 @@ finding that says so, and the other checks go on.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import chain
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from spillway.api.conditions import METRIC_NOT_SERVED
 from spillway.app.doctor.account import Account
 from spillway.app.doctor.autoscalers import of_cluster_autoscaler, of_karpenter, of_pod_autoscalers
-from spillway.app.doctor.serving import Serving, of_api_services, of_webhooks
+from spillway.app.doctor.serving import Serving, of_api_services, of_webhooks, unless_forbidden
 from spillway.domain.doctor.api_services import names_metric_api
 from spillway.domain.doctor.clocks import check_leader_clock, check_own_clock
 from spillway.domain.doctor.conditions import condition_findings
@@ -50,15 +50,13 @@ from spillway.sources.connection import Connection
 from spillway.sources.prometheus import PrometheusError
 from spillway.sources.series_present import problems_of
 from spillway.state.catalog import Kind
-from spillway.state.claims import claims_of_pod, losers_of
+from spillway.state.claims import balance_of, claims_of_pod, losers_of
 from spillway.state.world import World
 
 CONCURRENT: Final = 8
 """Reviews that are asked for at the same time."""
 PODS_READ: Final = 3
 """Pods of a workload whose managed fields are read."""
-
-T = TypeVar("T")
 
 
 async def examine(
@@ -158,8 +156,7 @@ def _counted(world: World) -> tuple[Mapping[tuple[str, str], int], Mapping[str, 
     lost: dict[str, str] = {}
     for owner in state.owners():
         claim = world.claim_of(owner)
-        space = state.namespaces.get(owner.namespace)
-        balance = governance.balance_of(space, owner.workload_kind, owner.labels)
+        balance = balance_of(state, governance, owner)
         if balance is not None:
             balances[balance] += 1
         if claim is not None:
@@ -197,9 +194,9 @@ async def _clocks(client: KubeClient, namespace: str, lease: str) -> AsyncIterat
 
 
 async def _probed(client: KubeClient, serving: Serving, world: World) -> AsyncIterator[Finding]:
-    if await _unless_forbidden(serving.recommend_only()):
+    if await unless_forbidden(serving.recommend_only()):
         return
-    webhooks = await _unless_forbidden(serving.webhooks()) or {}
+    webhooks = await unless_forbidden(serving.webhooks()) or {}
     called = calls_for(webhooks.get(WEBHOOK))
     for one in check_excluded(_excluded(world, called)):
         yield one
@@ -220,24 +217,14 @@ async def _probed(client: KubeClient, serving: Serving, world: World) -> AsyncIt
         yield one
 
 
-async def _unless_forbidden(read: Awaitable[T]) -> T | None:
-    """What is read; None where you may not read it, which another check says."""
-    try:
-        return await read
-    except ApiError as error:
-        if error.status != HTTPStatus.FORBIDDEN:
-            raise
-        return None
-
-
 def _excluded(world: World, called: Callable[[NamespaceRecord], bool]) -> Mapping[str, Iterable[str]]:
     """By policy in Enforce: the namespaces with workloads of its own for which the webhook is not called."""
+    excluded = {name for name, space in world.state.namespaces.items() if not called(space)}
     found: dict[str, set[str]] = defaultdict(set)
     for owner in world.state.owners():
-        claim = world.claim_of(owner)
-        space = world.state.namespaces.get(owner.namespace)
-        if claim is not None and claim.enforced and space is not None and not called(space):
-            found[claim.policy].add(space.name)
+        claim = world.claim_of(owner) if owner.namespace in excluded else None
+        if claim is not None and claim.enforced:
+            found[claim.policy].add(owner.namespace)
     return found
 
 
@@ -251,8 +238,8 @@ async def _rights(client: KubeClient, serving: Serving, account: Account, lease:
             raise
         yield not_checked(Check.RIGHTS, f"ServiceAccount/{account.key}", "it does not exist (--service-account)")
         return
-    needed = (*needed_rights(lease), *(await _unless_forbidden(serving.certificate_rights()) or ()))
-    if await _unless_forbidden(serving.recommend_only()):
+    needed = (*needed_rights(lease), *(await unless_forbidden(serving.certificate_rights()) or ()))
+    if await unless_forbidden(serving.recommend_only()):
         needed = rights_to_report(needed)
     slots = asyncio.Semaphore(CONCURRENT)
 

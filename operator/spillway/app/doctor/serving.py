@@ -1,10 +1,10 @@
 """The checks of what kube-apiserver calls: the webhooks and the APIServices, with their Service and certificate."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cryptography import x509
 
@@ -30,8 +30,19 @@ from spillway.kube.errors import ApiError
 
 MUTATING_CONFIGURATIONS: Final = "mutatingwebhookconfigurations"
 WEBHOOK_CONFIGURATIONS: Final = (MUTATING_CONFIGURATIONS, "validatingwebhookconfigurations")
+T = TypeVar("T")
 INJECTED_BY: Final = "cert-manager.io/inject-ca-from"
 """The annotation of the configurations whose caBundle cert-manager writes."""
+
+
+async def unless_forbidden(read: Awaitable[T]) -> T | None:
+    """What is read; None where you may not read it."""
+    try:
+        return await read
+    except ApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return None
 
 
 class Serving:
@@ -68,17 +79,9 @@ class Serving:
         if self._recommend_only is None:
             every = (await self.configurations()).items()
             webhooks_say_so = without_webhooks(one for (plural, _), one in every if plural == MUTATING_CONFIGURATIONS)
-            self._recommend_only = webhooks_say_so and not await self._may_write()
+            # Where you may not ask, it may.
+            self._recommend_only = webhooks_say_so and await unless_forbidden(self._account.may(PATCH_PODS)) is False
         return self._recommend_only
-
-    async def _may_write(self) -> bool:
-        """Whether the operator may change pods; also where you may not ask."""
-        try:
-            return await self._account.may(PATCH_PODS)
-        except ApiError as error:
-            if error.status != HTTPStatus.FORBIDDEN:
-                raise
-            return True
 
     async def certificate_rights(self) -> tuple[Right, ...]:
         """What the operator needs for its own certificate; nothing where cert-manager makes it."""

@@ -12,12 +12,12 @@ from spillway.api.zonalbalance import HotNodes, ZonalBalance
 from spillway.controllers.balance.load import current_loads
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.soft_taints import SoftTaints
-from spillway.controllers.status.wording import first_names
 from spillway.domain.balance.hot_nodes import HotPlan, HotRule, hot_taint, plan_hot
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import HOT_TAINT, NodeName
 from spillway.domain.model.owners import reference_to
 from spillway.domain.model.records import NodeRecord
+from spillway.domain.model.wording import first_names
 from spillway.kube.protocols import ObjectWriter, Recorder
 from spillway.kube.slices import in_slices
 from spillway.kube.writer import REFUSED_SECONDS

@@ -18,7 +18,7 @@ from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
 from spillway.domain.balance.move_board import MovablePod
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.owners import CAN_SURGE, workload_of
-from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.surge.hindrance import Left, all_ready
 from spillway.kube.resource_metrics import PodMetrics
 from spillway.kube.slices import in_slices
@@ -55,13 +55,16 @@ async def movable_pods(
     used: dict[str, Mapping[str, PodMetrics]] = {}
     found: list[MovablePod] = []
     left: dict[str, Left] = {}
-    async for owner in in_slices(list(world.state.replicasets.values())):
+    async for owner in in_slices(list(world.state.owners())):
         if not owner.replicas or balance_of(world.state, world.governance, owner) != balance.metadata.name:
             continue
         pods = world.state.active_pods_of(owner.uid)
         there = chosen_of(pods)
         key = workload_of(owner).key
         if not there or resting.get(key, 0.0) > now or world.only_recommends(owner):
+            continue
+        if isinstance(owner, StatefulSetRecord):
+            left[key] = Left.CANNOT_SURGE
             continue
         reason = why_left(world, owner, pods, rule)
         settled = [pod for pod in there if pod.ready_since <= since]
@@ -86,10 +89,6 @@ async def movable_pods(
             for pod in chosen
             if (usage := used[owner.namespace].get(pod.name)) is not None
         ]
-    async for one in in_slices(list(world.state.statefulsets.values())):
-        selected = one.replicas and balance_of(world.state, world.governance, one) == balance.metadata.name
-        if selected and not world.only_recommends(one) and chosen_of(world.state.active_pods_of(one.uid)):
-            left[workload_of(one).key] = Left.CANNOT_SURGE
     return Movable(tuple(found), left)
 
 

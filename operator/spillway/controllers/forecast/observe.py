@@ -8,9 +8,8 @@ without pods, what was last seen. A workload of which nothing can be asked has a
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import msgspec
-
 from spillway.api.elasticpolicy import ElasticPolicy
+from spillway.api.headroom import Headroom
 from spillway.api.scaling import Scaling
 from spillway.controllers.base import World
 from spillway.controllers.threshold.observe import Observed, observe_all, request_now
@@ -61,10 +60,10 @@ async def asked_of(world: World, known: Mapping[str, tuple[float, float]], now: 
         place = one.claim.policy, workload_class.name
         if place not in occasions:
             occasions[place] = _occasions(workload_class.scaling, now)
-        need = _need(one.workload, workload_class.scaling, request, occasions[place])
+        headroom = world.governance.policies[one.claim.policy].spec.headroom
+        need = _need(one.workload, workload_class.scaling, request, occasions[place], headroom)
         if isinstance(need, DemandNeed):
-            beyond = _beyond_seconds(world, one, workload_class.scaling)
-            found.needs.append(msgspec.structs.replace(need, beyond_seconds=beyond))
+            found.needs.append(need)
         elif need is not None:
             found.problems.append(need)
     return found
@@ -77,17 +76,12 @@ def _occasions(scaling: Scaling, now: float) -> tuple[Occasion, ...]:
     return occasions_within(scaling.forecast.occasions, begin, now + LONGEST_WINDOW_SECONDS)
 
 
-def _beyond_seconds(world: World, one: Observed, scaling: Scaling) -> float:
-    """How long before this workload's replicas nodes are ordered for them; 0 where none are."""
-    policy = world.governance.policies.get(one.claim.policy)
-    headroom = None if policy is None else policy.spec.headroom
-    if headroom is None or headroom.from_ != "Forecast":
-        return 0.0
-    return node_startup_seconds(headroom, scaling.forecast)
-
-
 def _need(
-    workload: str, scaling: Scaling, request: tuple[float, float] | None, occasions: tuple[Occasion, ...]
+    workload: str,
+    scaling: Scaling,
+    request: tuple[float, float] | None,
+    occasions: tuple[Occasion, ...],
+    headroom: Headroom | None,
 ) -> DemandNeed | DemandProblem | None:
     """What is asked for; None while it is not known what a replica requests."""
     target, forecast = scaling.target, scaling.forecast
@@ -109,6 +103,9 @@ def _need(
             return DemandProblem(workload, "NoRequest", f"its replicas request no {source}")
     startup = float(forecast.startup.seconds)
     window = window_seconds(float(forecast.window.seconds), startup, per_hour=scaling.max_scalings_per_hour)
+    beyond = 0.0
+    if headroom is not None and headroom.from_ == "Forecast":
+        beyond = node_startup_seconds(headroom, forecast)
     return DemandNeed(
         workload=workload,
         source=source,
@@ -117,6 +114,7 @@ def _need(
         history_seconds=float(forecast.history.seconds),
         window_seconds=window,
         startup_seconds=startup,
+        beyond_seconds=beyond,
         price=float(forecast.price.amount),
         occasions=occasions,
     )

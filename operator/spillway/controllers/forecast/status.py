@@ -13,7 +13,8 @@ from spillway.api.scalars import rfc3339
 from spillway.controllers.forecast.controller import ForecastController, ForecastReport
 from spillway.controllers.forecast.observe import asks
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names, largest
+from spillway.controllers.status.wording import largest
+from spillway.domain.model.wording import first_names
 from spillway.domain.scaling.demand import DemandForecast
 from spillway.sources.prometheus import NoPrometheusError
 from spillway.state.board import Board

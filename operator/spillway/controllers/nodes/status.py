@@ -14,7 +14,7 @@ from spillway.api.virtualnodebudget import DrainProgress, VirtualNodeBudget, Vir
 from spillway.controllers.nodes.drain import DrainController
 from spillway.controllers.status.node_summary import NodeSummary, PoolCount
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names
+from spillway.domain.model.wording import first_names
 from spillway.domain.nodes.cordon import BudgetCordon
 
 _BRIEF: Final = frozenset({"Opening", "Closing"})

@@ -11,7 +11,7 @@ from spillway.api.conditions import PODS_REFUSED
 from spillway.api.scalars import rfc3339
 from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names
+from spillway.domain.model.wording import first_names
 from spillway.state.refusals import PoolLeftOut, Refusals
 
 

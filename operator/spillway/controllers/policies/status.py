@@ -15,9 +15,9 @@ from spillway.api.elasticpolicy import ElasticPolicyStatus, GovernedWorkloads, T
 from spillway.controllers.base import World
 from spillway.controllers.status.node_summary import NodeSummary
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names
 from spillway.controllers.status.workload_counts import PolicyCount, WorkloadCounts
 from spillway.domain.model.names import Tier
+from spillway.domain.model.wording import first_names
 from spillway.domain.policies.conflicts import BUDGET_NOT_FOUND, ResourceProblem, distinct
 from spillway.domain.policies.without_effect import fields_without_effect, plans_thresholds
 from spillway.state.catalog import Kind

@@ -17,7 +17,7 @@ from spillway.controllers.pools.controller import PoolsController
 from spillway.controllers.pools.memory import NEVER_FAILED, PoolMemory
 from spillway.controllers.status.node_summary import NodeSummary, PoolCount
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names
+from spillway.domain.model.wording import first_names
 from spillway.domain.pools.health import PROBE_PODS, HealthReason, State
 
 NAMED: Final = 3

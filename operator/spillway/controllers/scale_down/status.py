@@ -10,9 +10,9 @@ from functools import partial
 from spillway.api.conditions import FOREIGN_WRITER
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, ScaleDownCounts
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names
 from spillway.controllers.status.workload_counts import PolicyCount, WorkloadCounts
 from spillway.domain.model.names import POD_DELETION_COST
+from spillway.domain.model.wording import first_names
 from spillway.domain.scale_down.outcome import ScaleDowns
 from spillway.state.board import Board
 

@@ -16,7 +16,8 @@ from spillway.controllers.scaling.controller import ScalingController, ScalingNo
 from spillway.controllers.scaling.managed import ManagedAutoscalersController
 from spillway.controllers.scaling.registration import RegistrationController, RegistrationProblem
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names, ignored, largest
+from spillway.controllers.status.wording import ignored, largest
+from spillway.domain.model.wording import first_names
 from spillway.domain.scaling.autoscalers import METRIC
 
 INVALID: Final = "InvalidSchedule"

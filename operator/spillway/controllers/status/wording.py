@@ -1,19 +1,12 @@
-"""The lists of names in the messages of conditions, and of workloads in a status."""
+"""The message about ignored entries, and the lists of workloads in a status."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-NAMED: Final = 5
-"""The number of names in a message; the others are counted."""
+from spillway.domain.model.wording import first_names
+
 LISTED: Final = 64
 """The number of workloads in a list of a status."""
-
-
-def first_names(names: Sequence[str], total: int = 0, *, most: int = NAMED) -> str:
-    """The first names, and how many more there are of `total`, or of `names` if these are more."""
-    left = max(total, len(names)) - min(len(names), most)
-    more = f" and {left} more" if left else ""
-    return f"{', '.join(names[:most])}{more}"
 
 
 def ignored(entries: Sequence[str]) -> str:

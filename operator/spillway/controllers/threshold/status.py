@@ -14,7 +14,7 @@ from spillway.api.common import MOST_REPLICAS
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus, Saving, WorkloadThreshold
 from spillway.api.scalars import rfc3339
 from spillway.controllers.status.part import ObservedCondition, StatusPart
-from spillway.controllers.status.wording import first_names, largest
+from spillway.controllers.status.wording import largest
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.controllers.threshold.controller import (
     ThresholdController,
@@ -23,6 +23,7 @@ from spillway.controllers.threshold.controller import (
 )
 from spillway.domain.model.owners import WITH_REPLICASETS, WITHOUT_REPLICAS, WorkloadKey
 from spillway.domain.model.units import DAY_SECONDS
+from spillway.domain.model.wording import first_names
 from spillway.domain.threshold.effective import ThresholdReason
 from spillway.domain.threshold.request import PAST_ENOUGH_SECONDS, Plan, PlannedPolicy
 from spillway.sources.prometheus import NoPrometheusError

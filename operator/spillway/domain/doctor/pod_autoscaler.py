@@ -6,14 +6,11 @@ replica of each surge for these minutes. With `spec.behavior`, an empty one too,
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final
 
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.model.documents import Json
+from spillway.domain.model.wording import first_names
 from spillway.domain.overview.attention import Severity
-
-NAMED: Final = 5
-"""Autoscalers that are named; the others are counted."""
 
 
 def check_stabilization(autoscalers: Iterable[Json], moved: Collection[str]) -> Iterator[Finding]:
@@ -25,12 +22,12 @@ def check_stabilization(autoscalers: Iterable[Json], moved: Collection[str]) -> 
     )
     if not found:
         return
-    named = ", ".join(found[:NAMED]) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")
     yield Finding(
         Severity.WARNING,
         Check.AUTOSCALER,
         f"HorizontalPodAutoscaler/{found[0]}",
-        f"without spec.behavior, Kubernetes keeps the additional replica of each move for five minutes: {named}",
+        "without spec.behavior, Kubernetes keeps the additional replica of each move for five minutes: "
+        f"{first_names(found)}",
         "Set spec.behavior: {} in these HorizontalPodAutoscalers; the defaults of Kubernetes stay the same.",
     )
 

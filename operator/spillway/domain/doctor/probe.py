@@ -13,6 +13,7 @@ from spillway.domain.model.documents import Json
 from spillway.domain.model.names import CLASS, PLACEMENT
 from spillway.domain.model.records import NamespaceRecord
 from spillway.domain.model.selectors import Selector
+from spillway.domain.model.wording import first_names
 from spillway.domain.overview.attention import Severity
 from spillway.domain.policies.governance import Governance
 
@@ -57,16 +58,11 @@ def check_excluded(namespaces: Mapping[str, Iterable[str]]) -> Iterator[Finding]
             Check.WEBHOOKS,
             f"ElasticPolicy/{policy}",
             f"it governs workloads in namespaces for which the API server does not call the webhooks: "
-            f"{_some(names)}; their new pods are not placed, and their scale-downs are not exact",
+            f"{first_names(sorted(names), most=NAMED)}; their new pods are not placed, and their scale-downs are not "
+            "exact",
             "Nothing, if that is intended. Otherwise remove these namespaces from webhook.excludedNamespaces in the "
             "chart's values, or from what the policy matches.",
         )
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first of the names, and how many there are beside these."""
-    first, others = sorted(names)[:NAMED], sorted(names)[NAMED:]
-    return ", ".join(first) + (f" and {len(others)} more" if others else "")
 
 
 def probe_pod(workload_class: str | None = None) -> dict[str, Any]:

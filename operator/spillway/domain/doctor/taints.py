@@ -10,13 +10,13 @@ from typing import Final
 from spillway.domain.doctor.findings import Check, Finding
 from spillway.domain.model.names import ELASTIC_TAINT, EMPTYING_TAINT, HOT_TAINT
 from spillway.domain.model.records import NodeRecord
+from spillway.domain.model.wording import first_names
 from spillway.domain.overview.attention import Severity
 
 _OWN: Final = frozenset({ELASTIC_TAINT, HOT_TAINT, EMPTYING_TAINT})
 _SOFT: Final = "PreferNoSchedule"
 _VIRTUAL_LABEL: Final = ("type", "virtual-kubelet")
 _VIRTUAL_TAINT: Final = "virtual-kubelet.io/provider"
-_NAMED: Final = 5
 
 
 def check_taints(nodes: Iterable[NodeRecord], pool_of: Callable[[NodeRecord], str | None]) -> Iterator[Finding]:
@@ -43,13 +43,11 @@ def check_taints(nodes: Iterable[NodeRecord], pool_of: Callable[[NodeRecord], st
         if pool_of(node) is None and _is_virtual(node):
             stray.append(node.name)
     if stray:
-        more = f" and {len(stray) - _NAMED} more" if len(stray) > _NAMED else ""
         yield Finding(
             Severity.WARNING,
             Check.TAINTS,
             f"Node/{stray[0]}",
-            "virtual nodes are in no VirtualNodeBudget, so Spillway treats them as fixed nodes: "
-            f"{', '.join(stray[:_NAMED])}{more}",
+            f"virtual nodes are in no VirtualNodeBudget, so Spillway treats them as fixed nodes: {first_names(stray)}",
             "Create a VirtualNodeBudget whose nodeSelector matches them, and list it in the ElasticPolicy.",
         )
 

@@ -150,7 +150,7 @@ def _first(scaling: Scaling, asked: Asked, ahead: int) -> int:
 
 
 def _forecast_state(scaling: Scaling, forecast: DemandForecast | None, now: float) -> ForecastState:
-    if scaling.forecast is None or not scaling.forecasts:
+    if not scaling.forecasts:
         return ForecastState.DISABLED
     if forecast is None:
         return ForecastState.MISSING
