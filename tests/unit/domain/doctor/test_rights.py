@@ -37,10 +37,6 @@ NEEDED: Final = (
     ),
 )
 OPTIONAL: Final[Mapping[str, Collection[tuple[str, str, str]]]] = {
-    "Events by the older API, which the operator does not write": {
-        ("", "events", "create"),
-        ("", "events", "patch"),
-    },
     "a class that places pods": {
         ("", "events", "list"),
         ("", "events", "watch"),
