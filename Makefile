@@ -110,7 +110,7 @@ format: $(STAMP) ## Format the code
 build: $(STAMP) ## Build the control plane for demo and tests (once; minutes)
 	@$(RUN) -m localcluster build
 
-BENCHES := scaledown simulate admission informer placement threshold cordon forecast refresh restore foresight backtest balance classes extender operate
+BENCHES := scaledown simulate admission informer placement threshold cordon forecast refresh restore foresight backtest balance zones classes extender operate
 .PHONY: $(addprefix bench-,$(BENCHES))
 bench-scaledown: build ## Measure a day with plain Kubernetes, flat costs and Spillway -> build/bench/scaledown.json
 bench-simulate: build ## Replay days in the simulator with the same planners -> build/bench/simulate.json
@@ -123,6 +123,7 @@ bench-refresh: $(STAMP) ## Refresh the forecasts of 2,000 workloads from a real 
 bench-foresight: build ## Compare an HPA on CPU with recommended replicas and headroom -> build/bench/foresight.json
 bench-backtest: $(STAMP) ## Time a backtest of 200 workloads over two weeks -> build/bench/backtest.json
 bench-balance: build ## Compare the load of nodes: scheduler alone, descheduler, Spillway -> build/bench/balance.json
+bench-zones: build ## Compare where new replicas go when one zone gets busy -> build/bench/zones.json
 bench-classes: build ## Measure what load classes cost the scheduler -> build/bench/classes.json
 bench-extender: $(STAMP) ## Measure how long kube-scheduler waits for the scheduler extender -> build/bench/extender.json
 bench-restore: build ## Restore 60,000 marked pods, stopped once -> build/bench/restore.json

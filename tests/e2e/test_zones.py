@@ -175,6 +175,27 @@ def test_new_replicas_go_where_their_own_service_is_most_loaded(
     assert measuring.total("spillway_admission_outcomes_total", webhook="pods", outcome="zone") > 0
 
 
+def test_without_a_required_spread_the_preference_ends_at_max_skew(
+    measured: Cluster, measuring: Installation, measured_namespace: str
+) -> None:
+    with applied(measured, balance(maxSkew=2, zonePreference={})):
+        measured.apply(deployment(measured_namespace, "bounded", 6, nodeSelector=POOL))
+        measured.wait_pods_ready(measured_namespace, 6, "app=bounded")
+        before = zones(measured, measured_namespace, "bounded")
+        serve(measured, measured_namespace, "bounded")
+        [replicaset] = measured.rest.items(f"/apis/apps/v1/namespaces/{measured_namespace}/replicasets")
+
+        def preferred() -> bool:
+            made = probes(measured, measured_namespace, replicaset)
+            return any(BUSY in str((pod["spec"].get("affinity") or {}).get("nodeAffinity")) for pod in made)
+
+        eventually(preferred, "the busy zone to be preferred")
+        after = scale(measured, measured_namespace, "bounded", 12)
+    # Without the bound all six would go there.
+    assert 1 <= (after - before)[BUSY] <= 4
+    assert max(after.values()) - min(after.values()) <= 3
+
+
 def test_a_zone_that_is_lost_holds_no_pod_up_and_gets_its_replicas_back_without_a_missing_one(
     measured: Cluster, measuring: Installation, measured_namespace: str
 ) -> None:

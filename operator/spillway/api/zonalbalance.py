@@ -177,7 +177,7 @@ class ZonalBalanceSpec(Model):
     """The node label whose value is the zone, for example topology.kubernetes.io/zone."""
     max_skew: Annotated[int, Field(ge=1, le=1000, json_schema_extra={"format": "int32"})] = 1
     """How many more replicas of one workload a zone may have than another, at least 1. It applies to scale-downs, to
-    the constraint of `zoneSpread` and to moves."""
+    the constraint of `zoneSpread`, to `zonePreference` and to moves."""
     load: Load | None = None
     """Where the real load of nodes is read."""
     target: BalanceTarget | None = None
@@ -185,8 +185,8 @@ class ZonalBalanceSpec(Model):
     zone_spread: ZoneSpread | None = None
     """Gives new pods a topology spread constraint over zones. Left out: none is added."""
     zone_preference: ZonePreference | None = None
-    """Gives new pods a preferred node affinity for the zones in which their own workload has the highest load. Without
-    a topology spread constraint over zones (the pod's own, or from `zoneSpread`), the zones may become very uneven."""
+    """Gives new pods a preferred node affinity for the zones in which their own workload has the highest load, as long
+    as these zones stay within `maxSkew` of the others."""
     hot_nodes: HotNodes | None = None
     """What to do about nodes that are too busy."""
     classes: LoadClasses | None = None

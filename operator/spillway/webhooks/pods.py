@@ -30,7 +30,6 @@ from spillway.domain.fit.container_defaults import NO_DEFAULTS, Defaults
 from spillway.domain.fit.suitability import claims_of, ephemeral_claims
 from spillway.domain.fit.volume_reach import VolumeReach
 from spillway.domain.model.additions import Addition
-from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.owners import PER_NODE, OwnerReference, controller_of
 from spillway.domain.model.places import Claim
@@ -188,7 +187,9 @@ class PodWebhook:
     def _prefer(self, request: AdmissionRequest, subject: _PreferenceSubject) -> Answer:
         pod: dict[str, Any] = msgspec.json.decode(request.object)
         planned = self._planned_node(request, subject.owner)
-        additions = self._zones.additions(subject.balance, pod, subject.workload, planned=planned)
+        additions = self._zones.additions(
+            subject.balance, pod, subject.workload, subject.owner, planned=planned, created=not request.dry_run
+        )
         return Answer("zone" if additions else "not-placed", additions)
 
     async def _prefer_by_leader(
@@ -251,14 +252,12 @@ class PodWebhook:
             placer.usage.refusals.placed(subject.owner, workload.owner)
             await self._report(request.namespace, subject, placed, deadline)
         planned = self._planned_node(request, subject.owner) if act else None
-        return Answer(placed.decision.nodes.value, (*placed.additions, *self._prefers(subject, placed, pod, planned)))
-
-    def _prefers(
-        self, subject: _Subject, placed: PodPlacement, pod: Json, planned: NodeName | None
-    ) -> tuple[Addition, ...]:
-        if placed.pools:
-            return ()
-        return self._zones.additions(subject.balance, pod, subject.workload, planned=planned)
+        prefers: tuple[Addition, ...] = ()
+        if not placed.pools:
+            prefers = self._zones.additions(
+                subject.balance, pod, subject.workload, subject.owner, planned=planned, created=act
+            )
+        return Answer(placed.decision.nodes.value, (*placed.additions, *prefers))
 
     async def _take_over(self, new: NewPod, deadline: Deadline) -> None:
         """Wait until a new leader has what it goes on from."""

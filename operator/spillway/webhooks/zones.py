@@ -7,20 +7,32 @@ there is no spread, which would keep every pod waiting. The additional replica o
 or without a ZonalBalance.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Final, cast, get_args
+from typing import Final, NamedTuple, cast, get_args
 
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.balance.classes import anti_affinity_term, class_of_pod, label_additions
-from spillway.domain.balance.zones import NO_WEIGHTS, WhenUnsatisfiable, affinity_additions, spread_additions
+from spillway.domain.balance.zones import (
+    NO_WEIGHTS,
+    WhenUnsatisfiable,
+    ZoneWeights,
+    affinity_additions,
+    prefers_zones,
+    requires_spread,
+    spread_additions,
+    within_skew,
+)
 from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import ZONE_LABEL, ZONE_SPREAD, NodeName
+from spillway.domain.model.names import ZONE_LABEL, ZONE_SPREAD, NodeName, OwnerUid, Zone
 from spillway.domain.model.places import Claim
+from spillway.domain.model.remember import FairMemory
 from spillway.state.board import Board
 from spillway.state.claims import has_zones
 from spillway.state.node_places import NodePlaces
+from spillway.state.reservations import RESERVATION_SECONDS
 from spillway.webhooks.workloads import Workload
 
 _OWN_LABELS: Final = (
@@ -31,12 +43,26 @@ _OWN_LABELS: Final = (
 """Labels that each pod of a StatefulSet, or of OpenKruise's CloneSet, has with a value of its own."""
 
 
+_REMEMBERED: Final = 4096
+
+
+class _Answered(NamedTuple):
+    """An answer with a preference, whose pod the informer may not show yet."""
+
+    at: float
+    """Unix seconds."""
+    seen: int
+    """How many active pods of the owner the informer showed then."""
+
+
 class Zones:
     """The zones of new pods, by the ZonalBalances."""
 
     def __init__(self, places: NodePlaces, board: Board) -> None:
         self._places = places
         self._board = board
+        self._answered: FairMemory[tuple[str, OwnerUid], tuple[_Answered, ...]] = FairMemory(_REMEMBERED)
+        """By namespace and owner: of a kind that is not followed, anybody can name the owner of another namespace."""
 
     def balance(self, namespace: str, workload: Workload, claim: Claim | None) -> ZonalBalance | None:
         """The ZonalBalance that adds something to new pods of the workload; None if none does."""
@@ -49,19 +75,40 @@ class Zones:
         return found if found is not None and found.spec.changes_pods else None
 
     def additions(
-        self, balance: ZonalBalance | None, pod: Json, workload: Workload, *, planned: NodeName | None
+        self,
+        balance: ZonalBalance | None,
+        pod: Json,
+        workload: Workload,
+        replicas_of: OwnerUid,
+        *,
+        planned: NodeName | None,
+        created: bool,
     ) -> tuple[Addition, ...]:
-        """What is added to a pod that stays on physical nodes; `planned` is the node of the move that it is for."""
+        """What is added to a pod of this owner that stays on physical nodes.
+
+        `planned` is the node of the move that it is for. A pod that is `created`, so not in a dry run, counts as one
+        whose zone is not known yet until the informer shows it.
+        """
         if balance is None:
             return affinity_additions(pod, ZONE_LABEL, NO_WEIGHTS, node=planned)
         spec = balance.spec
         owner = workload.owner
-        weights = self._board.zone_weights(balance.metadata.name, owner.namespace, owner.name)
+        weights = NO_WEIGHTS
+        if spec.zone_preference is not None:
+            weights = self._board.zone_weights(balance.metadata.name, owner.namespace, owner.name)
         labels = {key: value for key, value in _labels(pod).items() if key not in _OWN_LABELS}
         when = _when(balance, pod, labels)
+        if when is not None and not has_zones(self._places.state, self._places.governance, spec.zone_key):
+            when = None
+        # A pod that has the preference is asked about again, because another webhook has changed it.
+        again = prefers_zones(pod, spec.zone_key, weights)
+        if weights and not again and not requires_spread(pod, spec.zone_key, labels, when):
+            weights = self._within_skew(weights, balance, owner.namespace, replicas_of, counts=created)
         spread: tuple[Addition, ...] = ()
-        if when is not None and has_zones(self._places.state, self._places.governance, spec.zone_key):
-            spread = spread_additions(pod, spec.zone_key, labels, max_skew=spec.max_skew, when=when)
+        if when is not None:
+            spread = spread_additions(
+                pod, spec.zone_key, labels, max_skew=spec.max_skew, when=when, prefers=bool(weights)
+            )
         load_class = None
         if spec.spreads_classes:
             load_class = class_of_pod(pod, self._board.load_classes.get(balance.metadata.name, {}).get(owner.key))
@@ -71,6 +118,40 @@ class Zones:
             *affinity_additions(pod, spec.zone_key, weights, apart=term, node=planned),
             *spread,
         )
+
+    def _within_skew(
+        self, weights: ZoneWeights, balance: ZonalBalance, namespace: str, owner: OwnerUid, *, counts: bool
+    ) -> ZoneWeights:
+        """The weights for a pod without a required spread, which would keep its owner's replicas within `maxSkew`.
+
+        If it `counts`, it is one whose zone is not known yet until the informer shows it.
+        """
+        state, spec = self._places.state, balance.spec
+        replicas: Counter[Zone] = Counter()
+        key = namespace, owner
+        pods = [pod for pod in state.active_pods_of(owner) if pod.namespace == namespace]
+        coming = self._coming(key, len(pods))
+        for pod in pods:
+            node = state.nodes.get(pod.node)
+            if node is None:
+                coming += 1
+            elif self._places.governance.budget_of(node) is None and (zone := node.zone_by(spec.zone_key)):
+                replicas[zone] += 1
+        found = within_skew(weights, replicas, coming, spec.max_skew)
+        if found and counts:
+            answered = (*(self._answered.get(key) or ()), _Answered(self._board.now(), len(pods)))
+            self._answered.put(key, answered, share=namespace)
+        return found
+
+    def _coming(self, key: tuple[str, OwnerUid], seen: int) -> int:
+        """How many pods of this owner were answered with a preference, and are not among the `seen` ones yet."""
+        since = self._board.now() - RESERVATION_SECONDS
+        answered = tuple(one for one in self._answered.get(key) or () if one.at >= since)
+        if not answered:
+            self._answered.pop(key)
+            return 0
+        self._answered.update(key, answered)
+        return max(0, len(answered) - max(0, seen - answered[0].seen))
 
 
 def _when(balance: ZonalBalance, pod: Json, labels: Mapping[str, str]) -> WhenUnsatisfiable | None:

@@ -11,7 +11,7 @@ from spillway.domain.model.documents import PREFERRED
 from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, ZONE_SPREAD, NodeName, OwnerUid, PodUid
 from spillway.domain.policies.governance import Governance
 from spillway.domain.surge.steps import Purpose, Surge
-from tests.builders import make_node, make_replicaset
+from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.json_patch import applied
 from tests.support.placement import incoming, labels_of, manual, placing
 from tests.support.policies import CREATED
@@ -19,6 +19,8 @@ from tests.unit.webhooks.pod_cases import Scene
 
 SPREAD: dict[str, Any] = {"maxSkew": 2, "zoneSpread": {}}
 PREFERENCE: dict[str, Any] = {"zonePreference": {}}
+EVEN: list[str] = ["DoNotSchedule", "ScheduleAnyway"]
+"""Within what is required, as even as possible."""
 
 
 def governed(spec: dict[str, Any], policy: Governance | None = None) -> Governance:
@@ -38,7 +40,7 @@ def scene(spec: dict[str, Any], policy: Governance | None = None, *, leads: bool
     made = Scene(governed(spec, policy), leads=leads)
     made.state.apply(make_node("f2", labels={ZONE_LABEL: "a"}))
     if leads:
-        made.board.set_zone_reading("even", ZoneReading(0.0, {"shop/web": {"a": 100}}, 180.0))
+        made.board.set_zone_reading("even", ZoneReading(0.0, {"shop/web": {"a": 100, "b": 0}}, 180.0))
     return made
 
 
@@ -90,13 +92,13 @@ async def test_a_policy_in_recommend_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "found"),
-    [("ScheduleAnyway", ["ScheduleAnyway"]), ("None", []), ("nonsense", ["DoNotSchedule"])],
+    [("ScheduleAnyway", ["ScheduleAnyway"]), ("None", []), ("nonsense", EVEN)],
 )
 async def test_a_workload_may_say_how_it_is_spread(asked: str, found: list[str]) -> None:
     assert zones_of(await created(scene(SPREAD), **{"spillway.dev/zone-spread": asked})) == found
 
 
-@pytest.mark.parametrize(("asked", "found"), [("", ["ScheduleAnyway"]), ("DoNotSchedule", ["DoNotSchedule"])])
+@pytest.mark.parametrize(("asked", "found"), [("", ["ScheduleAnyway"]), ("DoNotSchedule", EVEN)])
 async def test_a_pod_whose_volume_may_be_bound_to_a_zone_only_prefers_to_be_spread(
     asked: str, found: list[str]
 ) -> None:
@@ -119,7 +121,7 @@ async def test_a_pod_whose_volume_may_be_bound_to_a_zone_only_prefers_to_be_spre
 )
 async def test_the_spread_counts_the_pods_with_the_same_labels(own: dict[str, str]) -> None:
     spec = await created(scene(SPREAD), **{"pod-template-hash": "abc", **own})
-    [zones, _] = spec["topologySpreadConstraints"]
+    [zones, _, _] = spec["topologySpreadConstraints"]
     assert zones["maxSkew"] == 2
     assert zones["labelSelector"] == {"matchLabels": {"app": "web", "pod-template-hash": "abc"}}
 
@@ -130,9 +132,101 @@ async def test_an_old_reading_prefers_no_zone() -> None:
     assert preferred(await created(made)) == []
 
 
+ANYWAY: dict[str, Any] = {"zoneSpread": {"whenUnsatisfiable": "ScheduleAnyway"}}
+
+
+def replicas(made: Scene, zone: str, names: str) -> None:
+    """Pods of the workload, one for each letter, on the node of this zone; no zone for pods without a node."""
+    made.state.apply(make_node(f"in-{zone}", labels={ZONE_LABEL: zone}))
+    for name in names:
+        made.state.apply(make_pod(f"web-{name}", node=NodeName(f"in-{zone}" if zone else "")))
+
+
+@pytest.mark.parametrize(
+    ("spec", "most"),
+    [
+        pytest.param({}, 2, id="no spread"),
+        pytest.param(ANYWAY, 2, id="a spread that is preferred"),
+        pytest.param({"zoneSpread": {}}, 9, id="a spread that is required, which the scheduler keeps"),
+    ],
+)
+@pytest.mark.parametrize("policy", [None, placing(manual(99))], ids=["no policy", "placed on physical nodes"])
+async def test_replicas_that_are_created_at_once_prefer_a_zone_within_max_skew(
+    spec: dict[str, Any], most: int, policy: Governance | None
+) -> None:
+    made = scene({"maxSkew": 3, **PREFERENCE, **spec}, policy)
+    replicas(made, "a", "pq")
+    replicas(made, "b", "s")
+    await made.ask(dry_run=True)
+    answers = [preferred(await created(made)) for _ in range(9)]
+    assert answers == [[["a"]]] * most + [[]] * (9 - most)
+
+
+async def test_a_rollout_prefers_the_busiest_zone_within_max_skew() -> None:
+    made = scene({"maxSkew": 2, **PREFERENCE})
+    assert [preferred(await created(made)) for _ in range(3)] == [[["a"]], [["a"]], []]
+    replicas(made, "a", "pq")
+    assert preferred(await created(made)) == [], "the other zones have no replica of this revision yet"
+
+
+async def test_the_pods_of_another_namespace_do_not_count() -> None:
+    made = scene({"maxSkew": 2, **PREFERENCE})
+    replicas(made, "a", "p")
+    replicas(made, "b", "s")
+    for name in "tuvw":
+        made.state.apply(make_pod(f"web-{name}", namespace="other", node=NodeName("in-a")))
+    assert preferred(await created(made)) == [["a"]]
+
+
+async def test_a_zone_is_preferred_again_when_the_others_have_caught_up() -> None:
+    made = scene({"maxSkew": 2, **PREFERENCE})
+    replicas(made, "a", "p")
+    replicas(made, "b", "s")
+    assert preferred(await created(made)) == [["a"]]
+    replicas(made, "", "q")
+    assert preferred(await created(made)) == [["a"]], "the pod that is seen is the one that was answered"
+    assert preferred(await created(made)) == []
+    replicas(made, "a", "qr")
+    assert preferred(await created(made)) == []
+    replicas(made, "b", "tu")
+    assert preferred(await created(made)) == [["a"]]
+
+
+async def test_a_pod_that_another_webhook_changed_keeps_its_zone_and_counts_once() -> None:
+    made = scene({"maxSkew": 2, **PREFERENCE})
+    replicas(made, "a", "p")
+    replicas(made, "b", "s")
+    pod = incoming()
+    once = dict(applied(pod, (await made.ask(pod)).additions))
+    assert preferred(once["spec"]) == [["a"]]
+    assert not (await made.ask(once)).additions
+    assert preferred(await created(made)) == [["a"]]
+
+
+async def test_replicas_on_virtual_nodes_are_in_no_zone() -> None:
+    made = scene({"maxSkew": 2, **PREFERENCE}, placing(manual(99)))
+    replicas(made, "a", "pq")
+    replicas(made, "b", "st")
+    made.state.apply(make_node("v1", labels={**labels_of("a"), ZONE_LABEL: "v"}))
+    made.state.apply(make_pod("web-v", node=NodeName("v1")))
+    assert preferred(await created(made)) == [["a"]]
+
+
+async def test_the_users_own_required_spread_keeps_the_zones_even() -> None:
+    made = scene({"maxSkew": 1, **PREFERENCE})
+    replicas(made, "a", "pqr")
+    replicas(made, "b", "s")
+    assert preferred(await created(made)) == []
+    pod = incoming()
+    zones = {"maxSkew": 5, "topologyKey": ZONE_LABEL, "labelSelector": {}}
+    for when, found in (("DoNotSchedule", [["a"]]), ("ScheduleAnyway", [])):
+        pod["spec"]["topologySpreadConstraints"] = [zones | {"whenUnsatisfiable": when}]
+        assert preferred(applied(pod, (await made.ask(pod)).additions)["spec"]) == found
+
+
 async def test_a_replica_that_does_not_lead_answers_what_needs_no_reading_and_forwards_the_rest() -> None:
     spread = scene(SPREAD, leads=False)
-    assert zones_of(await created(spread)) == ["DoNotSchedule"]
+    assert zones_of(await created(spread)) == EVEN
     assert not spread.forwarded
     preference = scene(SPREAD | PREFERENCE, leads=False)
     await preference.ask()
@@ -154,7 +248,7 @@ async def test_a_zone_key_that_no_physical_node_has_keeps_no_pod_waiting() -> No
     made.state.apply(make_node("v2", labels={**labels_of("a"), TEAM_ZONE: "z"}))
     assert "topologySpreadConstraints" not in await created(made)
     made.state.apply(make_node("f3", labels={TEAM_ZONE: "z"}))
-    assert zones_of(await created(made)) == ["DoNotSchedule"]
+    assert zones_of(await created(made)) == EVEN
 
 
 CLASSES: dict[str, Any] = {"classes": {}}
@@ -179,7 +273,7 @@ async def classed(made: Scene, **labels: str) -> tuple[str | None, list[Any]]:
 @pytest.mark.parametrize("policy", [None, placing(manual(2))], ids=["no policy", "placed on physical nodes"])
 async def test_a_new_pod_gets_its_class_and_is_kept_apart_from_it(policy: Governance | None) -> None:
     assert await classed(classified(CLASSES, policy)) == ("cpu-bound", ["cpu-bound"])
-    both = classified(CLASSES | PREFERENCE, policy)
+    both = classified(CLASSES | PREFERENCE | {"maxSkew": 2}, policy)
     assert await classed(both) == ("cpu-bound", ["cpu-bound"])
     assert preferred(await created(both)) == [["a"]]
 
@@ -216,7 +310,7 @@ async def test_only_the_leader_knows_the_classes() -> None:
 async def test_without_an_answer_of_the_leader_pods_are_spread_all_the_same(readings: dict[str, Any]) -> None:
     made = scene(SPREAD | readings, leads=False)
     made.leader_answers = False
-    assert zones_of(await created(made)) == ["DoNotSchedule"]
+    assert zones_of(await created(made)) == EVEN
 
 
 SURGES: dict[str, Any] = {"rebalance": {"mode": "Active", "by": "Surge"}}

@@ -4,7 +4,8 @@ Contract: pure. With traffic that stays in its zone, a new replica relieves its 
 is busiest; elsewhere it lowers the mean, and the HPA adds no other. So zones are preferred by the load of this workload
 alone. What its user wrote stays: a spread over the same zones is never added to one of the user's, and the preference
 is heavier than all of the user's preferred node affinities together. The additional replica of a move prefers the
-planned node, and that outweighs both. Other scores of the scheduler may count for more, as soft taints do.
+planned node, and that outweighs both. Other scores of the scheduler may count for more, as soft taints do. A zone is
+preferred only while it stays within `maxSkew` of the emptiest one: a required spread sees to that, or `within_skew`.
 """
 
 import math
@@ -15,7 +16,7 @@ from typing import Any, Final, Literal
 
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import HEAVIEST, PREFERRED, Json
-from spillway.domain.model.names import NodeName
+from spillway.domain.model.names import NodeName, Zone
 
 HOSTNAME: Final = "kubernetes.io/hostname"
 _HOST_SKEW: Final = 3
@@ -25,7 +26,7 @@ _MOST_TERMS: Final = 100
 
 WhenUnsatisfiable = Literal["DoNotSchedule", "ScheduleAnyway"]
 ZoneWeights = Mapping[str, int]
-"""The preference for each zone, 1 to 100; zones that are not preferred are absent."""
+"""The preference for each zone of a workload, 0 (the least loaded ones) to 100; empty where all count as equal."""
 NO_WEIGHTS: Final[ZoneWeights] = MappingProxyType({})
 """All zones count as equal."""
 
@@ -59,8 +60,7 @@ def zone_weights(loads: Mapping[str, float], differs_by_percent: float) -> dict[
     least, most = min(level_of.values(), default=0.0), max(level_of.values(), default=0.0)
     if least == most:
         return {}
-    weights = {zone: round(HEAVIEST * ((level - least) / (most - least))) for zone, level in level_of.items()}
-    return {zone: weight for zone, weight in weights.items() if weight}
+    return {zone: round(HEAVIEST * ((level - least) / (most - least))) for zone, level in level_of.items()}
 
 
 def _levels(loads: Mapping[str, float], differs_by_percent: float) -> dict[str, float]:
@@ -77,6 +77,24 @@ def _levels(loads: Mapping[str, float], differs_by_percent: float) -> dict[str, 
 def usable_load(load: float) -> bool:
     """Whether a value can be a load."""
     return math.isfinite(load) and load >= 0
+
+
+def within_skew(weights: ZoneWeights, replicas: Mapping[Zone, int], coming: int, max_skew: int) -> ZoneWeights:
+    """Those of the weights whose zone stays within `max_skew` of the emptiest one if it gets one more replica.
+
+    `replicas` are the replicas of one revision of the workload by zone: in a rollout there are zones with a weight in
+    which it has none yet. `coming` are replicas whose zone is not known yet, each of which may be in any zone.
+    """
+    known = {zone: replicas.get(Zone(zone), 0) for zone in (*replicas, *weights)}
+    fullest = min(known.values(), default=0) + max_skew - 1 - coming
+    return {zone: weight for zone, weight in weights.items() if weight and known[zone] <= fullest}
+
+
+def requires_spread(pod: Json, zone_key: str, labels: Mapping[str, str], when: WhenUnsatisfiable | None) -> bool:
+    """Whether the scheduler keeps the zones of a pod even: by its own constraint, or by one of `spread_additions`."""
+    present = (pod.get("spec") or {}).get("topologySpreadConstraints") or ()
+    own = [one.get("whenUnsatisfiable") for one in present if one.get("topologyKey") == zone_key]
+    return "DoNotSchedule" in own if own else when == "DoNotSchedule" and bool(labels)
 
 
 def affinity_additions(
@@ -106,13 +124,7 @@ def _preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights, node: N
     None also for preferences that no addition of reasonable size outweighs: more than a hundred, or invalid ones.
     """
     present = list(node_affinity.get(PREFERRED) or ())
-    zones = [
-        {
-            "weight": weight,
-            "preference": {"matchExpressions": [{"key": zone_key, "operator": "In", "values": [zone]}]},
-        }
-        for zone, weight in sorted(weights.items())
-    ]
+    zones = _zone_terms(zone_key, weights)
     nodes = [] if node is None else [{"weight": HEAVIEST, "preference": _named(node)}]
     if not (zones or nodes) or any(term in present for term in (*zones, *nodes)):
         # The webhook is called again, because another one has changed the pod.
@@ -125,6 +137,25 @@ def _preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights, node: N
     # What a node of the heaviest zone has, if all of the user's preferences hold there.
     others = sum(theirs) + (times * max(weights.values()) if weights else 0)
     return {**node_affinity, PREFERRED: [*present, *(zones * times), *(nodes * (1 + others // HEAVIEST))]}
+
+
+def _zone_terms(zone_key: str, weights: ZoneWeights) -> list[Json]:
+    """The preferences for these zones, each once."""
+    return [
+        {
+            "weight": weight,
+            "preference": {"matchExpressions": [{"key": zone_key, "operator": "In", "values": [zone]}]},
+        }
+        for zone, weight in sorted(weights.items())
+        if weight
+    ]
+
+
+def prefers_zones(pod: Json, zone_key: str, weights: ZoneWeights) -> bool:
+    """Whether a pod has one of these preferences already, as if `affinity_additions` had been applied to it."""
+    affinity = ((pod.get("spec") or {}).get("affinity") or {}).get("nodeAffinity") or {}
+    present = affinity.get(PREFERRED) or ()
+    return any(term in present for term in _zone_terms(zone_key, weights))
 
 
 def planned_node(affinity: Json) -> NodeName | None:
@@ -143,30 +174,35 @@ def _named(node: NodeName) -> Json:
 
 
 def spread_additions(
-    pod: Json, zone_key: str, labels: Mapping[str, str], *, max_skew: int, when: WhenUnsatisfiable
+    pod: Json, zone_key: str, labels: Mapping[str, str], *, max_skew: int, when: WhenUnsatisfiable, prefers: bool
 ) -> tuple[Addition, ...]:
     """Spread the pods with these labels over the zones, unless the user's own constraints do.
 
     Nodes with a taint that the pod does not tolerate do not count, so a zone whose nodes are down keeps no pod waiting.
+    A pod that `prefers` a zone gets only what is required: the scheduler would weigh an even distribution against the
+    preference.
     """
     present = (pod.get("spec") or {}).get("topologySpreadConstraints") or ()
     if not labels or any(one.get("topologyKey") == zone_key for one in present):
         return ()
-    selector = {"matchLabels": dict(labels)}
-    zones: dict[str, Any] = {
-        "maxSkew": max_skew,
+    constraint: dict[str, Any] = {
         "topologyKey": zone_key,
-        "whenUnsatisfiable": when,
-        "labelSelector": selector,
+        "labelSelector": {"matchLabels": dict(labels)},
         "nodeTaintsPolicy": "Honor",
     }
+    added: list[dict[str, Any]] = []
+    if when == "DoNotSchedule" or not prefers:
+        added.append(constraint | {"maxSkew": max_skew, "whenUnsatisfiable": when})
+    if when == "DoNotSchedule" and max_skew > 1 and not prefers:
+        # What is required leaves room to be uneven, and Kubernetes' default constraint over zones does not apply.
+        added.append(constraint | {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"})
     if present:
-        return (Addition(("spec", "topologySpreadConstraints", "-"), zones),)
+        return tuple(Addition(("spec", "topologySpreadConstraints", "-"), one) for one in added)
     # Kubernetes' default constraints go with the first of the pod's own; the one over nodes is worth keeping.
     nodes = {
         "maxSkew": _HOST_SKEW,
         "topologyKey": HOSTNAME,
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": selector,
+        "labelSelector": {"matchLabels": dict(labels)},
     }
-    return (Addition(("spec", "topologySpreadConstraints"), [zones, nodes]),)
+    return (Addition(("spec", "topologySpreadConstraints"), [*added, nodes]),)

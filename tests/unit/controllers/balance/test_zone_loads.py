@@ -78,7 +78,7 @@ async def test_the_zone_in_which_the_replicas_use_most_cpu_is_preferred() -> Non
     controller, metrics, _ = scene(balance())
     assert await controller.reconcile("even") == 30.0
     assert metrics.asked == ["/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods"]
-    assert weights(controller) == {"shop/web": {"a": 100}}
+    assert weights(controller) == {"shop/web": {"a": 100, "b": 0}}
 
 
 async def test_a_zone_that_was_not_measured_makes_all_zones_equal() -> None:
@@ -99,7 +99,7 @@ async def test_the_workloads_that_are_measured_keep_their_preference_while_other
         controller.world.state.apply(make_pod(f"other-{node}", node=NodeName(node), owner_uid=uid))
     await controller.reconcile("even")
     assert "other-a1" not in metrics.used
-    assert weights(controller) == {"shop/web": {"a": 100}}
+    assert weights(controller) == {"shop/web": {"a": 100, "b": 0}}
     problem = unknown(controller)
     assert problem is not None
     assert problem.reason == "PartialZoneLoad"
@@ -107,7 +107,7 @@ async def test_the_workloads_that_are_measured_keep_their_preference_while_other
     assert problem.message.endswith("shop/other has none in a")
 
 
-@pytest.mark.parametrize(("age", "found"), [(179, {"shop/web": {"a": 100}}), (181, {})])
+@pytest.mark.parametrize(("age", "found"), [(179, {"shop/web": {"a": 100, "b": 0}}), (181, {})])
 async def test_a_pod_that_was_measured_too_long_ago_counts_as_not_measured(age: int, found: dict[str, Any]) -> None:
     controller, metrics, clock = scene(balance())
     metrics.measured = dict.fromkeys(PODS, rfc3339(clock.now())) | {"web-3": rfc3339(clock.now() - age)}
@@ -130,7 +130,7 @@ async def test_a_failed_reading_leaves_the_one_before() -> None:
     metrics.down = True
     await clock.advance(30.0)
     assert await controller.reconcile("even") == 30.0
-    assert weights(controller) == {"shop/web": {"a": 100}}
+    assert weights(controller) == {"shop/web": {"a": 100, "b": 0}}
     assert unknown(controller) == LoadProblem("MetricsUnreachable", "metrics.k8s.io: connection refused")
     metrics.down = False
     for _ in range(2):
@@ -148,7 +148,7 @@ async def test_a_kept_reading_ends_as_the_present_spec_says() -> None:
     metrics.down = True
     await clock.advance(60.0)
     await controller.reconcile("even")
-    assert world.board.zone_weights("even", "shop", "web") == {"a": 100}
+    assert world.board.zone_weights("even", "shop", "web") == {"a": 100, "b": 0}
     await clock.advance(121.0)
     assert world.board.zone_weights("even", "shop", "web") == {}
 

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from spillway.domain.balance.zones import (
     HOSTNAME,
+    WhenUnsatisfiable,
     ZoneReading,
     affinity_additions,
     planned_node,
     spread_additions,
+    within_skew,
     zone_weights,
 )
 from spillway.domain.model.documents import PREFERRED, REQUIRED
-from spillway.domain.model.names import ZONE_LABEL, NodeName
+from spillway.domain.model.names import ZONE_LABEL, NodeName, Zone
 from tests.support.json_patch import applied
 
 LABELS = {"app": "web", "pod-template-hash": "abc"}
@@ -27,20 +29,26 @@ LABELS = {"app": "web", "pod-template-hash": "abc"}
 @pytest.mark.parametrize(
     ("loads", "weights"),
     [
-        pytest.param({"a": 100.0, "b": 50.0, "c": 75.0}, {"a": 100, "c": 50}, id="by load"),
+        pytest.param({"a": 100.0, "b": 50.0, "c": 75.0}, {"a": 100, "b": 0, "c": 50}, id="by load"),
         pytest.param({"a": 100.0, "b": 86.0}, {}, id="differ by less than the bound"),
-        pytest.param({"a": 100.0, "b": 85.0}, {"a": 100}, id="differ by the bound"),
-        pytest.param({"a": 40.0, "b": 100.0, "c": 39.0, "d": 95.0}, {"b": 100, "d": 100}, id="two and two are equal"),
-        pytest.param({"a": 10.0, "b": 100.0, "c": 50.0, "d": 44.0}, {"b": 100, "c": 44, "d": 44}, id="three levels"),
-        pytest.param({"a": 100.0, "b": 90.0, "c": 81.0}, {"a": 100, "b": 100}, id="each next to the other"),
+        pytest.param({"a": 100.0, "b": 85.0}, {"a": 100, "b": 0}, id="differ by the bound"),
+        pytest.param(
+            {"a": 40.0, "b": 100.0, "c": 39.0, "d": 95.0},
+            {"a": 0, "b": 100, "c": 0, "d": 100},
+            id="two and two are equal",
+        ),
+        pytest.param(
+            {"a": 10.0, "b": 100.0, "c": 50.0, "d": 44.0}, {"a": 0, "b": 100, "c": 44, "d": 44}, id="three levels"
+        ),
+        pytest.param({"a": 100.0, "b": 90.0, "c": 81.0}, {"a": 100, "b": 100, "c": 0}, id="each next to the other"),
         pytest.param({"a": 100.0}, {}, id="one zone"),
         pytest.param({}, {}, id="no zone"),
         pytest.param({"a": 0.0, "b": 0.0}, {}, id="no load"),
-        pytest.param({"a": 5.0, "b": 0.0}, {"a": 100}, id="no load in one zone"),
+        pytest.param({"a": 5.0, "b": 0.0}, {"a": 100, "b": 0}, id="no load in one zone"),
         pytest.param({"a": 100.0, "b": math.nan}, {}, id="one is no number"),
         pytest.param({"a": math.inf, "b": 1.0}, {}, id="one is infinite"),
         pytest.param({"a": 100.0, "b": -1.0}, {}, id="one is negative"),
-        pytest.param({"a": 1.7e308, "b": 0.0}, {"a": 100}, id="one is as large as a number can be"),
+        pytest.param({"a": 1.7e308, "b": 0.0}, {"a": 100, "b": 0}, id="one is as large as a number can be"),
     ],
 )
 def test_the_weights_of_zones(loads: Mapping[str, float], weights: Mapping[str, int]) -> None:
@@ -50,10 +58,44 @@ def test_the_weights_of_zones(loads: Mapping[str, float], weights: Mapping[str, 
 @given(st.dictionaries(st.sampled_from("abcd"), st.floats(allow_nan=True, allow_infinity=True)), st.floats(1, 100))
 def test_weights_are_valid_and_the_most_loaded_zone_is_preferred(loads: dict[str, float], bound: float) -> None:
     weights = zone_weights(loads, bound)
-    assert all(1 <= weight <= 100 for weight in weights.values())
+    assert all(0 <= weight <= 100 for weight in weights.values())
     if weights:
+        assert weights.keys() == loads.keys()
         assert weights[max(loads, key=loads.__getitem__)] == 100
-        assert min(loads, key=loads.__getitem__) not in weights
+        assert weights[min(loads, key=loads.__getitem__)] == 0
+
+
+@pytest.mark.parametrize(
+    ("replicas", "coming", "found"),
+    [
+        pytest.param({"a": 2, "b": 2, "c": 2}, 0, "ab", id="even"),
+        pytest.param({"a": 4, "b": 2, "c": 2}, 0, "b", id="the first zone is full"),
+        pytest.param({"a": 2, "b": 2, "c": 2}, 1, "ab", id="one is coming"),
+        pytest.param({"a": 2, "b": 2, "c": 2}, 2, "", id="two are coming, to one zone it may be"),
+        pytest.param({"a": 3, "b": 2, "c": 2}, 1, "b", id="one more and one coming"),
+        pytest.param({"a": 1, "b": 1}, 0, "ab", id="no replica yet in the least loaded zone"),
+        pytest.param({"a": 2}, 0, "b", id="a rollout begins in the busiest zone"),
+        pytest.param({}, 0, "ab", id="no replica yet"),
+    ],
+)
+def test_a_zone_is_preferred_within_max_skew(replicas: Mapping[Zone, int], coming: int, found: str) -> None:
+    assert "".join(within_skew({"a": 100, "b": 50, "c": 0}, replicas, coming, 2)) == found
+
+
+@given(
+    st.fixed_dictionaries({zone: st.integers(0, 100) for zone in "abcd"}),
+    st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9)),
+    st.integers(0, 5),
+    st.integers(1, 5),
+)
+def test_no_preferred_zone_leaves_max_skew(
+    weights: dict[str, int], replicas: dict[Zone, int], coming: int, max_skew: int
+) -> None:
+    for zone in within_skew(weights, replicas, coming, max_skew):
+        assert weights[zone]
+        after = Counter({name: replicas.get(Zone(name), 0) for name in "abcd"})
+        after[zone] += coming + 1
+        assert after[zone] - min(after.values()) <= max_skew
 
 
 @pytest.mark.parametrize(("age", "found"), [(180.0, {"a": 100}), (180.1, {})])
@@ -162,25 +204,50 @@ def test_equal_zones_add_nothing() -> None:
     assert affinity_additions({"spec": {}}, ZONE_LABEL, {}) == ()
 
 
-def test_a_spread_over_zones_keeps_the_default_one_over_nodes() -> None:
-    pod: dict[str, Any] = {"spec": {}}
-    result = applied(pod, spread_additions(pod, ZONE_LABEL, LABELS, max_skew=2, when="DoNotSchedule"))
-    zones, nodes = result["spec"]["topologySpreadConstraints"]
-    assert zones == {
-        "maxSkew": 2,
-        "topologyKey": ZONE_LABEL,
-        "whenUnsatisfiable": "DoNotSchedule",
-        "labelSelector": {"matchLabels": LABELS},
-        "nodeTaintsPolicy": "Honor",
-    }
-    assert (nodes["topologyKey"], nodes["whenUnsatisfiable"]) == (HOSTNAME, "ScheduleAnyway")
-    assert spread_additions(result, ZONE_LABEL, LABELS, max_skew=2, when="DoNotSchedule") == ()
+def spread(pod: dict[str, Any], *, max_skew: int, when: WhenUnsatisfiable, prefers: bool = False) -> list[Any]:
+    """The constraints of a pod after the additions: topology key, `maxSkew` and what happens otherwise."""
+    additions = spread_additions(pod, ZONE_LABEL, LABELS, max_skew=max_skew, when=when, prefers=prefers)
+    result = applied(pod, additions)
+    again = spread_additions(result, ZONE_LABEL, LABELS, max_skew=max_skew, when=when, prefers=prefers)
+    assert not [one for one in again if "zone" in str(one)], "once is enough"
+    found = result["spec"].get("topologySpreadConstraints") or ()
+    return [(one["topologyKey"], one.get("maxSkew"), one.get("whenUnsatisfiable")) for one in found]
 
 
-def test_a_users_constraint_over_other_topologies_stays_alone_beside_it() -> None:
+REQUIRED_3, EVEN = (ZONE_LABEL, 3, "DoNotSchedule"), (ZONE_LABEL, 1, "ScheduleAnyway")
+OVER_NODES = (HOSTNAME, 3, "ScheduleAnyway")
+
+
+@pytest.mark.parametrize(
+    ("when", "max_skew", "prefers", "found"),
+    [
+        pytest.param("DoNotSchedule", 3, False, [REQUIRED_3, EVEN, OVER_NODES], id="as even as there is room"),
+        pytest.param("DoNotSchedule", 3, True, [REQUIRED_3, OVER_NODES], id="to the zone that is preferred"),
+        pytest.param("DoNotSchedule", 1, False, [(ZONE_LABEL, 1, "DoNotSchedule"), OVER_NODES], id="even anyway"),
+        pytest.param("ScheduleAnyway", 3, False, [(ZONE_LABEL, 3, "ScheduleAnyway"), OVER_NODES], id="only preferred"),
+        pytest.param("ScheduleAnyway", 3, True, [OVER_NODES], id="only preferred, as is a zone"),
+    ],
+)
+def test_the_spread_over_zones_and_nodes(
+    *, when: WhenUnsatisfiable, max_skew: int, prefers: bool, found: list[Any]
+) -> None:
+    assert spread({"spec": {}}, max_skew=max_skew, when=when, prefers=prefers) == found
+
+
+def test_a_spread_over_zones_counts_the_pods_with_the_same_labels_on_nodes_that_take_them() -> None:
+    [addition] = spread_additions({}, ZONE_LABEL, LABELS, max_skew=2, when="DoNotSchedule", prefers=False)
+    *zones, nodes = addition.value
+    assert all(one["labelSelector"] == {"matchLabels": LABELS} for one in (*zones, nodes))
+    assert [one["nodeTaintsPolicy"] for one in zones] == ["Honor", "Honor"]
+
+
+@pytest.mark.parametrize(
+    ("prefers", "found"),
+    [(False, [(HOSTNAME, None, None), REQUIRED_3, EVEN]), (True, [(HOSTNAME, None, None), REQUIRED_3])],
+)
+def test_a_users_constraint_over_other_topologies_stays_alone_beside_it(*, prefers: bool, found: list[Any]) -> None:
     pod = {"spec": {"topologySpreadConstraints": [{"topologyKey": HOSTNAME}]}}
-    result = applied(pod, spread_additions(pod, ZONE_LABEL, LABELS, max_skew=1, when="ScheduleAnyway"))
-    assert [one["topologyKey"] for one in result["spec"]["topologySpreadConstraints"]] == [HOSTNAME, ZONE_LABEL]
+    assert spread(pod, max_skew=3, when="DoNotSchedule", prefers=prefers) == found
 
 
 @pytest.mark.parametrize(
@@ -191,7 +258,7 @@ def test_a_users_constraint_over_other_topologies_stays_alone_beside_it() -> Non
     ],
 )
 def test_no_spread_is_added(pod: dict[str, Any], labels: Mapping[str, str]) -> None:
-    assert spread_additions(pod, ZONE_LABEL, labels, max_skew=1, when="DoNotSchedule") == ()
+    assert spread_additions(pod, ZONE_LABEL, labels, max_skew=1, when="DoNotSchedule", prefers=False) == ()
 
 
 @pytest.mark.parametrize(
