@@ -15,7 +15,7 @@ from tests.support.stage import Stage
 CPU: Final = "500m"
 PODS_PER_NODE: Final = 2
 HOLD_SECONDS: Final = 2
-FLAGS: Final = (f"--bring-back-seconds={HOLD_SECONDS}", "--upkeep-seconds=1", "--surge-ready-seconds=30")
+FLAGS: Final = (f"--bring-back-seconds={HOLD_SECONDS}", "--upkeep-seconds=1")
 MARK: Final = "spillway.dev/surge"
 
 

@@ -301,7 +301,9 @@ def run(
     surge_ready_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds that an additional replica may take to become ready. Default: 300.", rich_help_panel=LIMITS
+            help="Seconds that an additional replica may take to become ready. `progressDeadlineSeconds` of its "
+            "Deployment (Kubernetes' default is 600) counts instead if it is longer, up to 1800. Default: 300.",
+            rich_help_panel=LIMITS,
         ),
     ] = None,
     upkeep_seconds: Annotated[

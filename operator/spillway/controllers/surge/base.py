@@ -17,7 +17,7 @@ from spillway.domain.surge.steps import Purpose, newly_marked
 
 
 class SurgeController(Controller):
-    """The base of controllers that run surges. `ready_seconds` bounds how long replicas may take to become ready."""
+    """The base of controllers that run surges. `ready_seconds` is the least that replicas may take to become ready."""
 
     def __init__(
         self, world: World, scaler: SurgeScaler, purposes: Collection[Purpose], *, ready_seconds: float

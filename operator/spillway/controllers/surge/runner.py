@@ -17,15 +17,8 @@ from spillway.controllers.surge.scaler import SurgeScaler, Target, target_of
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import ReplicaSetRecord
-from spillway.domain.surge.steps import (
-    LONGEST_AVAILABLE_SECONDS,
-    Progress,
-    Purpose,
-    Step,
-    Surge,
-    SurgeOutcome,
-    next_step,
-)
+from spillway.domain.surge.patience import patience_seconds
+from spillway.domain.surge.steps import Progress, Purpose, Step, Surge, SurgeOutcome, next_step
 
 STEP_SECONDS: Final = 1.0
 """Seconds until a surge is checked again if none of its pods changes before."""
@@ -45,7 +38,7 @@ class Ended:
 
 
 class SurgeRunner:
-    """The surges of some purposes. `ready_seconds` bounds how long all replicas may take to become ready."""
+    """The surges of some purposes. `ready_seconds` is the least that all replicas may take to become ready."""
 
     def __init__(
         self, scaler: SurgeScaler, purposes: Collection[Purpose], now: Callable[[], float], *, ready_seconds: float
@@ -98,8 +91,7 @@ class SurgeRunner:
         if surge is None or target is None or present is None or not self._occupy(replicaset.uid, surge):
             await self._scaler.forget(replicaset)
             return Ended(SurgeOutcome.FORGOTTEN, surge)
-        available = min(present["spec"].get("minReadySeconds", 0), LONGEST_AVAILABLE_SECONDS)
-        progress, patience = look(surge, present), self._ready_seconds + available
+        progress, patience = look(surge, present), patience_seconds(present["spec"], self._ready_seconds)
         step, outcome = next_step(surge, progress, self._now(), patience)
         if outcome is None:
             return None

@@ -13,7 +13,7 @@ from typing import Any, Final
 from spillway.api.quantity import parse_quantity
 from spillway.domain.model.owners import CAN_SURGE
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
-from spillway.domain.surge.steps import LONGEST_AVAILABLE_SECONDS
+from spillway.domain.surge.patience import LONGEST_AVAILABLE_SECONDS
 
 _DO_NOT_DISRUPT: Final = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",

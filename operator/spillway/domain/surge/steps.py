@@ -24,8 +24,6 @@ ReplicaSet."""
 FUTURE_SECONDS: Final = 300.0
 """How far in the future the time of a mark may be, in seconds: clocks differ by less. Anybody who may change the
 ReplicaSet can write the mark, and with a time in the future its surge would never end."""
-LONGEST_AVAILABLE_SECONDS: Final = 900.0
-"""The most of a workload's `minReadySeconds` for which a surge waits, in seconds."""
 STUCK_SECONDS: Final = 10.0
 """How long the additional replica may find no node, in seconds; a pre-emption takes less."""
 

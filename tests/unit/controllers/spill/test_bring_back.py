@@ -13,7 +13,8 @@ from spillway.domain.model.names import SURGE, NodeName, OwnerUid
 from spillway.domain.model.proofs import proof_in, with_proof
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.surge.hindrance import Left
-from spillway.domain.surge.steps import LONGEST_AVAILABLE_SECONDS, Surge
+from spillway.domain.surge.patience import LONGEST_AVAILABLE_SECONDS, LONGEST_READY_SECONDS
+from spillway.domain.surge.steps import Surge
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from spillway.state.mark_proof import MarkProof
@@ -459,9 +460,12 @@ async def test_a_workload_holds_its_surge_no_longer_than_its_pods_may_take() -> 
     found = cluster()
     await found.settled()
     await found.step()
-    found.spec = {"minReadySeconds": 2**31 - 1}
+    found.spec = {"progressDeadlineSeconds": 2**31 - 1, "minReadySeconds": 2**31 - 1}
     found.world.state.apply(make_pod("p2", ready=False, cpu_millis=250))
-    assert await found.step(300.0 + LONGEST_AVAILABLE_SECONDS + 1.0) is None
+    longest = LONGEST_READY_SECONDS + LONGEST_AVAILABLE_SECONDS
+    assert await found.step(longest) == STEP_SECONDS
+    assert found.written == ["mark", "3->4"]
+    assert await found.step(1.0) is None
     assert found.written == ["mark", "3->4", "4->3", "unmark"]
 
 

@@ -13,6 +13,7 @@ from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.model.names import POD_DELETION_COST, SURGE, ZONE_LABEL, NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.patience import LONGEST_READY_SECONDS
 from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
 from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
@@ -210,6 +211,40 @@ async def test_it_waits_until_the_new_replica_is_available() -> None:
     cluster.status = {"availableReplicas": 1}
     assert await cluster.step(READY_SECONDS + 29) == STEP_SECONDS
     cluster.status = {}
+    await cluster.step(1)
+    await cluster.step(SEEN_SECONDS)
+    cluster.goes()
+    await cluster.step(1)
+    assert cluster.results == [SurgeOutcome.SUCCEEDED]
+
+
+@pytest.mark.parametrize(
+    ("deadline", "waits"),
+    [
+        pytest.param(None, READY_SECONDS, id="a ReplicaSet without an owner"),
+        pytest.param(600, 600.0, id="the default of Kubernetes"),
+        pytest.param(1200, 1200.0, id="a workload that starts slowly"),
+        pytest.param(2**31 - 1, LONGEST_READY_SECONDS, id="no deadline"),
+    ],
+)
+async def test_a_move_waits_as_long_as_a_replica_of_the_deployment_may_take(deadline: int | None, waits: float) -> None:
+    cluster = Cluster()
+    cluster.spec = {} if deadline is None else {"progressDeadlineSeconds": deadline}
+    await cluster.begun()
+    appears(cluster, ready=False)
+    assert await cluster.step(waits) == STEP_SECONDS
+    assert (cluster.results, cluster.written) == ([], [])
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.NOT_READY], ["2->1", "unmark"])
+
+
+async def test_a_replica_that_starts_slowly_completes_its_move() -> None:
+    cluster = Cluster()
+    cluster.spec = {"progressDeadlineSeconds": 600}
+    await cluster.begun()
+    appears(cluster, ready=False)
+    assert await cluster.step(2 * READY_SECONDS - 1) == STEP_SECONDS
+    appears(cluster)
     await cluster.step(1)
     await cluster.step(SEEN_SECONDS)
     cluster.goes()

@@ -2,6 +2,7 @@
 
 from spillway.domain.balance.bounds import LONGEST_REST_SECONDS, WORKLOAD_SECONDS, MoveBounds
 from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.patience import LONGEST_AVAILABLE_SECONDS, LONGEST_READY_SECONDS
 
 NOW = 10_000.0
 WEB = "Deployment/shop/web"
@@ -23,6 +24,19 @@ def test_moves_that_take_long_count_but_stop_no_others() -> None:
     assert [bounds.allowed(most, NOW + 60, going) for most in (1, 2, 3, 4, 6)] == [1, 1, 1, 1, 3]
     bounds.began(NOW + 60)
     assert bounds.allowed(1, NOW + 60, going) == 0
+
+
+def test_moves_whose_replicas_never_become_ready_leave_one_to_begin_in_each_minute() -> None:
+    """Each of their moves is in progress for as long as a surge waits."""
+    bounds, going, most, patience = MoveBounds(), list[float](), 5, LONGEST_READY_SECONDS + LONGEST_AVAILABLE_SECONDS
+    for now in (NOW + 60 * minute for minute in range(180)):
+        going = [since for since in going if now - since <= patience]
+        allowed = bounds.allowed(most, now, going)
+        assert allowed >= 1
+        for _ in range(allowed):
+            bounds.began(now)
+        going += [now] * allowed
+        assert len(going) <= most + patience / 60
 
 
 def test_a_workload_rests_longer_after_each_failure_until_a_move_succeeds() -> None:
