@@ -37,7 +37,7 @@ from spillway.domain.balance.move_effect import EFFECT_SECONDS, NO_LOADS, MoveEf
 from spillway.domain.balance.moves import Move, MovePlan, Reason
 from spillway.domain.balance.reading_state import Measure
 from spillway.domain.balance.zone_effects import ZoneEffects
-from spillway.domain.balance.zone_moves import ZoneMove
+from spillway.domain.balance.zone_moves import ZoneMove, moves_beside
 from spillway.domain.balance.zone_watch import ZoneWatch
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model import event_reasons
@@ -210,6 +210,9 @@ class RebalanceController(Controller):
         ):
             return
         begun, moves = False, [move for move in plan.moves if move.workload not in going]
+        if isinstance(plan, ZonePlan):
+            quick = (move for workload, move in memory.begun.items() if now - going[workload] < EFFECT_SECONDS)
+            moves = moves_beside(moves, (move.source for move in quick))
         for move in moves[: memory.bounds.allowed(rule.max_moves_per_minute, now, going.values())]:
             if await self._begin(balance, rule, move, memory, now):
                 begun = True

@@ -1,9 +1,9 @@
 """Moves that bring the zones of workloads back within `maxSkew`, for example after a zone was lost and has come back.
 
 Contract: pure, deterministic and greedy. Each move takes a pod from the fullest zone of a workload, off the most loaded
-node there, to the emptiest zone that has room, onto the least loaded node there. One move for each workload and
-`MOST_PER_NODE` to each node in one plan. Zones without a node that takes pods do not count, and a pod that may not run
-in another zone is left. Where a pod really goes is the scheduler's decision.
+node there, to the emptiest zone that has room, onto the least loaded node there. One move for each workload, and
+`MOST_PER_NODE` from and to each node, in one plan. Zones without a node that takes pods do not count, and a pod that
+may not run in another zone is left. Where a pod really goes is the scheduler's decision.
 """
 
 from collections import Counter
@@ -73,6 +73,19 @@ def plan_zone_moves(
     return tuple(found.values())
 
 
+def moves_beside(moves: Iterable[ZoneMove], leaving: Iterable[NodeName]) -> list[ZoneMove]:
+    """Those of these moves that may begin while pods are leaving these nodes, one for each pod.
+
+    With those pods, at most `MOST_PER_NODE` leave each node at once.
+    """
+    gone, found = Counter(leaving), list[ZoneMove]()
+    for move in moves:
+        if gone[move.source] < MOST_PER_NODE:
+            gone[move.source] += 1
+            found.append(move)
+    return found
+
+
 class _Board:
     """The nodes as they would be after the moves so far."""
 
@@ -82,14 +95,17 @@ class _Board:
         self._max_skew = max_skew
         self._zones = open_zones(self.nodes.values())
         self._free = {name: node.free for name, node in self.nodes.items()}
+        self._gone: Counter[NodeName] = Counter()
         self._come: Counter[NodeName] = Counter()
         self._nowhere: set[Alike] = set()
         """Pods for which no node was found; there is only less room later in a plan."""
 
     def move(self, pod: MovablePod) -> ZoneMove | None:
-        """Move a pod; None if it is not in the fullest zone, or no node of a zone that lacks it takes it."""
+        """Move a pod; None if it is not in the fullest zone, its node gives no more, or no zone that lacks it takes it."""
         source = self.nodes[pod.node]
         if source.zone != fullest_zone(pod.zones, self._zones, self._max_skew):
+            return None
+        if self._gone[source.name] >= MOST_PER_NODE:
             return None
         alike = alike_of(pod, source)
         if alike in self._nowhere:
@@ -110,6 +126,7 @@ class _Board:
             self._nowhere.add(alike)
             return None
         target = min(targets, key=lambda node: (pod.zones.get(node.zone, 0), node.percent, node.name))
+        self._gone[source.name] += 1
         self._come[target.name] += 1
         self._free[target.name] -= pod.requests
         zones, counts = (source.zone, target.zone), (here, pod.zones.get(target.zone, 0))

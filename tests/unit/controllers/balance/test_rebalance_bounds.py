@@ -323,13 +323,31 @@ async def test_a_move_that_took_long_and_ends_counts_for_its_own_reason() -> Non
     assert not next(iter(memory.effects.values())).judged, "the load has to show it"
 
 
-async def test_moves_for_zones_wait_for_no_other_workload() -> None:
-    scene = Scene(mode="Active", by="Surge")
-    await scene.later()
-    assert scene.in_progress == 1
+def _zones_differ(scene: Scene) -> None:
     state = scene.world.state
     for name, zone in zip(NODES, "aba", strict=True):
         state.apply(msgspec.structs.replace(state.nodes[NodeName(name)], labels={ZONE_LABEL: zone}))
+
+
+async def test_moves_for_zones_wait_for_no_other_workload_and_two_leave_a_node_at_once() -> None:
+    scene = Scene(mode="Active", by="Surge")
+    await scene.later()
+    assert scene.in_progress == 1
+    _zones_differ(scene)
     await scene.later(PERIOD_SECONDS)
+    await scene.later(PERIOD_SECONDS)
+    assert scene.in_progress == 2, "all replicas that may be moved are on one node"
+    scene.end(SurgeOutcome.NO_ROOM)
+    await scene.later(PERIOD_SECONDS)
+    assert scene.in_progress == 2
+
+
+async def test_moves_from_a_node_that_take_long_hold_up_only_their_own_workloads() -> None:
+    scene = Scene(mode="Active", by="Surge")
+    await scene.later()
+    _zones_differ(scene)
+    await scene.later(PERIOD_SECONDS)
+    assert scene.in_progress == 2
+    await scene.later(EFFECT_SECONDS)
     workloads = set(scene.surges.going(Purpose.REBALANCE, "even"))
     assert workloads == {f"Deployment/shop/{app}" for app in APPS}

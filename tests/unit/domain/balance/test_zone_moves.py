@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spillway.domain.balance.move_board import MOST_PER_NODE, LoadedNode, MovablePod
 from spillway.domain.balance.skew import zone_skew
-from spillway.domain.balance.zone_moves import fullest_zone, open_zones, plan_zone_moves
+from spillway.domain.balance.zone_moves import fullest_zone, moves_beside, open_zones, plan_zone_moves
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.records import Taint
 from spillway.domain.model.usage import Usage
@@ -66,10 +66,40 @@ def test_where_a_pod_goes(pods: MovablePod, nodes: tuple[LoadedNode, ...], targe
 
 
 def test_a_node_gets_few_pods_at_once_and_a_plan_is_bounded() -> None:
-    pods = [pod(f"p{n}", "a1", f"w{n}", a=3, b=3) for n in range(9)]
-    targets = Counter(move.target for move in plan_zone_moves(NODES, pods, max_skew=1, most=10, admits=anywhere))
+    nodes = (*NODES, *(node(f"a{n}", A) for n in range(3, 10)))
+    pods = [pod(f"p{n}", f"a{n}", f"w{n}", a=3, b=3) for n in range(1, 10)]
+    targets = Counter(move.target for move in plan_zone_moves(nodes, pods, max_skew=1, most=10, admits=anywhere))
     assert targets == {"c1": MOST_PER_NODE, "c2": MOST_PER_NODE}
-    assert len(planned(*pods, most=1)) == 1
+    assert len(planned(*pods, nodes=nodes, most=1)) == 1
+
+
+def test_few_pods_leave_a_node_at_once_and_those_of_others_take_their_turn() -> None:
+    nodes = (*NODES[:2], *(node(f"b{n}", B) for n in range(9)))
+    pods = [pod(f"p{n}", "a1", f"w{n}", a=3) for n in range(9)]
+    moves = plan_zone_moves(nodes, pods, max_skew=1, most=10, admits=anywhere)
+    assert [move.workload for move in moves] == ["w0", "w1"]
+    both = [*pods, *(pod(f"q{n}", "a2", f"w{n}", a=3) for n in range(9))]
+    moves = plan_zone_moves(nodes, both, max_skew=1, most=10, admits=anywhere)
+    assert Counter(move.source for move in moves) == {"a1": MOST_PER_NODE, "a2": MOST_PER_NODE}
+    assert len({move.workload for move in moves}) == len(moves)
+
+
+@pytest.mark.parametrize(
+    ("leaving", "begin"),
+    [
+        ([], ["p", "q", "r"]),
+        (["a1"], ["p", "r"]),
+        (["a1", "a1"], ["r"]),
+        (["a1", "a1", "a2", "a2"], []),
+        (["b1", "b1"], ["p", "q", "r"]),
+    ],
+)
+def test_moves_that_begin_count_those_that_are_in_progress_from_the_same_node(
+    leaving: list[str], begin: list[str]
+) -> None:
+    pods = [pod("p", "a1", "w1", a=3), pod("q", "a1", "w2", a=3), pod("r", "a2", "w3", a=3)]
+    moves = plan_zone_moves(NODES, pods, max_skew=1, most=10, admits=anywhere)
+    assert sorted(move.pod for move in moves_beside(moves, map(NodeName, leaving))) == begin
 
 
 @pytest.mark.parametrize(
