@@ -101,7 +101,7 @@ class _Board:
         """Pods for which no node was found; there is only less room later in a plan."""
 
     def move(self, pod: MovablePod) -> ZoneMove | None:
-        """Move a pod; None if it is not in the fullest zone, its node gives no more, or no zone that lacks it takes it."""
+        """Move a pod; None if its zone is not the fullest, its node gives no more, or no emptier zone takes it."""
         source = self.nodes[pod.node]
         if source.zone != fullest_zone(pod.zones, self._zones, self._max_skew):
             return None
