@@ -17,7 +17,7 @@ is empty and may be removed next.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
@@ -209,10 +209,7 @@ class RebalanceController(Controller):
             any(now - since < EFFECT_SECONDS for since in going.values()) or self._waits(balance, plan, memory, now)
         ):
             return
-        begun, moves = False, [move for move in plan.moves if move.workload not in going]
-        if isinstance(plan, ZonePlan):
-            quick = (move for workload, move in memory.begun.items() if now - going[workload] < EFFECT_SECONDS)
-            moves = moves_beside(moves, (move.source for move in quick))
+        begun, moves = False, self._beside(plan, memory, going, now)
         for move in moves[: memory.bounds.allowed(rule.max_moves_per_minute, now, going.values())]:
             if await self._begin(balance, rule, move, memory, now):
                 begun = True
@@ -221,6 +218,15 @@ class RebalanceController(Controller):
                 loads = current_loads(self.world, balance) if plan.reason is Reason.LOAD else NO_LOADS
                 memory.effects[plan.reason].begun(plan.before, loads)
             self.changed.emit()
+
+    @staticmethod
+    def _beside(plan: Plan, memory: _Memory, going: Mapping[str, float], now: float) -> Sequence[Move | ZoneMove]:
+        """The moves of a plan that may begin beside those that are in progress."""
+        if isinstance(plan, MovePlan):
+            return [move for move in plan.moves if move.workload not in going]
+        # One that takes long delays no other workload.
+        quick = (move.source for workload, move in memory.begun.items() if now - going[workload] < EFFECT_SECONDS)
+        return moves_beside((move for move in plan.moves if move.workload not in going), quick)
 
     def _waits(self, balance: ZonalBalance, plan: MovePlan, memory: _Memory, now: float) -> bool:
         """Whether the moves of a plan wait: until the load shows what the last ones did, or as they did not help."""
