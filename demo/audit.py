@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from demo.attribution import written_for
 from demo.contenders import Contender, contender_of
 from demo.measure import Writes
 
@@ -52,8 +53,8 @@ class AuditLog:
         self._file: BinaryIO | None = None
         self._rest = b""
         self._decoder = msgspec.json.Decoder(_Entry)
-        self.writes: dict[str, Writes] = defaultdict(Writes)
-        """By user name."""
+        self._writes: dict[tuple[str, Contender | None], Writes] = defaultdict(Writes)
+        """By the name of the user and the contender; None for what serves all contenders."""
         self.evictions: dict[Contender, int] = dict.fromkeys(Contender, 0)
         self.deleted_by: dict[tuple[str, str], str] = {}
         """(namespace, pod) to the user that deleted it last, of the contenders' pods."""
@@ -72,6 +73,10 @@ class AuditLog:
             if not renamed:
                 return count
             self.close()
+
+    def writes(self, user: str, contender: Contender) -> Writes:
+        """What a user has written for a contender so far, with what the user wrote for all of them."""
+        return self._writes[user, contender] + self._writes[user, None]
 
     def close(self) -> None:
         """Close the file."""
@@ -99,7 +104,7 @@ class AuditLog:
         ref = entry.objectRef
         if entry.stage != "ResponseComplete" or ref is None:
             return
-        writes = self.writes[entry.user.username]
+        writes = self._writes[entry.user.username, written_for(ref.resource, ref.namespace, ref.name)]
         if entry.responseStatus is None or entry.responseStatus.code >= _OK_BELOW:
             writes.refused += 1
             return

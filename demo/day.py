@@ -67,14 +67,13 @@ class Scene:
     observer: Observer
     audit: AuditLog | None
     operator: Installation | None
-    writes_before: Writes
-    """The operator's writes when the day began."""
-    writes_after: Writes
     began: float = 0.0
     """Monotonic time at which the day began."""
     epoch: float = 0.0
     """The same as Unix time."""
     wall_seconds: float = 0.0
+    writes: Mapping[Contender, Writes] = field(default_factory=dict)
+    """The operator's writes of the day for each contender."""
     plans: Plans = field(default_factory=Plans)
     foresight: Foresight | None = None
     """Without it Spillway's HPAs go by CPU alone, and no headroom is kept."""
@@ -110,12 +109,19 @@ class Scene:
         """The same scale-downs, Spillway's compared with the plans that its operator has reported so far."""
         return [self.plans.verdict(down, self.epoch).down if down.contender.operated else down for down in downs]
 
-    def operator_writes(self) -> Writes:
-        """What the operator has written so far."""
+    def operator_writes(self) -> dict[Contender, Writes]:
+        """What the operator has written so far for each contender; what serves all counts for each of its own."""
         if self.audit is None or self.operator is None:
-            return Writes()
+            return {contender: Writes() for contender in self.contenders}
         self.audit.read()
-        return self.audit.writes[OPERATOR_USER].copy()
+        return {
+            contender: self.audit.writes(OPERATOR_USER, contender) if contender.operated else Writes()
+            for contender in self.contenders
+        }
+
+    def writes_since(self, earlier: Mapping[Contender, Writes]) -> dict[Contender, Writes]:
+        """What the operator has written since `operator_writes` gave this."""
+        return {contender: writes.since(earlier[contender]) for contender, writes in self.operator_writes().items()}
 
 
 def programs(*, foresees: bool = False) -> list[str]:
@@ -183,9 +189,7 @@ async def open_scene(
         watching = asyncio.create_task(Informers(client, state).run())
         stack.push_async_callback(cancelled, watching)
         await state.wait_synced(_PATIENCE_SECONDS)
-        scene = Scene(
-            cluster, client, day, tuple(contenders), observer, audit, operator, Writes(), Writes(), foresight=ahead
-        )
+        scene = Scene(cluster, client, day, tuple(contenders), observer, audit, operator, foresight=ahead)
         await _start_workloads(scene, say, thresholds(day) if placement else {})
         if operator is not None and ahead is not None:
             say(f"writing the demand of the last {PAST_DAYS} days, and waiting for the forecasts")
@@ -250,7 +254,7 @@ async def live_day(scene: Scene, tick: Tick) -> None:
     """Play the day in real time."""
     scene.begin()
     driver = LoadDriver(scene.client, scene.observer, scene.contenders, scene.day)
-    scene.writes_before = scene.operator_writes()
+    before = scene.operator_writes()
 
     async def drive() -> None:
         while True:
@@ -265,7 +269,7 @@ async def live_day(scene: Scene, tick: Tick) -> None:
     scene.wall_seconds = scene.elapsed()
     while scene.observer.tracker.open:
         await _observe(scene, tick)
-    scene.writes_after = scene.operator_writes()
+    scene.writes = scene.writes_since(before)
 
 
 async def _observe(scene: Scene, tick: Tick) -> None:
@@ -277,14 +281,14 @@ async def _observe(scene: Scene, tick: Tick) -> None:
     await asyncio.sleep(TICK_SECONDS - scene.elapsed() % TICK_SECONDS)
 
 
-async def idle(scene: Scene, seconds: float, tick: Tick) -> Writes:
-    """Leave the load as it is until nothing moves, then count the operator's writes for `seconds` of rest."""
+async def idle(scene: Scene, seconds: float, tick: Tick) -> dict[Contender, Writes]:
+    """Leave the load as it is until nothing moves, then count the operator's writes in `seconds` for each contender."""
     await _rest(scene, tick)
     before = scene.operator_writes()
     began = scene.elapsed()
     while scene.elapsed() - began < seconds:
         await _observe(scene, tick)
-    return scene.operator_writes().since(before)
+    return scene.writes_since(before)
 
 
 async def _rest(scene: Scene, tick: Tick) -> None:

@@ -57,8 +57,8 @@ class Writes:
         """What came after a copy taken earlier."""
         return Writes(self.by_resource - earlier.by_resource, self.refused - earlier.refused)
 
-    def copy(self) -> "Writes":
-        return Writes(self.by_resource.copy(), self.refused)
+    def __add__(self, other: "Writes") -> "Writes":
+        return Writes(self.by_resource + other.by_resource, self.refused + other.refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,8 @@ _OWN_STATUS = frozenset({"elasticpolicies/status", "virtualnodebudgets/status", 
 def day_figures(scene: Scene) -> dict[str, dict[str, Any]]:
     """The day's figures of every contender."""
     downs = [down for down in scene.observer.tracker.finished if down.namespace.startswith(f"{DAY}-")]
-    writes = scene.writes_after.since(scene.writes_before)
-    # One operator acts for all of its contenders, and the audit log does not tell its writes apart.
-    operated = sum(len(down.victims) for down in downs if down.contender.operated)
     figures = {
-        contender.value: _figures(scene, contender, per_contender(downs, contender))
-        | _writes(scene, writes if contender.operated else Writes(), operated)
-        for contender in scene.contenders
+        contender.value: _figures(scene, contender, per_contender(downs, contender)) for contender in scene.contenders
     }
     for name, values in figures.items():
         values["cost"]["saving_against_plain"] = costs.saving(figures, name)
@@ -88,8 +83,11 @@ def extra_writes(writes: Writes, victims: int) -> dict[str, Any]:
     }
 
 
-def _writes(scene: Scene, writes: Writes, victims: int) -> dict[str, Any]:
-    return {"extra_api_writes_per_deleted_pod": None} if scene.audit is None else extra_writes(writes, victims)
+def _writes(scene: Scene, contender: Contender, victims: int) -> dict[str, Any]:
+    """The operator's writes for this contender alone, although one operator acts for several."""
+    if scene.audit is None:
+        return {"extra_api_writes_per_deleted_pod": None}
+    return extra_writes(scene.writes.get(contender, Writes()), victims)
 
 
 def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict[str, Any]:
@@ -109,6 +107,7 @@ def _figures(scene: Scene, contender: Contender, downs: list[ScaleDown]) -> dict
         "dips": scene.observer.dips.count[contender],
         **served(samples, scene.observer.waits(contender), scene.wall_seconds),
         **skew_figures(samples),
+        **_writes(scene, contender, exact["victims"]),
     }
 
 

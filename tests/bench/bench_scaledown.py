@@ -21,7 +21,6 @@ from rich.console import Console
 from demo import results
 from demo.contenders import Contender
 from demo.day import Scene, idle, live_day, open_scene
-from demo.measure import Writes
 from demo.scaledowns import ScaleDown
 from demo.scenario import Day, plan_day
 from demo.stage import clear_workloads
@@ -70,7 +69,7 @@ async def _measure(
             view.say(f"waiting for rest, then counting writes for {idle_seconds:.0f} s")
             at_rest = await idle(scene, idle_seconds, tick)
         for contender in contenders:
-            own = at_rest if contender.operated else Writes()
+            own = at_rest[contender]
             figures[contender]["idle_writes_per_minute"] = round(own.total * 60 / idle_seconds, 2)
             figures[contender]["idle_writes"] = dict(own.by_resource)
         console.print(summary(figures))
@@ -92,7 +91,7 @@ async def _storms(scene: Scene, contenders: list[Contender], rounds: int, view: 
         before = scene.operator_writes()
         downs = await storm(scene, contender, rounds, view.say)
         figures = results.judged(scene, contender, downs)
-        own = scene.operator_writes().since(before) if contender.operated else Writes()
+        own = scene.writes_since(before)[contender]
         storms[contender.value] = figures | results.extra_writes(own, figures["victims"])
         view.say(
             f"{contender}: {figures['planned_ready_deleted']} of {figures['victims_ready']} ready victims as planned"

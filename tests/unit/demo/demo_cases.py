@@ -7,7 +7,7 @@ from typing import Any, cast
 from demo.audit import AuditLog
 from demo.contenders import CONTENDER_LABEL, TIER_LABEL, Contender
 from demo.day import Scene
-from demo.measure import Sample, Writes
+from demo.measure import Sample
 from demo.observe import Observer
 from demo.scaledowns import ScaleDown, Victim
 from demo.scenario import plan_day
@@ -54,7 +54,7 @@ def made_up_scene(*, foresees: bool = True) -> Scene:
         down(Contender.SPILLWAY, victim("b-1", Tier.VIRTUAL, reason="Virtual"), victim("b-2", Tier.VIRTUAL)),
     ]
     cluster, client = cast("ClusterApi", None), cast("KubeClient", None)
-    return Scene(cluster, client, day, CONTENDERS, observer, audit, None, Writes(), Writes(), wall_seconds=SECONDS)
+    return Scene(cluster, client, day, CONTENDERS, observer, audit, None, wall_seconds=SECONDS)
 
 
 def _sample(contender: Contender, at: float, pods: tuple[int, ...], nodes: int, skew: int) -> Sample:

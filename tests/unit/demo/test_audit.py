@@ -26,8 +26,8 @@ def test_counts_accepted_writes_by_user_and_resource(tmp_path: Path) -> None:
     path.write_text(line("patch", "pods") + line("patch", "pods/status") + line("patch", "pods", code=409))
     with closing(AuditLog(path)) as log:
         assert log.read() == 3
-    assert log.writes["u"].by_resource == {"pods": 1, "pods/status": 1}
-    assert log.writes["u"].refused == 1
+    assert log.writes("u", Contender.PLAIN).by_resource == {"pods": 1, "pods/status": 1}
+    assert log.writes("u", Contender.PLAIN).refused == 1
 
 
 def test_reviews_store_nothing_and_are_no_writes(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_reviews_store_nothing_and_are_no_writes(tmp_path: Path) -> None:
     )
     with closing(AuditLog(path)) as log:
         assert log.read() == 3
-    assert log.writes["u"].by_resource == {"replicasets": 1}
+    assert log.writes("u", Contender.PLAIN).by_resource == {"replicasets": 1}
 
 
 def test_reads_on_where_it_stopped_also_in_the_middle_of_a_line(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_reads_on_where_it_stopped_also_in_the_middle_of_a_line(tmp_path: Path) 
             file.write(whole[20:] + whole)
         assert log.read() == 2
         assert log.read() == 0
-    assert log.writes["u"].total == 3
+    assert log.writes("u", Contender.PLAIN).total == 3
 
 
 def test_evictions_belong_to_the_contender_and_deletions_to_who_deleted(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_goes_on_with_the_new_file_when_the_server_renamed_the_old_one(tmp_path:
         path.rename(tmp_path / "audit-old.log")
         path.write_text(line("patch", "pods") * 3)
         assert log.read() == 4
-        assert log.writes["u"].total == 5
+        assert log.writes("u", Contender.PLAIN).total == 5
 
 
 def test_a_log_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:

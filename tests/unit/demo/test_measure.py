@@ -129,12 +129,12 @@ def test_pod_hours_sum_what_stood_between_samples() -> None:
     assert pod_hours([sample(0, virtual=2), sample(10, virtual=1), sample(20)], Tier.VIRTUAL, 10.0) == 3.0
 
 
-def test_writes_since_a_copy() -> None:
-    writes = Writes(Counter({"pods": 2}))
-    before = writes.copy()
+def test_the_sum_of_writes_stays_as_it_is_when_there_are_more() -> None:
+    writes = Writes(Counter({"pods": 2}), refused=1)
+    before = writes + Writes(Counter({"pods": 1, "nodes": 4}))
     writes.by_resource["pods"] += 3
-    assert writes.since(before).total == 3
-    assert before.total == 2
+    assert (before.by_resource, before.refused) == ({"pods": 3, "nodes": 4}, 1)
+    assert (writes + Writes(Counter({"pods": 1, "nodes": 4}))).since(before).by_resource == {"pods": 3}
 
 
 def test_misses_tell_what_was_deleted_instead() -> None:
