@@ -74,7 +74,7 @@ def main(
 ) -> None:
     """Measure and write the figures."""
     machine = ran_on()
-    reading = asyncio.run(_readings(nodes))
+    reading = asyncio.run(readings(nodes))
     _say(f"a reading of {nodes} nodes: {reading}")
     clients = Authority("clients")
     spawn = multiprocessing.get_context("spawn")
@@ -134,7 +134,7 @@ def _node_metrics(known: list[NodeName], chance: random.Random) -> bytes:
     return msgspec.json.encode({"kind": "NodeMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "items": items})
 
 
-async def _readings(nodes: int) -> dict[str, Any]:
+async def readings(nodes: int, count: int = READINGS) -> dict[str, Any]:
     """The CPU seconds of a reading of the load of so many nodes in three zones."""
     known, clock = names(nodes), FakeClock(time.time())
     records = [
@@ -143,10 +143,10 @@ async def _readings(nodes: int) -> dict[str, Any]:
     ]
     world = make_world(records, [resource(Kind.ZONAL_BALANCE, "even", hotNodes={})], clock)
     chance = random.Random(SEED)
-    answers = Answers([_node_metrics(known, chance) for _ in range(READINGS)])
+    answers = Answers([_node_metrics(known, chance) for _ in range(count)])
     controller = LoadController(world, Readings(world, answers, None))
     took = []
-    for _ in range(READINGS):
+    for _ in range(count):
         began = time.process_time()
         await controller.reconcile("even")
         took.append(time.process_time() - began)
@@ -223,7 +223,7 @@ async def _measure(
 
 async def _ask(session: aiohttp.ClientSession, port: int, calling: ssl.SSLContext, nodes: int, count: int) -> float:
     """The seconds that one request takes."""
-    body = _body(nodes, count)
+    body = body_of(nodes, count)
     began = time.perf_counter()
     async with session.post(
         f"https://127.0.0.1:{port}{PATH}",
@@ -243,7 +243,7 @@ async def _ask(session: aiohttp.ClientSession, port: int, calling: ssl.SSLContex
 _bodies: Final[dict[int, bytes]] = {}
 
 
-def _body(nodes: int, count: int) -> bytes:
+def body_of(nodes: int, count: int) -> bytes:
     """The request of the scheduler for a pod of the usual size."""
     if count not in _bodies:
         env = [{"name": f"SETTING_{number}", "value": "x" * 40} for number in range(60)]

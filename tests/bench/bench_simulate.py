@@ -62,8 +62,8 @@ def main(
         measured[name], replays = figures_of(scenarios, one, rules)
     measured["clairvoyant"] = bound(scenarios, replays, rules)
     measured["moves_ratios"] = {
-        f"elastic_node_hours_vs_{other}": round(
-            measured["spillway_moves"]["elastic_node_hours"] / measured[other]["elastic_node_hours"], 3
+        f"elastic_node_hours_vs_{other}": ratio(
+            measured["spillway_moves"]["elastic_node_hours"], measured[other]["elastic_node_hours"]
         )
         for other in ("plain", "spillway", "plain_drain", "clairvoyant")
     }
@@ -112,24 +112,30 @@ def bound(scenarios: list[Scenario], replays: list[Measures], rules: AutoscalerR
     return {"elastic_node_hours": round(sum(by_seed), 2), "by_seed": {"elastic_node_hours": by_seed}}
 
 
+def ratio(mine: float, theirs: float) -> float | None:
+    """The one divided by the other; None if the other is nothing."""
+    return round(mine / theirs, 3) if theirs else None
+
+
 def ratios(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Spillway's elastic node-hours and virtual pod-hours beside the others', in all and by seed."""
     ours = figures["spillway"]
     return {
         f"{key}_vs_{other}": {
-            "all": round(ours[key] / figures[other][key], 3),
+            "all": ratio(ours[key], figures[other][key]),
             "by_seed": by_seed,
-            "mean": round(statistics.mean(by_seed), 3),
-            "stdev": round(statistics.stdev(by_seed), 3) if len(by_seed) > 1 else 0.0,
+            "mean": round(statistics.mean(known), 3) if known else None,
+            "stdev": round(statistics.stdev(known), 3) if len(known) > 1 else 0.0,
         }
         for key in ("elastic_node_hours", "virtual_pod_hours")
         for other in ("plain", "flat")
         for by_seed in (
             [
-                round(mine / max(theirs, 1e-9), 3)
+                ratio(mine, theirs)
                 for mine, theirs in zip(ours["by_seed"][key], figures[other]["by_seed"][key], strict=True)
             ],
         )
+        for known in ([one for one in by_seed if one is not None],)
     }
 
 
