@@ -1,6 +1,9 @@
 """The load of workloads by zone from Prometheus: one value by the labels `zone`, `namespace` and `workload`."""
 
+import math
 from collections.abc import Mapping
+
+import numpy as np
 
 from spillway.sources.prometheus_replicas import namespace_of
 from spillway.sources.queries import Queries
@@ -12,7 +15,8 @@ async def zone_loads(
 ) -> Mapping[str, Mapping[str, float]]:
     """The load by workload (`namespace/name`) and zone; a series without one of the labels is left out.
 
-    Samples that are older than `stale_after` seconds are not read.
+    Of several series of a workload in one zone the highest value counts. Samples that are older than `stale_after`
+    seconds are not read.
 
     Raises:
         PrometheusError: the query has no answer.
@@ -23,5 +27,7 @@ async def zone_loads(
         zone, workload = series.labels.get("zone", ""), series.labels.get("workload", "")
         namespace = namespace_of(series.labels)
         if zone and workload and namespace and series.values.size:
-            found.setdefault(f"{namespace}/{workload}", {})[zone] = float(series.values[-1])
+            zones = found.setdefault(f"{namespace}/{workload}", {})
+            # Unlike `max`, `fmax` keeps nan only where there is no other value.
+            zones[zone] = float(np.fmax(zones.get(zone, math.nan), series.values[-1]))
     return found
