@@ -1,7 +1,7 @@
 """The reader of unit tests: answers as a test tells it, and keeps what was read."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import msgspec
@@ -12,8 +12,20 @@ Respond = Callable[[str], Any]
 """Given a path: the object, or the error to raise. None stands for an object that does not exist."""
 
 
-class FakeReader:
-    """A `Reader` and a `ByteReader` without an API server: what is in `objects`, else what `respond` says."""
+class Lists:
+    """The lists of a fake API server: those that its `get_json` answers with."""
+
+    async def get_json(self, path: str) -> Any:
+        raise NotImplementedError
+
+    async def list_all(self, path: str) -> AsyncGenerator[dict[str, Any], None]:
+        """As `KubeClient.list_all`."""
+        for item in (await self.get_json(path)).get("items") or ():
+            yield item
+
+
+class FakeReader(Lists):
+    """A `ListReader` and a `ByteReader` without an API server: what is in `objects`, else what `respond` says."""
 
     def __init__(self, respond: Respond = lambda _: None) -> None:
         self.objects: dict[str, Any] = {}

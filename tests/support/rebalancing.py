@@ -14,6 +14,7 @@ from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.kube.errors import UnreachableError
+from spillway.kube.resource_metrics import NODE_METRICS
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
@@ -36,14 +37,18 @@ class Metrics:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.down = False
+        self.unreadable = ""
+        """The namespace whose pods cannot be read."""
         self.names = [f"{app}-{index}" for app in APPS for index in range(1, 3)]
         self.cpu: dict[str, str] = {}
 
     async def request(self, method: str, path: str, **_: Any) -> bytes:
         assert method == "GET"
         self.asked.append(path)
-        if self.down:
+        if self.down or (self.unreadable and f"/namespaces/{self.unreadable}/" in path):
             raise UnreachableError("connection refused")
+        if path == NODE_METRICS.everywhere:
+            return msgspec.json.encode({"items": []})
         used = {name: {"cpu": self.cpu.get(name, "2"), "memory": "0"} for name in self.names}
         items = [{"metadata": {"name": name}, "containers": [{"usage": usage}]} for name, usage in used.items()]
         return msgspec.json.encode({"kind": "PodMetricsList", "items": items})

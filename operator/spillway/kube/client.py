@@ -83,8 +83,9 @@ class Transport(Protocol):
         body: Body = None,
         content_type: str = JSON,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it bounds this one request
+        most_bytes: int = 0,
     ) -> bytes:
-        """The body of the answer."""
+        """The body of the answer; `most_bytes` bounds its size, 0 does not."""
 
 
 class JsonTransport(Transport, Protocol):

@@ -47,6 +47,13 @@ class TooLargeError(RequestError):
         super().__init__(f"the answer is larger than {most_bytes} bytes")
 
 
+class TooSlowError(RequestError):
+    """A list was not read to its end within the time that the caller is prepared to wait for it."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the list was not read within {seconds:.0f} s")
+
+
 class InvalidNameError(RequestError):
     """No object can have this name, so no request was sent."""
 

@@ -4,7 +4,7 @@ Contract: each has an implementation for a cluster (`KubeClient`, `WantedWatch`,
 that all unit tests share. What each method promises stands with the implementation.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spillway.domain.model.additions import Addition
@@ -23,6 +23,13 @@ class Reader(Protocol):
 
     async def get_json(self, path: str) -> Any:  # noqa: ANN401 - JSON is anything
         """The answer to a GET as plain Python values."""
+
+
+class ListReader(Reader, Protocol):
+    """A reader that also reads lists of any length."""
+
+    def list_all(self, path: str) -> AsyncGenerator[dict[str, Any], None]:
+        """Every item of a list, page by page."""
 
 
 class ByteReader(Protocol):

@@ -9,6 +9,7 @@ from spillway.api.quantity import parse_quantity
 from spillway.domain.model.names import NodeName
 from spillway.kube.client import Transport
 from spillway.kube.decode import unix_seconds
+from spillway.kube.pages import PAGE_BYTES
 from spillway.kube.paths import ApiResource
 from spillway.kube.slices import in_slices
 from spillway.kube.transport import transport_errors
@@ -16,6 +17,8 @@ from spillway.kube.transport import transport_errors
 NODE_METRICS: Final = ApiResource("metrics.k8s.io", "v1beta1", "nodes", namespaced=False)
 POD_METRICS: Final = ApiResource("metrics.k8s.io", "v1beta1", "pods", namespaced=True)
 _TIMEOUT_SECONDS: Final = 15.0
+_POD_BYTES: Final = PAGE_BYTES
+"""The metrics of a pod contain its labels, which whoever creates it can make large."""
 
 
 class PodMetrics(NamedTuple):
@@ -94,9 +97,10 @@ async def pod_usage(client: Transport, namespace: str) -> dict[str, PodMetrics]:
     """The use of each pod of a namespace that has been measured, by its name; one that is no amount is left out.
 
     Raises:
-        RequestError: there is no answer.
+        RequestError: there is no answer, or it is too large.
     """
-    raw = await client.request("GET", POD_METRICS.within(namespace), timeout=_TIMEOUT_SECONDS)
+    path = POD_METRICS.within(namespace)
+    raw = await client.request("GET", path, timeout=_TIMEOUT_SECONDS, most_bytes=_POD_BYTES)
     with transport_errors():
         entries = _pods.decode(raw).items
     found: dict[str, PodMetrics] = {}

@@ -46,8 +46,10 @@ class _Client:
         body: Any = None,
         content_type: str = JSON,
         timeout: float = 0.0,  # noqa: ASYNC109
+        most_bytes: int = 0,
     ) -> bytes:
         assert 0.0 < timeout <= 1.0
+        assert not most_bytes
         assert content_type == JSON
         assert msgspec.json.decode(body)["spec"]["initContainers"][0]["name"] == "agent"
         self.asked.append((method, path, params))

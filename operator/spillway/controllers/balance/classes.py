@@ -110,7 +110,8 @@ class ClassController(Controller):
         now, name = self.world.now(), balance.metadata.name
         classes: dict[str, LoadClass] = {}
         covered: set[str] = set()
-        for namespace, owners in (await owners_by_namespace(self.world, name)).items():
+        namespaces = await owners_by_namespace(self.world, name)
+        for namespace, owners in namespaces.items():
             used = await self._readings.pods(namespace, balance.spec.effective_load)
             workloads: dict[str, list[ReplicaSetRecord]] = defaultdict(list)
             for owner in owners:
@@ -123,6 +124,7 @@ class ClassController(Controller):
                 if history.load_class is not None:
                     classes[key] = history.load_class
             covered |= workloads.keys()
+        self._readings.check(namespaces.keys())
         self._covered[name] = frozenset(covered)
         return classes
 

@@ -74,6 +74,9 @@ async def movable_pods(
             continue
         if owner.namespace not in used:
             used[owner.namespace] = await readings.pods(owner.namespace, balance.spec.effective_load)
+        if readings.unread(owner.namespace):
+            left[key] = Left.UNREAD
+            continue
         zones = pods_by_zone(pods, nodes, balance.spec.zone_key)
         found += [
             MovablePod(

@@ -41,8 +41,8 @@ from spillway.kube.slices import in_slices
 
 PLANNED_MOST: Final = 50
 """Moves in one plan."""
-_AGAINST_EVICTION: Final = frozenset({Left.PAUSED, Left.DO_NOT_DISRUPT, Left.VOLUMES})
-"""What was read of a workload that also keeps its pods from being evicted; the rest is about additional replicas."""
+_AGAINST_EVICTION: Final = frozenset({Left.PAUSED, Left.DO_NOT_DISRUPT, Left.VOLUMES, Left.UNREAD})
+"""What was read of a workload, or not, that also keeps its pods from being evicted; the rest is about surges."""
 _NONE: Final = Movable((), {})
 
 

@@ -1,30 +1,41 @@
 """The readings of real load that the controllers of balance share, and when each of them is due.
 
 Contract: what metrics.k8s.io reports of the nodes, or of the pods of a namespace, is read once for all that ask within
-`SHARED_SECONDS`.
+`SHARED_SECONDS`. Whoever creates the pods of a namespace can make its answer too large or too slow: as long as
+metrics.k8s.io answers for the nodes, the pods of such a namespace count as not measured, and it holds up no other.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, TypeVar
+
+import structlog
 
 from spillway.api.zonalbalance import Load
 from spillway.controllers.base import World
 from spillway.domain.balance.load import LoadProblem
 from spillway.domain.model.names import NodeName
 from spillway.kube.client import Transport
-from spillway.kube.errors import RequestError
+from spillway.kube.errors import ApiError, RequestError
 from spillway.kube.resource_metrics import NodeMetrics, PodMetrics, measured_since, node_usage, pod_usage
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
 from spillway.sources.prometheus import NoPrometheusError, PrometheusError
 
 SHARED_SECONDS: Final = 5.0
+UNREAD_SECONDS: Final = 60.0
+"""A namespace whose pods could not be read is tried again after so long."""
+
+log = structlog.get_logger("spillway.controllers.readings")
 
 V = TypeVar("V")
 
 
 class MetricsError(RequestError):
-    """metrics.k8s.io has no answer."""
+    """metrics.k8s.io has no answer; `refused` if it answers that it will give none."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 def problem_of(error: MetricsError | PrometheusError) -> LoadProblem:
@@ -43,6 +54,8 @@ class Readings:
         self._prometheus = prometheus
         self._nodes: dict[str, tuple[float, dict[NodeName, NodeMetrics]]] = {}
         self._pods: dict[str, tuple[float, dict[str, PodMetrics]]] = {}
+        self._unread: dict[str, float] = {}
+        """The namespaces whose pods could not be read, though the nodes were, and until when none is tried again."""
 
     async def nodes(self) -> Mapping[NodeName, NodeMetrics]:
         """What each node uses.
@@ -55,11 +68,45 @@ class Readings:
     async def pods(self, namespace: str, load: Load) -> Mapping[str, PodMetrics]:
         """What each pod of a namespace uses, by its name; a value that is older than `load.staleAfter` is left out.
 
+        Nothing if this namespace alone has no answer.
+
         Raises:
-            MetricsError: there is no answer.
+            MetricsError: metrics.k8s.io has no answer for the nodes either, or refuses.
         """
-        used = await self._once(self._pods, namespace, lambda: pod_usage(self._client, namespace))
+        if self.unread(namespace):
+            return {}
+        try:
+            used = await self._once(self._pods, namespace, lambda: pod_usage(self._client, namespace))
+        except MetricsError as error:
+            if error.refused or not await self._answers():
+                raise
+            log.warning("what the pods of a namespace use is not known", key=namespace, error=str(error))
+            self._unread[namespace] = self._world.now() + UNREAD_SECONDS
+            return {}
         return measured_since(used, self._world.now() - load.stale_after.seconds)
+
+    def unread(self, namespace: str) -> bool:
+        """Whether a namespace counts as not measured, because it alone has no answer."""
+        now = self._world.now()
+        self._unread = {name: until for name, until in self._unread.items() if now < until <= now + UNREAD_SECONDS}
+        return namespace in self._unread
+
+    def check(self, namespaces: Collection[str]) -> None:
+        """Make sure that not all of these namespaces count as not measured.
+
+        Raises:
+            MetricsError: all of them do.
+        """
+        if namespaces and all(self.unread(one) for one in namespaces):
+            raise MetricsError("the pods of no namespace could be read")
+
+    async def _answers(self) -> bool:
+        """Whether metrics.k8s.io answers for the nodes."""
+        try:
+            await self.nodes()
+        except MetricsError:
+            return False
+        return True
 
     def prometheus(self) -> ApiClient:
         """The client of the operator's Prometheus, to be closed by the caller.
@@ -79,7 +126,7 @@ class Readings:
             try:
                 kept[key] = now, await read()
             except RequestError as error:
-                raise MetricsError(str(error)) from error
+                raise MetricsError(str(error), refused=isinstance(error, ApiError) and not error.retryable) from error
         return kept[key][1]
 
 

@@ -2,7 +2,8 @@
 
 Contract: it reads the objects of workloads through the controller of moves by surge, and never writes. How many are
 read in one pass is the caller's decision; `LOOKS` is what planners allow themselves. A reason counts until it is read
-again, which is due after `LOOK_SECONDS` for those that may pass.
+again, which is due after `LOOK_SECONDS` for those that may pass. A workload that cannot be read although the API server
+answers, because of what is in its namespace, is left for that reason and holds up no other.
 """
 
 from collections.abc import Callable, Container
@@ -14,6 +15,7 @@ from spillway.controllers.surge.scaler import itself
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.surge.hindrance import Left, stays_on_its_node
+from spillway.kube.errors import RequestError
 from spillway.state.node_room import PodFit
 
 LOOK_SECONDS: Final = 300.0
@@ -53,8 +55,17 @@ class WorkloadLooks:
         """Read the workload of a ReplicaSet, for the move of one of its pods.
 
         Raises:
-            RequestError: the API server has no answer.
+            RequestError: the API server is not reached, or answers no request now.
         """
+        try:
+            self._looks[owner.uid] = await self._look(owner, pod)
+        except RequestError as error:
+            if error.retryable:
+                raise
+            self._surges.log.warning("a workload cannot be read, it is left", key=owner.key, error=str(error))
+            self._looks[owner.uid] = WorkloadLook(self._now(), Left.UNREAD, None, lasting=False)
+
+    async def _look(self, owner: ReplicaSetRecord, pod: PodRecord) -> WorkloadLook:
         present, reason = await self._surges.examine(owner, pod)
         if present is None or present["metadata"]["uid"] != owner.uid:
             # During a rollout, and after one that the watch does not show yet, a Deployment has another template.
@@ -66,7 +77,7 @@ class WorkloadLooks:
             # What passes by itself is read from the state.
             reason = stays_on_its_node(template) or (None if reason in PASSING else reason)
         lasting = reason in _LASTING and bool(owner.owner_uid)
-        self._looks[owner.uid] = WorkloadLook(self._now(), reason, fit, lasting)
+        return WorkloadLook(self._now(), reason, fit, lasting)
 
     def admits(self, owner: OwnerUid, node: NodeRecord) -> bool:
         """Whether the pods of a ReplicaSet may run on a node, by their own constraints; unknown counts as yes."""

@@ -80,6 +80,7 @@ class ZoneLoadController(Controller):
                 used = await self._readings.pods(namespace, balance.spec.effective_load)
                 async for name, pods in in_slices(list(members.items())):
                     loads[name] = mean_cpu(pods, used)
+            self._readings.check(workloads.keys())
             return loads, checked_zones(loads)
         async with self._readings.prometheus() as prometheus:
             stale_after = float(balance.spec.effective_load.stale_after.seconds)

@@ -7,6 +7,9 @@ client has changed since stays. A chosen pod gets the lowest deletion cost befor
 scale-downs reads from the mark that it goes first (`domain.scale_down.ranking`).
 """
 
+import asyncio
+from collections.abc import Collection, Mapping
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from spillway.controllers.base import World
@@ -21,15 +24,17 @@ from spillway.domain.scale_down.costs import cost_writes
 from spillway.domain.scale_down.foreign_writer import cost_annotations, foreign_pods
 from spillway.domain.surge.steps import Surge
 from spillway.kube import paths
-from spillway.kube.errors import ApiError, InvalidNameError
+from spillway.kube.errors import ApiError, InvalidNameError, TooSlowError
 from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import ObjectKey
-from spillway.kube.protocols import ObjectWriter, Reader
+from spillway.kube.protocols import ListReader, ObjectWriter
 from spillway.state.mark_proof import MarkProof
 
 SEEN_SECONDS: Final = 1.0
 """Seconds after which a written cost counts as seen by the ReplicaSet controller."""
+LIST_SECONDS: Final = 5.0
+"""Whoever may create the objects of a namespace decides how long a list of them takes; it is given up after so long."""
 
 
 class Target(NamedTuple):
@@ -86,7 +91,7 @@ def _is_proven(keys: MarkProof | None, replicaset: ReplicaSetRecord) -> bool:
 class SurgeScaler:
     """The start and the end of surges, one for all purposes."""
 
-    def __init__(self, world: World, writer: ObjectWriter, reader: Reader) -> None:
+    def __init__(self, world: World, writer: ObjectWriter, reader: ListReader) -> None:
         self._state = world.state
         self._now = world.now
         self._chosen: dict[OwnerUid, float] = {}
@@ -109,16 +114,38 @@ class SurgeScaler:
         return {"kind": target.kind, **found} if found["metadata"]["uid"] == target.uid else None
 
     async def autoscalers(self, namespace: str) -> list[Json]:
-        """The HorizontalPodAutoscalers of a namespace."""
-        return await self._list(paths.AUTOSCALERS, namespace)
+        """The HorizontalPodAutoscalers of a namespace, with what `cannot_surge` reads of them.
+
+        Raises:
+            TooSlowError: reading them takes longer than `LIST_SECONDS`.
+        """
+        return await self._list(paths.AUTOSCALERS, namespace, {"spec": ("scaleTargetRef", "maxReplicas")})
 
     async def quotas(self, namespace: str) -> list[Json]:
-        """The ResourceQuotas of a namespace."""
-        return await self._list(paths.RESOURCE_QUOTAS, namespace)
+        """The ResourceQuotas of a namespace, with what `at_quota` reads of them.
 
-    async def _list(self, resource: paths.ApiResource, namespace: str) -> list[Json]:
-        found = await self._reader.get_json(resource.within(namespace))
-        return found.get("items") or []
+        Raises:
+            TooSlowError: reading them takes longer than `LIST_SECONDS`.
+        """
+        parts = {"spec": ("scopes", "scopeSelector", "hard"), "status": ("hard", "used")}
+        return await self._list(paths.RESOURCE_QUOTAS, namespace, parts)
+
+    async def _list(
+        self, resource: paths.ApiResource, namespace: str, parts: Mapping[str, Collection[str]]
+    ) -> list[Json]:
+        """The objects with these fields alone: the rest of them may be large."""
+
+        def kept(one: Json, part: str) -> Json:
+            return {field: value for field, value in (one.get(part) or {}).items() if field in parts[part]}
+
+        try:
+            async with (
+                asyncio.timeout(LIST_SECONDS),
+                aclosing(self._reader.list_all(resource.within(namespace))) as found,
+            ):
+                return [{part: kept(one, part) for part in parts} async for one in found]
+        except TimeoutError:
+            raise TooSlowError(LIST_SECONDS) from None
 
     async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> bool:
         """Add one replica, for physical nodes; False if another client was faster, and then the mark is removed."""

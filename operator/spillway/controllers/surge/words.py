@@ -23,6 +23,7 @@ _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
     Left.SINGLE_REPLICA: "it is the only replica",
     Left.FOREIGN_WRITER: "another client writes deletion costs, so it is not known which replica would be deleted",
     Left.EXACT_REPLICAS: "the class of its workload has scheduleOnly, so only its schedules change how many there are",
+    Left.UNREAD: "its workload, or what bounds its replicas, could not be read",
     Left.NOT_GOVERNED: "the policy does not govern its workload",
     Left.DO_NOT_DISRUPT: "an annotation asks node autoscalers to leave it where it is",
     Left.DISRUPTION_BUDGET: "the disruption budgets of its NodePool allow no further node now",

@@ -52,6 +52,8 @@ class Left(StrEnum):
     """Another client writes its deletion costs, so it is not known which replica would be deleted."""
     EXACT_REPLICAS = "ExactReplicas"
     """Its class has `scheduleOnly`, so nothing but its schedules changes how many replicas it has."""
+    UNREAD = "Unread"
+    """Its object, what bounds its replicas, or what its pods use cannot be read, though other workloads' can."""
     NOT_GOVERNED = "NotGoverned"
     """The policy that empties its node does not govern it."""
     DO_NOT_DISRUPT = "DoNotDisrupt"

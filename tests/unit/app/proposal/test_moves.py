@@ -14,6 +14,7 @@ from spillway.state.catalog import Kind
 from spillway.state.world import World
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import Lists
 from tests.support.world import make_world, resource
 
 NODES = ("busy", "idle", "other")
@@ -21,7 +22,7 @@ APPS = ("web", "api", "cart")
 CPU_OF_NODES = {"busy": "9500m", "idle": "2", "other": "6"}
 
 
-class Server:
+class Server(Lists):
     """An API server with the workloads, and with metrics.k8s.io where that is not refused."""
 
     def __init__(self, refused: str = "", replicas_at_most: int = 9) -> None:

@@ -11,8 +11,9 @@ from spillway.domain.balance.classes import ClassHistories, LoadClass
 from spillway.domain.balance.load import LoadProblem
 from spillway.domain.balance.reading_state import Measure
 from spillway.kube.errors import UnreachableError
+from spillway.kube.resource_metrics import NODE_METRICS
 from spillway.state.catalog import Kind
-from tests.builders import make_pod, make_replicaset
+from tests.builders import make_namespace, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.world import make_world, resource
@@ -47,14 +48,18 @@ class Scene:
         self.world = make_world([*records, *pods], [balance], self.clock)
         self.used = {"web-1": "1", "api-1": "100m"}
         self.down = False
+        self.unreadable = ""
+        """The namespace whose pods cannot be read."""
         self.store = store or Store()
         self.events = FakeRecorder()
         self.controller = ClassController(self.world, Readings(self.world, self, None), self.store, self.events)
 
     async def request(self, method: str, path: str, **_: Any) -> bytes:
-        assert (method, path) == ("GET", "/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods")
-        if self.down:
+        assert method == "GET"
+        if self.down or (self.unreadable and f"/namespaces/{self.unreadable}/" in path):
             raise UnreachableError("connection refused")
+        if path == NODE_METRICS.everywhere:
+            return msgspec.json.encode({"items": []})
         items = [
             {"metadata": {"name": name}, "containers": [{"usage": {"cpu": cpu, "memory": "1Gi"}}]}
             for name, cpu in self.used.items()
@@ -100,6 +105,21 @@ async def test_a_reading_that_fails_or_lacks_a_workload_adds_nothing() -> None:
     await scene.pass_for(150)
     assert scene.classes == {WEB: LoadClass.CPU}
     assert scene.unknown is None
+
+
+async def test_a_namespace_that_cannot_be_read_holds_up_no_other() -> None:
+    scene = Scene()
+    scene.unreadable = "evil"
+    evil = make_replicaset("evil", namespace="evil", replicas=1)
+    for record in (make_namespace("evil"), evil, make_pod("evil-1", namespace="evil", owner_uid=evil.uid)):
+        scene.world.state.apply(record)
+    await scene.controller.reconcile("even")
+    await scene.pass_for(150)
+    assert scene.classes == {WEB: LoadClass.CPU, API: LoadClass.MEMORY}
+    assert scene.unknown is None
+    scene.unreadable = "shop"
+    await scene.pass_for(300)
+    assert scene.unknown is None, "the pods of the other one are measured"
 
 
 async def test_the_next_leader_goes_on_with_what_was_measured() -> None:

@@ -43,11 +43,12 @@ from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord,
 from spillway.domain.scaling.demand import DemandForecast
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
-from spillway.kube.errors import ApiError, UnreachableError
+from spillway.kube.errors import ApiError, TooLargeError, UnreachableError
 from spillway.state.catalog import Kind
 from spillway.state.mark_proof import MarkProof
-from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import Lists
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_rights import FakeRights
 from tests.support.fake_writer import FakeWriter
@@ -66,7 +67,7 @@ def policy(mode: str = "Active", *, enforced: bool = True, version: int = 1, **c
     return found
 
 
-class Scene:
+class Scene(Lists):
     """Elastic nodes `e1`, with a pod of `web` and of `api`, and `e2`, with two of `cart`; and a fixed node."""
 
     def __init__(self, *resources: dict[str, Any], more: tuple[Record, ...] = (), change: Any = None) -> None:
@@ -88,6 +89,8 @@ class Scene:
         self.template: dict[str, Any] = {"spec": {}}
         self.spec: dict[str, Any] = {}
         self.down = False
+        self.unreadable = ""
+        """The namespace whose HorizontalPodAutoscalers cannot be read."""
         self.pools: list[Any] | None = None
         """Karpenter's NodePools; None where its kinds are not in the cluster."""
         self.read: list[str] = []
@@ -109,6 +112,8 @@ class Scene:
         name = path.rpartition("/")[2]
         if "/pods/" in path:
             return {"spec": {"serviceAccountName": name}}
+        if self.unreadable and f"/namespaces/{self.unreadable}/" in path and name == "horizontalpodautoscalers":
+            raise TooLargeError(1)
         if name in ("horizontalpodautoscalers", "resourcequotas"):
             return {"items": []}
         if name == "nodepools":
@@ -681,6 +686,16 @@ async def test_without_an_answer_of_the_api_server_nothing_changes() -> None:
     scene.down = False
     await scene.reconcile()
     assert scene.tainted == {"e1": "online"}
+
+
+async def test_a_namespace_that_cannot_be_read_keeps_its_own_nodes_alone() -> None:
+    evil = make_replicaset("evil", namespace="evil", replicas=1)
+    there = make_pod("evil-0", namespace="evil", node=NodeName("e3"), owner_uid=evil.uid, cpu_millis=10)
+    scene = Scene(more=(make_namespace("evil"), make_node("e3", labels=LABELS), evil, there))
+    scene.unreadable = "evil"
+    await scene.reconcile()
+    assert scene.status.emptying == ("e1", "e2")
+    assert scene.status.left == ("Deployment/evil/evil: Unread",)
 
 
 async def test_the_next_leader_goes_on() -> None:

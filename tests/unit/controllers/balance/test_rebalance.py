@@ -26,7 +26,7 @@ from spillway.kube.errors import UnreachableError
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from spillway.telemetry import balance as metrics
-from tests.builders import make_pod, make_replicaset
+from tests.builders import make_namespace, make_pod, make_replicaset
 from tests.support.rebalancing import NODES, SETTLE_SECONDS, START, Scene
 from tests.support.world import Record, exact, policy_resource, resource
 
@@ -355,6 +355,25 @@ async def test_without_a_load_or_the_use_of_pods_there_is_no_plan() -> None:
     await scene.clock.advance(181.0)
     await scene.controller.reconcile("even")
     assert not scene.planned
+
+
+async def test_a_namespace_whose_pods_cannot_be_read_holds_up_no_other() -> None:
+    scene = Scene()
+    evil = make_replicaset("evil", namespace="evil", replicas=2)
+    pods = [
+        make_pod(f"evil-{node}", namespace="evil", node=NodeName(node), owner_uid=evil.uid, ready_since=0.0)
+        for node in ("busy", "other")
+    ]
+    records: list[Record] = [make_namespace("evil"), evil, *pods]
+    for record in records:
+        scene.world.state.apply(record)
+    scene.metrics.unreadable = "evil"
+    await scene.later()
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert scene.planned
+    assert moves.left == ("Deployment/evil/evil: Unread",)
+    assert scene.world.board.readings["even", Measure.MOVE_USE].problem is None
 
 
 async def test_no_reading_counts_as_good_where_nothing_was_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from spillway.controllers.balance.workload_looks import LOOK_SECONDS, WorkloadLooks
 from spillway.domain.surge.hindrance import Left
+from spillway.kube import paths
+from spillway.kube.errors import ApiError, RequestError, TooLargeError, TooSlowError, UnreachableError
 from tests.builders import make_pod, make_replicaset
 from tests.support.rebalancing import SETTLE_SECONDS, Scene
 
@@ -66,6 +68,33 @@ async def test_pods_are_moved_after_a_rollout_to_a_template_that_keeps_pods_was_
     scene.rolled_out = None
     await scene.later(LOOK_SECONDS + SETTLE_SECONDS)
     assert scene.evicted
+
+
+@pytest.mark.parametrize("by", ["Evict", "Surge"])
+async def test_a_workload_that_cannot_be_read_is_left_and_the_others_are_moved(by: str) -> None:
+    scene = Scene(mode="Active", by=by)
+    scene.workloads.objects[paths.DEPLOYMENTS.named("api", namespace="shop")] = TooLargeError(1)
+    await scene.later()
+    moves = scene.controller.moves("even")
+    assert moves is not None
+    assert "Deployment/shop/api: Unread" in moves.left
+    assert scene.planned
+    assert not any("api" in pod for pod in scene.planned)
+
+
+@pytest.mark.parametrize("error", [UnreachableError("connection refused"), ApiError(503, "ServiceUnavailable", "")])
+async def test_an_api_server_that_does_not_answer_says_nothing_about_a_workload(error: RequestError) -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    scene.workloads.objects[paths.AUTOSCALERS.within("shop")] = error
+    with pytest.raises(type(error)):
+        await read(scene, looks)
+    assert looks.get(API.uid) is None
+    scene.workloads.objects[paths.AUTOSCALERS.within("shop")] = TooSlowError(1.0)
+    await read(scene, looks)
+    assert looks.reason(API.uid, again=False) is Left.UNREAD
+    scene.clock.forward(LOOK_SECONDS + 1.0)
+    assert looks.due(API.uid)
 
 
 async def test_a_replicaset_that_nothing_owns_may_get_another_template() -> None:

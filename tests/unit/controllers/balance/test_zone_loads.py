@@ -6,16 +6,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.controllers.balance.readings import Readings
+from spillway.controllers.balance.readings import UNREAD_SECONDS, Readings
 from spillway.controllers.balance.zone_loads import ZoneLoadController
 from spillway.domain.balance.load import LoadProblem
 from spillway.domain.balance.reading_state import Measure
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.kube.errors import UnreachableError
+from spillway.kube.resource_metrics import NODE_METRICS
 from spillway.state.catalog import Kind
-from tests.builders import make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
-from tests.support.world import make_world, resource
+from tests.support.world import Record, make_world, resource
 
 PODS = {"web-1": "a1", "web-2": "a1", "web-3": "b1", "web-4": "b1"}
 
@@ -27,13 +28,17 @@ class Metrics:
         self.asked: list[str] = []
         self.used: dict[str, str] = {"web-1": "900m", "web-2": "700m", "web-3": "100m", "web-4": "300m"}
         self.down = False
+        self.unreadable = ""
+        """The namespace whose pods cannot be read."""
         self.measured: dict[str, str] = {}
 
     async def request(self, method: str, path: str, **_: Any) -> bytes:
         assert method == "GET"
         self.asked.append(path)
-        if self.down:
+        if self.down or (self.unreadable and f"/namespaces/{self.unreadable}/" in path):
             raise UnreachableError("connection refused")
+        if path == NODE_METRICS.everywhere:
+            return msgspec.json.encode({"items": []})
         items = [
             {
                 "metadata": {"name": name},
@@ -138,6 +143,22 @@ async def test_a_failed_reading_leaves_the_one_before() -> None:
         await controller.reconcile("even")
     assert unknown(controller) is None
     assert len(changes) == 2, "the failure, and its end"
+
+
+async def test_a_namespace_that_cannot_be_read_holds_up_no_other() -> None:
+    controller, metrics, clock = scene(balance())
+    evil = make_replicaset("evil", namespace="evil")
+    pods = [make_pod(f"evil-{n}", namespace="evil", node=NodeName(n), owner_uid=evil.uid) for n in ("a1", "b1")]
+    records: list[Record] = [make_namespace("evil"), evil, *pods]
+    for record in records:
+        controller.world.state.apply(record)
+    metrics.unreadable = "evil"
+    await controller.reconcile("even")
+    assert weights(controller) == {"shop/web": {"a": 100, "b": 0}}
+    metrics.unreadable = "shop"
+    await clock.advance(UNREAD_SECONDS)
+    await controller.reconcile("even")
+    assert weights(controller) == {}, "its zones count as equal, and those of the other namespace are read"
 
 
 async def test_a_kept_reading_ends_as_the_present_spec_says() -> None:

@@ -19,6 +19,7 @@ from spillway.kube.errors import ApiError
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_reader import Lists
 from tests.support.fake_writer import FakeWriter
 from tests.support.world import Record, exact, make_world, policy_resource, resource
 
@@ -28,7 +29,7 @@ VIRTUAL = {"pool": "virtual"}
 EVEN = resource(Kind.ZONAL_BALANCE, "even", rebalance={"mode": "Active", "by": "Surge"})
 
 
-class Cluster(FakeWriter):
+class Cluster(FakeWriter, Lists):
     """The API server's side: one Deployment of `web`, written by the controller and read back; the state follows."""
 
     def __init__(self, *resources: Mapping[str, Any], replicas: int = 1, room: bool = True, **replicaset: Any) -> None:

@@ -1,0 +1,85 @@
+"""What metrics.k8s.io says of the pods of a namespace, and what becomes of one that cannot be read."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from spillway.api.zonalbalance import Load
+from spillway.controllers.balance.readings import UNREAD_SECONDS, MetricsError, Readings
+from spillway.kube.errors import ApiError, RequestError, TooLargeError, UnreachableError
+from spillway.kube.pages import PAGE_BYTES
+from spillway.kube.resource_metrics import NODE_METRICS, POD_METRICS, PodMetrics
+from tests.support.fake_clock import FakeClock
+from tests.support.world import make_world
+
+NODES, SHOP, EVIL = NODE_METRICS.everywhere, POD_METRICS.within("shop"), POD_METRICS.within("evil")
+USE = {"containers": [{"usage": {"cpu": "2", "memory": "1Gi"}}]}
+WEB = PodMetrics(2000.0, float(2**30))
+
+
+class Server:
+    """A metrics.k8s.io with one pod in each namespace."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, RequestError] = {}
+        self.labels = ""
+        self.asked: list[str] = []
+
+    async def request(self, method: str, path: str, *, most_bytes: int = 0, **_: Any) -> bytes:
+        assert method == "GET"
+        self.asked.append(path)
+        if path in self.errors:
+            raise self.errors[path]
+        items = [{"metadata": {"name": "web-1", "labels": {"note": self.labels}}, **USE}]
+        body = msgspec.json.encode({"items": [] if path == NODES else items})
+        if most_bytes and len(body) > most_bytes:
+            raise TooLargeError(most_bytes)
+        return body
+
+
+def scene() -> tuple[Server, Readings, FakeClock]:
+    server, clock = Server(), FakeClock(1000.0)
+    return server, Readings(make_world([], [], clock), server, None), clock
+
+
+@pytest.mark.parametrize(
+    "error", [TooLargeError(1), UnreachableError("no answer in time"), ApiError(503, "ServiceUnavailable", "")]
+)
+async def test_a_namespace_that_alone_has_no_answer_counts_as_not_measured(error: RequestError) -> None:
+    server, readings, clock = scene()
+    server.errors[EVIL] = error
+    assert await readings.pods("evil", Load()) == {}
+    assert await readings.pods("shop", Load()) == {"web-1": WEB}
+    assert (readings.unread("evil"), readings.unread("shop")) == (True, False)
+    readings.check(["evil", "shop"])
+    with pytest.raises(MetricsError, match="no namespace"):
+        readings.check(["evil"])
+
+    server.errors.clear()
+    assert await readings.pods("evil", Load()) == {}
+    assert server.asked.count(EVIL) == 1, "it is not waited for again at once"
+    await clock.advance(UNREAD_SECONDS)
+    assert await readings.pods("evil", Load()) == {"web-1": WEB}
+
+
+async def test_a_namespace_that_is_too_large_counts_as_not_measured() -> None:
+    server, readings, _ = scene()
+    server.labels = "x" * PAGE_BYTES
+    assert await readings.pods("evil", Load()) == {}
+    assert readings.unread("evil")
+
+
+async def test_without_an_answer_for_the_nodes_either_there_is_no_reading() -> None:
+    server, readings, _ = scene()
+    server.errors = dict.fromkeys((EVIL, NODES), UnreachableError("connection refused"))
+    with pytest.raises(MetricsError, match="connection refused"):
+        await readings.pods("evil", Load())
+    assert not readings.unread("evil")
+
+
+async def test_a_refusal_says_nothing_about_a_namespace() -> None:
+    server, readings, _ = scene()
+    server.errors[SHOP] = ApiError(403, "Forbidden", "pods.metrics.k8s.io")
+    with pytest.raises(MetricsError, match="Forbidden"):
+        await readings.pods("shop", Load())
