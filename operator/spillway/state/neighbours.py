@@ -17,13 +17,13 @@ from spillway.state.pool_membership import PoolMembership
 from spillway.state.reservations import Reservations
 
 _NO_LABELS: Mapping[str, str] = {}
-_NO_POD: Final = PodUid("")
+NO_POD: Final = PodUid("")
 
 
 class ClusterNeighbours:
     """The neighbours of one incoming pod; `itself` is the pod, if it exists already."""
 
-    def __init__(self, state: ClusterState, *, pod: Incoming, itself: PodUid = _NO_POD) -> None:
+    def __init__(self, state: ClusterState, *, pod: Incoming, itself: PodUid = NO_POD) -> None:
         self._state = state
         self._pod = pod
         self._itself = itself

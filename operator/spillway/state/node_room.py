@@ -4,7 +4,7 @@ Contract: one answer for all that look for such a node. What is promised to a po
 `FreeNodes` is made from the state. Other pods (affinity, topology spread) are another question (`nodes_left`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 
 from spillway.domain.fit.node_fit import NodeFit, constraints
@@ -49,18 +49,18 @@ class FreeNodes:
         """What was promised beside CPU and memory."""
         self._promised_ports: dict[NodeName, list[HostPort]] = {}
 
-    def find(self, pod: PodFit, request: Usage, *, only: NodeName | None = None) -> NodeName | None:
-        """A node for one more such pod, with `only` this one alone; None where there is none."""
+    def find(self, pod: PodFit, request: Usage, *, among: Collection[NodeName] | None = None) -> NodeName | None:
+        """A node for one more such pod, one `among` these (None: any); None where there is none."""
 
         def admits(name: NodeName) -> bool:
-            node = self._state.nodes.get(name) if only in {None, name} else None
+            node = self._state.nodes.get(name) if among is None or name in among else None
             return node is not None and pod.admits(node) and self._offers(node, pod)
 
         return self._room.find(request, admits)
 
-    def take(self, pod: PodFit, request: Usage) -> bool:
-        """Promise a node to one more such pod; False where there is none."""
-        node = self.find(pod, request)
+    def take(self, pod: PodFit, request: Usage, *, among: Collection[NodeName] | None = None) -> bool:
+        """Promise a node to one more such pod, one `among` these (None: any); False where there is none."""
+        node = self.find(pod, request, among=among)
         if node is None:
             return False
         self._room.take(node, request)

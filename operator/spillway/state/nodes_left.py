@@ -8,23 +8,27 @@ from collections.abc import Iterable
 from spillway.domain.fit.neighbours import Incoming
 from spillway.domain.fit.other_pods import concerns_other_pods, left_by_other_pods, takes_too_long
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import NodeName
+from spillway.domain.model.names import NodeName, PodUid
 from spillway.domain.model.records import NodeRecord
 from spillway.domain.model.selectors import Labels
 from spillway.state.cluster import ClusterState
-from spillway.state.neighbours import ClusterNeighbours
+from spillway.state.neighbours import NO_POD, ClusterNeighbours
 
 
-def nodes_left(state: ClusterState, pod: Incoming, nodes: Iterable[NodeRecord]) -> frozenset[NodeName] | None:
+def nodes_left(
+    state: ClusterState, pod: Incoming, nodes: Iterable[NodeRecord], *, without: PodUid = NO_POD
+) -> frozenset[NodeName] | None:
     """Those of the nodes to which other pods let one more such pod come; `nodes` are those on which it may run.
 
-    None where no other pod matters, or where the comparison takes too long: then the scheduler decides.
+    The pod `without` which they are looked at is about to go. None where no other pod matters, or where the comparison
+    takes too long: then the scheduler decides.
     """
     if not other_pods_matter(state, pod.spec, pod.namespace, pod.labels):
         return None
     if comparing_takes_too_long(state, pod.spec, pod.namespace):
         return None
-    left, _ = left_by_other_pods(pod, tuple(nodes), tuple(state.nodes.values()), ClusterNeighbours(state, pod=pod))
+    others = ClusterNeighbours(state, pod=pod, itself=without)
+    left, _ = left_by_other_pods(pod, tuple(nodes), tuple(state.nodes.values()), others)
     return frozenset(node.name for node in left)
 
 

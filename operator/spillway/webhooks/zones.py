@@ -8,40 +8,30 @@ or without a ZonalBalance.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Final, NamedTuple, cast, get_args
+from typing import Final, NamedTuple
 
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.balance.classes import anti_affinity_term, class_of_pod, label_additions
 from spillway.domain.balance.zones import (
     NO_WEIGHTS,
-    WhenUnsatisfiable,
     ZoneWeights,
     affinity_additions,
     prefers_zones,
     requires_spread,
+    shared_labels,
     spread_additions,
     within_skew,
 )
-from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import ZONE_LABEL, ZONE_SPREAD, NodeName, OwnerUid, Zone
+from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid, Zone
 from spillway.domain.model.places import Claim
 from spillway.domain.model.remember import FairMemory
 from spillway.state.board import Board
-from spillway.state.claims import has_zones
 from spillway.state.node_places import NodePlaces
 from spillway.state.reservations import RESERVATION_SECONDS
+from spillway.state.zone_spread import balance_of_new_pods, spread_of_new_pod
 from spillway.webhooks.workloads import Workload
-
-_OWN_LABELS: Final = (
-    "statefulset.kubernetes.io/pod-name",
-    "apps.kubernetes.io/pod-index",
-    "apps.kruise.io/cloneset-instance-id",
-)
-"""Labels that each pod of a StatefulSet, or of OpenKruise's CloneSet, has with a value of its own."""
-
 
 _REMEMBERED: Final = 4096
 
@@ -66,13 +56,10 @@ class Zones:
 
     def balance(self, namespace: str, workload: Workload, claim: Claim | None) -> ZonalBalance | None:
         """The ZonalBalance that adds something to new pods of the workload; None if none does."""
-        governance = self._places.governance
-        if not governance.balances_new_pods or not workload.numbered or (claim is not None and not claim.enforced):
+        if not workload.numbered:
             return None
-        record = self._places.state.namespaces.get(namespace)
-        name = governance.balance_of(record, workload.kind, workload.labels)
-        found = None if name is None else governance.balances[name]
-        return found if found is not None and found.spec.changes_pods else None
+        state, governance = self._places.state, self._places.governance
+        return balance_of_new_pods(state, governance, namespace, workload.kind, workload.labels, claim=claim)
 
     def additions(
         self,
@@ -96,10 +83,8 @@ class Zones:
         weights = NO_WEIGHTS
         if spec.zone_preference is not None:
             weights = self._board.zone_weights(balance.metadata.name, owner.namespace, owner.name)
-        labels = {key: value for key, value in _labels(pod).items() if key not in _OWN_LABELS}
-        when = _when(balance, pod, labels)
-        if when is not None and not has_zones(self._places.state, self._places.governance, spec.zone_key):
-            when = None
+        labels = shared_labels(pod)
+        when = spread_of_new_pod(self._places.state, self._places.governance, spec, pod)
         # A pod that has the preference is asked about again, because another webhook has changed it.
         again = prefers_zones(pod, spec.zone_key, weights)
         if weights and not again and not requires_spread(pod, spec.zone_key, labels, when):
@@ -152,22 +137,3 @@ class Zones:
             return 0
         self._answered.update(key, answered)
         return max(0, len(answered) - max(0, seen - answered[0].seen))
-
-
-def _when(balance: ZonalBalance, pod: Json, labels: Mapping[str, str]) -> WhenUnsatisfiable | None:
-    """How pods are spread over zones: as the pod's label says, else as the ZonalBalance does; None for not at all.
-
-    A pod with a claim may have a volume that is bound to one zone, where a spread that is required could keep it
-    waiting for ever, so it only prefers to be spread.
-    """
-    spread = balance.spec.zone_spread
-    asked = labels.get(ZONE_SPREAD, "")
-    if spread is None or asked == "None":
-        return None
-    if asked in get_args(WhenUnsatisfiable):
-        return cast(WhenUnsatisfiable, asked)
-    return "ScheduleAnyway" if claims_of(pod) else spread.when_unsatisfiable
-
-
-def _labels(pod: Json) -> Mapping[str, str]:
-    return (pod.get("metadata") or {}).get("labels") or {}

@@ -165,7 +165,7 @@ class ConsolidationController(Controller):
             RequestError: a workload of the plan could not be read.
         """
         name, now = policy.metadata.name, self.world.now()
-        memory.looks.forget_gone(self.world.state.replicasets)
+        await memory.looks.refresh()
         self._surges.arrivals.forget(now)
         found = Emptiable(
             self.world,

@@ -34,6 +34,7 @@ from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import SurgeOutcome
 from spillway.kube.slices import in_slices
+from spillway.state.neighbours import NO_POD
 from spillway.state.nodes_left import nodes_left
 
 COMPARED: Final = 100
@@ -100,6 +101,12 @@ def surplus(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
     """The additional replica of a surge that is on a node: the newest; none without a surge."""
     surge = proven_surge(world, owner)
     return [] if surge is None else _newest(world.state.pods_of(owner.uid), surge.replicas)
+
+
+def _going(world: World, owner: ReplicaSetRecord) -> PodUid | None:
+    """The pod that a surge replaces, once the additional replica is on a node."""
+    surge = proven_surge(world, owner)
+    return surge.pod if surge is not None and surplus(world, owner) else None
 
 
 def _newest(pods: Iterable[PodRecord], kept: int) -> list[PodRecord]:
@@ -199,7 +206,9 @@ class Emptiable:
         if look is None or look.fit is None or owner is None:
             return None
         may_run = filter(look.fit.admits, self._observed.nodes)
-        return nodes_left(self._world.state, incoming(look.fit, owner), may_run)
+        # The next of its pods is moved once the present move has ended.
+        without = _going(self._world, owner) or NO_POD
+        return nodes_left(self._world.state, incoming(look.fit, owner), may_run, without=without)
 
     def unread(self, nodes: Iterable[NodeName]) -> list[tuple[ReplicaSetRecord, PodRecord]]:
         """The ReplicaSets on these nodes whose workloads have to be read, with a pod of each."""
@@ -302,6 +311,5 @@ class Emptiable:
             or self._looks.reason(owner.uid, again=self._optimistic and not owner.surge)
             or unsettled(world, owner, pods, world.now() - self._rule.settle.seconds)
         )
-        surge = proven_surge(world, owner)
-        going = surge.pod if surge is not None and surplus(world, owner) else None
+        going = _going(world, owner)
         return _Workload(key, zones, reason, claim.max_skew, claim.zone_key, look is not None, going)

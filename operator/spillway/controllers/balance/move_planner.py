@@ -112,7 +112,7 @@ class MovePlanner:
 
         zones = open_zones(planned)
         uneven = await movable(_in_fullest_zone(nodes, counted, zones, balance)) if len(zones) > 1 else _NONE
-        self._looks.forget_gone(self._world.state.replicasets)
+        await self._looks.refresh()
         even, left = await self._admitted(
             balance,
             uneven,

@@ -3,19 +3,24 @@
 Contract: it reads the objects of workloads through the controller of moves by surge, and never writes. How many are
 read in one pass is the caller's decision; `LOOKS` is what planners allow themselves. A reason counts until it is read
 again, which is due after `LOOK_SECONDS` for those that may pass. A workload that cannot be read although the API server
-answers, because of what is in its namespace, is left for that reason and holds up no other.
+answers, because of what is in its namespace, is left for that reason and holds up no other. The nodes are those for a
+pod as it is admitted: each pass begins with `refresh`, which finds out what resources that have changed add to pods
+now.
 """
 
-from collections.abc import Callable, Container
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
-from spillway.controllers.surge.moves import SurgeMovesController
+from spillway.controllers.surge.moves import SurgeMovesController, admitted_fit
 from spillway.controllers.surge.scaler import itself
+from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
-from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
+from spillway.domain.policies.governance import Governance
 from spillway.domain.surge.hindrance import Left, stays_on_its_node
 from spillway.kube.errors import RequestError
+from spillway.kube.slices import in_slices
 from spillway.state.node_room import PodFit
 
 LOOK_SECONDS: Final = 300.0
@@ -34,9 +39,14 @@ class WorkloadLook:
 
     at: float
     reason: Left | None
-    fit: PodFit | None
     lasting: bool
     """Whether the reason counts as long as the ReplicaSet is there."""
+    spec: Json | None = None
+    """The spec of its pod template; None if it is not known."""
+    fit: PodFit | None = None
+    """The nodes for one more of its pods."""
+    admission: tuple[Governance | None, NamespaceRecord | None] = (None, None)
+    """By what these pods are admitted."""
 
 
 class WorkloadLooks:
@@ -63,21 +73,29 @@ class WorkloadLooks:
             if error.retryable:
                 raise
             self._surges.log.warning("a workload cannot be read, it is left", key=owner.key, error=str(error))
-            self._looks[owner.uid] = WorkloadLook(self._now(), Left.UNREAD, None, lasting=False)
+            self._looks[owner.uid] = WorkloadLook(self._now(), Left.UNREAD, lasting=False)
 
     async def _look(self, owner: ReplicaSetRecord, pod: PodRecord) -> WorkloadLook:
         present, reason = await self._surges.examine(owner, pod)
         if present is None or present["metadata"]["uid"] != owner.uid:
             # During a rollout, and after one that the watch does not show yet, a Deployment has another template.
             present = await self._surges.scaler.workload(itself(owner))
-        fit: PodFit | None = None
+        spec: Json | None = None
         if present is not None:
             template = present["spec"]["template"]
-            fit = PodFit(template.get("spec") or {})
+            spec = template.get("spec") or {}
             # What passes by itself is read from the state.
             reason = stays_on_its_node(template) or (None if reason in PASSING else reason)
         lasting = reason in _LASTING and bool(owner.owner_uid)
-        return WorkloadLook(self._now(), reason, fit, lasting)
+        return self._admitted(WorkloadLook(self._now(), reason, lasting, spec), owner)
+
+    def _admitted(self, look: WorkloadLook, owner: ReplicaSetRecord) -> WorkloadLook:
+        """The look, with the nodes for a pod as it is admitted now."""
+        world = self._surges.world
+        admission = world.governance, world.state.namespaces.get(owner.namespace)
+        if look.spec is None or all(now is then for now, then in zip(admission, look.admission, strict=True)):
+            return look
+        return replace(look, fit=admitted_fit(world, owner, look.spec), admission=admission)
 
     def admits(self, owner: OwnerUid, node: NodeRecord) -> bool:
         """Whether the pods of a ReplicaSet may run on a node, by their own constraints; unknown counts as yes."""
@@ -97,6 +115,12 @@ class WorkloadLooks:
         look = self._looks.get(owner)
         return look is None or (not look.lasting and self._now() - look.at > LOOK_SECONDS)
 
-    def forget_gone(self, owners: Container[OwnerUid]) -> None:
-        """Forget the ReplicaSets that are not among these."""
-        self._looks = {uid: look for uid, look in self._looks.items() if uid in owners}
+    async def refresh(self) -> None:
+        """Forget the ReplicaSets that are gone, and find out what the present resources add to pods of the others."""
+        owners = self._surges.world.state.replicasets
+        async for uid, look in in_slices(list(self._looks.items())):
+            owner = owners.get(uid)
+            if owner is None:
+                self._looks.pop(uid, None)
+            elif (present := self._admitted(look, owner)) is not look and self._looks.get(uid) is look:
+                self._looks[uid] = present

@@ -2,13 +2,15 @@
 
 Contract: a node that the pods may not use (a taint, a selector) is no room for them. Where they may run is known once
 the workload's template was read, which happens once per ReplicaSet, because its template does not change; until then
-there is no room for it. Room that is taken is not given to another workload before the next refresh.
+there is no room for it. Room that is taken is not given to another workload before the next refresh. Other pods, and
+what admission adds to a replica, are looked at only when room is taken.
 """
 
 from collections.abc import Iterable
 
 from spillway.controllers.base import World
 from spillway.controllers.spill.virtual_replicas import SpilledWorkload
+from spillway.controllers.surge.moves import admitted_fit, incoming
 from spillway.controllers.surge.room import physical_room
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.model.documents import Json
@@ -17,6 +19,7 @@ from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.kube.slices import in_slices
 from spillway.state.node_room import FreeNodes, PodFit
+from spillway.state.nodes_left import nodes_left
 
 
 class BringBackRoom:
@@ -60,8 +63,12 @@ class BringBackRoom:
 
     def take(self, one: SpilledWorkload) -> bool:
         """Reserve room for one more replica; False if there is none left."""
-        fit = self._fits.get(one.uid)
-        return fit is not None and self._free.take(fit, one.request)
+        known = self._fits.get(one.uid)
+        if known is None:
+            return False
+        state, fit = self._world.state, admitted_fit(self._world, one.replicaset, known.spec)
+        left = nodes_left(state, incoming(fit, one.replicaset), filter(fit.admits, state.nodes.values()))
+        return self._free.take(fit, one.request, among=left)
 
     def forget(self, uid: OwnerUid) -> None:
         """Forget a ReplicaSet."""

@@ -37,6 +37,7 @@ from spillway.state.claims import balance_of
 from spillway.state.node_room import FreeNodes, PodFit
 from spillway.state.nodes_left import nodes_left
 from spillway.state.signal import Signal
+from spillway.state.zone_spread import admitted_spec
 from spillway.telemetry import surge as metrics
 
 PURPOSES = frozenset({Purpose.REBALANCE, Purpose.CONSOLIDATE})
@@ -156,14 +157,14 @@ class SurgeMovesController(SurgeController):
             return None, Left.CANNOT_SURGE
         if reason is not None:
             return None, reason
-        fit = PodFit(present["spec"]["template"].get("spec") or {})
+        fit = admitted_fit(self.world, replicaset, present["spec"]["template"].get("spec") or {})
         free = await self._free(replicaset, pod, fit)
         if free.find(fit, pod.requests) is None:
             return None, Left.NO_ROOM
         placed = self._placed(replicaset, pod.node)
         since = float(int(self.world.now()))
         surge = Surge(replicaset.replicas, placed, since, pod.uid, request.purpose, request.asker)
-        node = free.find(fit, pod.requests, only=request.target)
+        node = free.find(fit, pod.requests, among={request.target})
         if node is not None and self._keeps_zones(replicaset, pod, node):
             self.world.board.plan_node(replicaset.uid, node)
         if not await self.runner.begin(replicaset, target, surge):
@@ -323,6 +324,11 @@ def on_held_pool(world: World, pod: PodRecord) -> bool:
     pool = None if node is None else world.governance.budget_of(node)
     budget = None if pool is None else world.governance.budgets.get(pool)
     return budget is not None and budget.spec.cordon is not Cordon.NONE
+
+
+def admitted_fit(world: World, replicaset: ReplicaSetRecord, spec: Json) -> PodFit:
+    """The nodes for one more pod of a ReplicaSet as it is admitted; `spec` is that of its pod template."""
+    return PodFit(admitted_spec(world.state, world.governance, replicaset, spec))
 
 
 def incoming(fit: PodFit, replicaset: ReplicaSetRecord) -> Incoming:

@@ -9,14 +9,23 @@ preferred only while it stays within `maxSkew` of the emptiest one: a required s
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast, get_args
 
+from spillway.api.zonalbalance import ZoneSpread
+from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import HEAVIEST, PREFERRED, Json
-from spillway.domain.model.names import NodeName, Zone
+from spillway.domain.model.names import ZONE_SPREAD, NodeName, Zone
+
+_OWN_LABELS: Final = (
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "apps.kruise.io/cloneset-instance-id",
+)
+"""Labels that each pod of a StatefulSet, or of OpenKruise's CloneSet, has with a value of its own."""
 
 HOSTNAME: Final = "kubernetes.io/hostname"
 _HOST_SKEW: Final = 3
@@ -92,8 +101,7 @@ def within_skew(weights: ZoneWeights, replicas: Mapping[Zone, int], coming: int,
 
 def requires_spread(pod: Json, zone_key: str, labels: Mapping[str, str], when: WhenUnsatisfiable | None) -> bool:
     """Whether the scheduler keeps the zones of a pod even: by its own constraint, or by one of `spread_additions`."""
-    present = (pod.get("spec") or {}).get("topologySpreadConstraints") or ()
-    own = [one.get("whenUnsatisfiable") for one in present if one.get("topologyKey") == zone_key]
+    own = [one.get("whenUnsatisfiable") for one in _own_constraints(pod) if one.get("topologyKey") == zone_key]
     return "DoNotSchedule" in own if own else when == "DoNotSchedule" and bool(labels)
 
 
@@ -173,6 +181,35 @@ def _named(node: NodeName) -> Json:
     return {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
 
 
+def shared_labels(pod: Json) -> dict[str, str]:
+    """The labels of a pod that the other pods of its owner have as well."""
+    labels = (pod.get("metadata") or {}).get("labels") or {}
+    return {key: value for key, value in labels.items() if key not in _OWN_LABELS}
+
+
+def when_unsatisfiable(spread: ZoneSpread | None, pod: Json) -> WhenUnsatisfiable | None:
+    """How a pod is spread over zones: as its label says, else as `zoneSpread` does; None for not at all.
+
+    A pod with a claim may have a volume that is bound to one zone, where a spread that is required could keep it
+    waiting for ever, so it only prefers to be spread.
+    """
+    asked = shared_labels(pod).get(ZONE_SPREAD, "")
+    if spread is None or asked == "None":
+        return None
+    if asked in get_args(WhenUnsatisfiable):
+        return cast(WhenUnsatisfiable, asked)
+    return "ScheduleAnyway" if claims_of(pod) else spread.when_unsatisfiable
+
+
+def required_constraint(
+    pod: Json, zone_key: str, labels: Mapping[str, str], *, max_skew: int, when: WhenUnsatisfiable | None
+) -> Json | None:
+    """The constraint that the scheduler has to keep, of those of `spread_additions`; None if there is none."""
+    if when != "DoNotSchedule" or not labels or _spreads_itself(pod, zone_key):
+        return None
+    return _constraint(zone_key, labels, max_skew, when)
+
+
 def spread_additions(
     pod: Json, zone_key: str, labels: Mapping[str, str], *, max_skew: int, when: WhenUnsatisfiable, prefers: bool
 ) -> tuple[Addition, ...]:
@@ -182,21 +219,15 @@ def spread_additions(
     A pod that `prefers` a zone gets only what is required: the scheduler would weigh an even distribution against the
     preference.
     """
-    present = (pod.get("spec") or {}).get("topologySpreadConstraints") or ()
-    if not labels or any(one.get("topologyKey") == zone_key for one in present):
+    if not labels or _spreads_itself(pod, zone_key):
         return ()
-    constraint: dict[str, Any] = {
-        "topologyKey": zone_key,
-        "labelSelector": {"matchLabels": dict(labels)},
-        "nodeTaintsPolicy": "Honor",
-    }
-    added: list[dict[str, Any]] = []
+    added: list[Json] = []
     if when == "DoNotSchedule" or not prefers:
-        added.append(constraint | {"maxSkew": max_skew, "whenUnsatisfiable": when})
+        added.append(_constraint(zone_key, labels, max_skew, when))
     if when == "DoNotSchedule" and max_skew > 1 and not prefers:
         # What is required leaves room to be uneven, and Kubernetes' default constraint over zones does not apply.
-        added.append(constraint | {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"})
-    if present:
+        added.append(_constraint(zone_key, labels, 1, "ScheduleAnyway"))
+    if _own_constraints(pod):
         return tuple(Addition(("spec", "topologySpreadConstraints", "-"), one) for one in added)
     # Kubernetes' default constraints go with the first of the pod's own; the one over nodes is worth keeping.
     nodes = {
@@ -206,3 +237,22 @@ def spread_additions(
         "labelSelector": {"matchLabels": dict(labels)},
     }
     return (Addition(("spec", "topologySpreadConstraints"), [*added, nodes]),)
+
+
+def _own_constraints(pod: Json) -> Sequence[Json]:
+    return (pod.get("spec") or {}).get("topologySpreadConstraints") or ()
+
+
+def _spreads_itself(pod: Json, zone_key: str) -> bool:
+    """Whether one of the pod's own constraints is over these zones."""
+    return any(one.get("topologyKey") == zone_key for one in _own_constraints(pod))
+
+
+def _constraint(zone_key: str, labels: Mapping[str, str], max_skew: int, when: WhenUnsatisfiable) -> dict[str, Any]:
+    return {
+        "topologyKey": zone_key,
+        "labelSelector": {"matchLabels": dict(labels)},
+        "nodeTaintsPolicy": "Honor",
+        "maxSkew": max_skew,
+        "whenUnsatisfiable": when,
+    }

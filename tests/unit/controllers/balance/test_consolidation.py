@@ -458,6 +458,43 @@ async def test_a_pod_goes_only_where_other_pods_leave_it_a_place(spec: dict[str,
     assert moves == ([] if target is None else [f"shop/api-0: e1 to {target}", f"shop/web-0: e1 to {target}"])
 
 
+SPREAD = resource(Kind.ZONAL_BALANCE, "even", zoneSpread={})
+
+
+@pytest.mark.parametrize(
+    ("free_in_b", "moves"),
+    [
+        pytest.param(0, (), id="only its own zone has room"),
+        pytest.param(4000, ("shop/api-0: e1 to b1", "shop/web-0: e1 to b1"), id="another zone has room"),
+    ],
+)
+async def test_a_single_replica_that_zone_spread_keeps_out_of_its_own_zone(
+    free_in_b: int, moves: tuple[str, ...]
+) -> None:
+    scene = Scene(policy(), SPREAD, more=(make_node("b1", labels={ZONE_LABEL: "b"}, cpu_millis=free_in_b),))
+    scene.world.state.remove(scene.world.state.nodes[NodeName("e2")])
+    assert await scene.shown() == moves
+
+
+async def test_the_node_of_two_replicas_is_not_given_up_while_the_first_one_is_moved() -> None:
+    """Zones are even, so each replica stays in zone a: the only one with room beside the others."""
+    cart = make_replicaset("cart", replicas=6)
+    others: list[Record] = [
+        *(make_node(f"{zone}1", labels={ZONE_LABEL: zone}, cpu_millis=1000) for zone in "bc"),
+        *(make_pod(f"cart-{n}", node=NodeName(f"{zone}1"), owner_uid=cart.uid) for n, zone in enumerate("bbcc", 2)),
+    ]
+    scene = Scene(policy(), SPREAD, more=(cart, *others))
+    scene.world.state.remove(scene.world.state.nodes[NodeName("e1")])
+    await scene.reconcile()
+    await scene.reconcile()
+    assert (scene.tainted, scene.asked) == ({"e2": "online"}, ["cart-0"])
+    surge = Surge(6, 5, START, make_pod("cart-0").uid, Purpose.CONSOLIDATE, "online")
+    scene.change(scene.world.state.replicasets[cart.uid], replicas=7, surge=surge.mark)
+    scene.world.state.apply(make_pod("cart-7", node=NodeName("f1"), owner_uid=cart.uid, created=START, ready=False))
+    await scene.reconcile(seconds=PERIOD_SECONDS)
+    assert scene.status.emptying == ("e2",)
+
+
 async def test_an_empty_elastic_node_is_no_target() -> None:
     scene = Scene(more=(make_node("e3", labels=LABELS),))
     scene.world.state.remove(scene.world.state.nodes[NodeName("f1")])

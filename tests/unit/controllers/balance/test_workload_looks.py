@@ -9,8 +9,10 @@ from spillway.controllers.balance.workload_looks import LOOK_SECONDS, WorkloadLo
 from spillway.domain.surge.hindrance import Left
 from spillway.kube import paths
 from spillway.kube.errors import ApiError, RequestError, TooLargeError, TooSlowError, UnreachableError
-from tests.builders import make_pod, make_replicaset
+from spillway.state.catalog import Kind
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.rebalancing import SETTLE_SECONDS, Scene
+from tests.support.world import resource
 
 STAYS = {"metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}, "spec": {}}
 CLAIM = {"spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}}
@@ -106,3 +108,41 @@ async def test_a_replicaset_that_nothing_owns_may_get_another_template() -> None
     assert looks.reason(API.uid, again=False) is Left.VOLUMES
     scene.clock.forward(LOOK_SECONDS + 1.0)
     assert looks.reason(API.uid, again=True) is None, "it is due to be read again"
+
+
+async def test_the_nodes_are_those_for_a_pod_as_it_is_admitted_now() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    without = make_node("without a zone")
+    scene.world.state.apply(without)
+    await read(scene, looks)
+    assert looks.admits(API.uid, without)
+    changes: list[tuple[int, dict[str, Any], bool]] = [(2, {"zoneSpread": {}}, False), (3, {}, True)]
+    for version, spread, admits in changes:
+        balance = resource(Kind.ZONAL_BALANCE, "even", version=version, **scene.balance["spec"], **spread)
+        scene.world.catalog.replace(Kind.ZONAL_BALANCE, [balance], 60)
+        await looks.refresh()
+        assert looks.admits(API.uid, without) is admits
+
+
+async def test_a_label_of_the_namespace_decides_as_well() -> None:
+    spread = {"zoneSpread": {}, "match": {"namespaces": {"matchLabels": {"team": "shop"}}}}
+    scene = Scene(mode="Active", by="Evict", spec=spread)
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    without = make_node("without a zone")
+    await read(scene, looks)
+    assert looks.admits(API.uid, without)
+    scene.world.state.apply(make_namespace("shop", team="shop"))
+    await looks.refresh()
+    assert not looks.admits(API.uid, without)
+
+
+async def test_a_replicaset_that_is_gone_is_forgotten() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    await read(scene, looks)
+    await looks.refresh()
+    assert looks.get(API.uid) is not None
+    scene.world.state.remove(scene.world.state.replicasets[API.uid])
+    await looks.refresh()
+    assert looks.get(API.uid) is None

@@ -1,10 +1,12 @@
 """The room for replicas that come back: known once a template was read, and given to one workload only."""
 
+import pytest
+
 from spillway.controllers.base import World
 from spillway.controllers.spill.bring_back_room import BringBackRoom
 from spillway.controllers.spill.virtual_replicas import SpilledWorkload, workload
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import NodeName, OwnerUid
+from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord, Taint
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
@@ -22,6 +24,7 @@ def spilled(*names: str) -> tuple[World, list[SpilledWorkload]]:
         resource(
             Kind.ELASTIC_POLICY,
             "online",
+            mode="Enforce",
             tiers={"virtual": {"budgets": ["eci"]}},
             workloads=[{"name": "default", "threshold": {"mode": "Manual", "replicas": 9}}],
         ),
@@ -82,3 +85,19 @@ async def test_what_is_forgotten_is_read_again() -> None:
     room.forget(one.uid)
     await room.refresh([one], [])
     assert room.unread == {one.uid}
+
+
+@pytest.mark.parametrize(("cpu_millis", "taken"), [(100, False), (300, True)])
+async def test_a_replica_comes_back_only_to_a_zone_in_which_its_spread_leaves_it_a_place(
+    cpu_millis: int, *, taken: bool
+) -> None:
+    world, [one] = spilled("web")
+    spread = resource(Kind.ZONAL_BALANCE, "even", zoneSpread={})
+    world.catalog.replace(Kind.ZONAL_BALANCE, [spread], 60)
+    for name, changes in {"n1": {"cpu_millis": 600}, "n2": {"cpu_millis": cpu_millis}}.items():
+        world.state.apply(make_node(name, labels={ZONE_LABEL: name}, **changes))
+    world.state.apply(make_pod("web-1", node=NodeName("n1"), owner_uid=one.uid, cpu_millis=250))
+    room = BringBackRoom(world)
+    room.learn(one.uid, PLAIN)
+    await room.refresh([one], [])
+    assert room.take(one) is taken

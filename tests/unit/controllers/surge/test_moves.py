@@ -382,6 +382,57 @@ async def test_where_other_pods_leave_no_node_nothing_begins() -> None:
     assert (cluster.results, cluster.written) == ([Left.NO_ROOM], []), "the pod that is moved is in the same rack"
 
 
+SPREAD_OF_ITS_OWN: dict[str, Any] = {
+    "topologySpreadConstraints": [
+        {
+            "maxSkew": 1,
+            "topologyKey": ZONE_LABEL,
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"app": "web"}},
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize("by", ["the template", "zoneSpread"])
+@pytest.mark.parametrize(
+    ("replicas", "others", "room_in_b", "result"),
+    [
+        pytest.param(1, "", False, Left.NO_ROOM, id="the only replica"),
+        pytest.param(1, "", True, None, id="to another zone"),
+        pytest.param(2, "bc", False, Left.NO_ROOM, id="in the fullest zone"),
+        pytest.param(1, "bc", False, None, id="with even zones"),
+    ],
+)
+async def test_the_additional_replica_is_spread_over_zones_beside_the_pod_that_it_replaces(
+    replicas: int, others: str, by: str, *, room_in_b: bool, result: Left | None
+) -> None:
+    """As many replicas in zone a as it says, where another node has room, and one in each of the other zones."""
+    cluster = Cluster(replicas=replicas + len(others))
+    web = {"app": "web", "pod-template-hash": "abc"}
+    cluster.changed(cluster.seen, labels=web)
+    for name in ("hot", "idle"):
+        cluster.changed(cluster.world.state.nodes[NodeName(name)], labels={ZONE_LABEL: "a"})
+    for index, zone in enumerate("bc"):
+        room = 1000 if room_in_b and zone == "b" else 250
+        cluster.world.state.apply(make_node(zone, labels={ZONE_LABEL: zone}, cpu_millis=room))
+        if zone in others:
+            cluster.changed(cluster.world.state.pods[cluster.pod(f"p{replicas + index}", "hot").uid], node=zone)
+        else:
+            cluster.world.state.apply(make_pod(f"other-{zone}", node=NodeName(zone), owner_uid="", cpu_millis=250))
+    template: dict[str, Any] = {"metadata": {"labels": {"app": "web"}}, "spec": {}}
+    if by == "the template":
+        template["spec"] = SPREAD_OF_ITS_OWN
+    else:
+        spread = resource(Kind.ZONAL_BALANCE, "even", version=2, **EVEN["spec"], zoneSpread={})
+        cluster.world.catalog.replace(Kind.ZONAL_BALANCE, [spread], 60)
+    cluster.spec = {"template": template}
+    cluster.ask()
+    await cluster.step()
+    assert cluster.results == ([] if result is None else [result])
+    assert bool(cluster.written) is (result is None)
+
+
 async def test_a_workload_with_a_replica_on_a_held_pool_is_left() -> None:
     budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": VIRTUAL}, cordon="Hold")
     cluster = Cluster(budget, replicas=2)
