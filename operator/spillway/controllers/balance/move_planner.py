@@ -4,10 +4,10 @@ Contract: reads and never writes. The load of a node counts with the pods that h
 Workloads whose zones differ by more than `maxSkew`, and whose pods may run in another zone, come first; only without
 such moves are there moves for the load of nodes, without these for the requests on nodes that are little used, and
 without these for crowded load classes. The last two have no elastic node as a target, because a node autoscaler would
-have to keep it, and relieve none. No pod is moved to a node that its own constraints exclude, and none of a workload
-against which its own object speaks (`WorkloadLooks`). Pods leave and come to selected nodes with a measured load alone,
-but the zones of a workload are counted over all nodes that are not virtual. While a zone is down, or has come back less
-than `settle` ago, there is none.
+have to keep it, and relieve none. No pod is moved to a node that its own constraints exclude, also those about other
+pods, and none of a workload against which its own object speaks (`WorkloadLooks`). Pods leave and come to selected
+nodes with a measured load alone, but the zones of a workload are counted over all nodes that are not virtual. While a
+zone is down, or has come back less than `settle` ago, there is none.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.workload_looks import LOOKS, WorkloadLooks
 from spillway.controllers.base import World
-from spillway.controllers.surge.moves import SurgeMovesController
+from spillway.controllers.surge.moves import SurgeMovesController, incoming
 from spillway.domain.balance.class_moves import crowded_nodes, plan_class_moves
 from spillway.domain.balance.load import weights_of
 from spillway.domain.balance.move_board import Admits, LoadedNode, MovablePod, MoveLimits
-from spillway.domain.balance.moves import MovePlan, Reason, busy_nodes, plan_moves
+from spillway.domain.balance.moves import Move, MovePlan, Reason, busy_nodes, plan_moves
 from spillway.domain.balance.request_moves import plan_request_moves, reserved_nodes
 from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
 from spillway.domain.balance.zone_watch import WatchedNode, ZoneWatch
@@ -38,6 +38,8 @@ from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.surge.hindrance import Left
 from spillway.kube.slices import in_slices
+from spillway.state.neighbours import NO_POD
+from spillway.state.nodes_left import nodes_left
 
 PLANNED_MOST: Final = 50
 """Moves in one plan."""
@@ -57,6 +59,8 @@ class ZonePlan:
 Plan = MovePlan | ZonePlan
 P = TypeVar("P", ZonePlan, MovePlan)
 NO_PLAN: Final = MovePlan((), 0.0, 0.0)
+LeftTo = dict[tuple[OwnerUid, NodeName], frozenset[NodeName] | None]
+"""By ReplicaSet and node, the nodes to which other pods let a pod from there move; None for all."""
 FindMovable = Callable[[Callable[[Collection[PodRecord]], list[PodRecord]]], Awaitable[Movable]]
 """Finds the pods that may be moved, of those that are chosen of each workload's."""
 
@@ -215,12 +219,14 @@ class MovePlanner:
             RequestError: a workload of the plan could not be read.
         """
         state, reads = self._world.state, LOOKS
+        left_to: LeftTo = {}
 
         def admits(pod: MovablePod, name: NodeName) -> bool:
             known, node = state.pods.get(pod.uid), state.nodes.get(name)
             if known is None or node is None or (not reads and self._looks.get(known.owner_uid) is None):
                 return False
-            return self._looks.admits(known.owner_uid, node)
+            others = left_to.get((known.owner_uid, known.node))
+            return self._looks.admits(known.owner_uid, node) and (others is None or name in others)
 
         def compute() -> tuple[P, dict[str, Left]]:
             pods, left = self._without_left(balance, movable, again=reads > 0)
@@ -232,11 +238,36 @@ class MovePlanner:
             moved = {pod.owner_uid: pod for move in plan.moves if (pod := state.pods.get(move.pod)) is not None}
             due = [uid for uid in moved if uid in state.replicasets and self._looks.due(uid)][:reads]
             if not due:
-                return plan, left
+                if await self._compared(balance, plan.moves, left_to):
+                    return plan, left
+                continue
             for uid in due:
                 if (owner := state.replicasets.get(uid)) is not None:
                     await self._looks.read(owner, moved[uid])
             reads -= len(due)
+
+    async def _compared(self, balance: ZonalBalance, moves: Sequence[ZoneMove | Move], left_to: LeftTo) -> bool:
+        """Compare the pods of a plan with other pods; False if these do not leave a target to one of them.
+
+        At most `PLANNED_MOST` pods are compared for one plan; of the others the scheduler decides.
+        """
+        agrees = True
+        async for move in in_slices(moves):
+            pod = self._world.state.pods.get(move.pod)
+            if pod is not None and (key := (pod.owner_uid, pod.node)) not in left_to and len(left_to) < PLANNED_MOST:
+                left = left_to[key] = self._left_to(balance, pod)
+                agrees = agrees and (left is None or move.target in left)
+        return agrees
+
+    def _left_to(self, balance: ZonalBalance, pod: PodRecord) -> frozenset[NodeName] | None:
+        """The nodes to which other pods let a pod move; None for all. By Surge it is there itself meanwhile."""
+        state, look = self._world.state, self._looks.get(pod.owner_uid)
+        owner = state.replicasets.get(pod.owner_uid)
+        if look is None or look.fit is None or owner is None:
+            return None
+        evicts = balance.spec.rebalance is not None and balance.spec.rebalance.by == "Evict"
+        may_run = filter(look.fit.admits, state.nodes.values())
+        return nodes_left(state, incoming(look.fit, owner), may_run, without=pod.uid if evicts else NO_POD)
 
     def _without_left(
         self, balance: ZonalBalance, movable: Movable, *, again: bool

@@ -26,7 +26,7 @@ from spillway.kube.errors import UnreachableError
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
 from spillway.telemetry import balance as metrics
-from tests.builders import make_namespace, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.rebalancing import NODES, SETTLE_SECONDS, START, Scene
 from tests.support.world import Record, exact, policy_resource, resource
 
@@ -552,3 +552,21 @@ async def test_nothing_is_moved_while_a_zone_is_down_or_has_just_come_back(*, go
     assert scene.in_progress == 0
     await scene.later(1.0)
     assert scene.in_progress == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "spread", "planned"),
+    [
+        pytest.param("Surge", {"zoneSpread": {}}, 0, id="by surge the pod counts itself"),
+        pytest.param("Evict", {"zoneSpread": {}}, 1, id="by eviction it is gone"),
+        pytest.param("Surge", {}, 1, id="no spread"),
+    ],
+)
+async def test_a_pod_goes_only_to_a_zone_in_which_its_spread_leaves_it_a_place(
+    by: str, spread: dict[str, Any], planned: int
+) -> None:
+    """With one replica in each of two zones, and none in a third zone, which has no room."""
+    scene = Scene(by=by, spec=spread, nodes={"other": {"labels": {ZONE_LABEL: "b"}}})
+    scene.world.state.apply(make_node("full", labels={ZONE_LABEL: "c"}, cpu_millis=0))
+    await scene.later()
+    assert len(scene.planned) == planned
