@@ -9,10 +9,10 @@ server refused, so that what protects one workload keeps no node hot, and longer
 After moves that succeeded, other than for even zones, the next ones wait until the load shows what they did; a move
 that was given back, or takes longer than `EFFECT_SECONDS`, delays no other workload. When a move begins, its workload
 is looked at again, because state, spec and mode may have changed since it was planned. Moves that do not help are tried
-again with growing delays: those for even zones by workload, the others by their reason. While moves for the load wait,
-so do those of the reasons after it. A pod that came by a move is left for an hour. While another descheduler runs,
-nothing is moved; and no pod is moved from or to a node that a node autoscaler is removing, or to an elastic node that
-is empty and may be removed next.
+again with growing delays: those for even zones by workload, also where the zones do not stay even for an hour, the
+others by their reason. While moves for the load wait, so do those of the reasons after it. A pod that came by a move is
+left for an hour. While another descheduler runs, nothing is moved; and no pod is moved from or to a node that a node
+autoscaler is removing, or to an elastic node that is empty and may be removed next.
 """
 
 import math
@@ -270,7 +270,7 @@ class RebalanceController(Controller):
         """
         move = memory.begun.pop(workload, None)
         if isinstance(move, ZoneMove):
-            memory.zone_effects.moved(workload, move.before)
+            memory.zone_effects.moved(workload, move.before, now)
             memory.bounds.moved(now)
             memory.bounds.resting[workload] = now
             return
@@ -281,21 +281,22 @@ class RebalanceController(Controller):
         memory.not_before = now + EFFECT_SECONDS
 
     async def _judge_zones(self, balance: ZonalBalance, memory: _Memory) -> None:
-        """Leave the workloads alone for longer whose zones are not more even after a move."""
+        """Leave the workloads alone for longer whose zones are not more even after a move, or did not stay so."""
         pending, name = set(memory.zone_effects.pending), balance.metadata.name
         found = await self._planner.settled_zones(balance, pending) if pending else {}
         now = self.world.now()
         for workload, zones in found.items():
             if zones is None:
                 continue
-            if memory.zone_effects.helped(workload, zones):
+            if memory.zone_effects.helped(workload, zones, now):
                 memory.bounds.helped(workload)
                 continue
             memory.bounds.given_back(workload, Left.NO_EFFECT, now)
+            memory.zone_effects.rests(workload, memory.bounds.resting[workload])
             metrics.MOVES_WITHOUT_EFFECT.labels(name).inc()
-            self.log.warning("a move did not make zones more even", key=workload, balance=name)
+            self.log.warning("moves do not make zones more even for long", key=workload, balance=name)
         # What is pending and was not found is gone; a move may have ended in the meantime.
-        memory.zone_effects.keep({*found, *memory.bounds.failing, *(memory.zone_effects.pending - pending)})
+        memory.zone_effects.keep({*found, *memory.bounds.failing, *(memory.zone_effects.pending - pending)}, now)
 
     def _may_begin(self, balance: ZonalBalance, rule: Rebalance, move: Move | ZoneMove) -> bool:
         """Whether a move may still begin: state, spec and mode may have changed since it was planned."""

@@ -11,7 +11,7 @@ LISTED: Final = 10
 _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
     Left.SETTLING: "its workload has just changed",
     Left.MOVED_RECENTLY: "it came by a move a short time ago",
-    Left.NO_EFFECT: "the last move did not make the zones of its workload more even",
+    Left.NO_EFFECT: "the last moves did not make the zones of its workload more even, or not for an hour",
     Left.ZONE_DOWN: "a zone is down, or has come back a short time ago",
     Left.NO_ROOM: "no other node has room for one more replica",
     Left.ROLLOUT: "a rollout is in progress",

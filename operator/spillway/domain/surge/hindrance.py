@@ -31,7 +31,7 @@ class Left(StrEnum):
     MOVED_RECENTLY = "MovedRecently"
     """Its pods there came by a move a short time ago."""
     NO_EFFECT = "NoEffect"
-    """The last move of one of its pods did not make its zones more even."""
+    """The last move of one of its pods did not make its zones more even, or one before it not for an hour."""
     ZONE_DOWN = "ZoneDown"
     """A zone is down, or has come back a short time ago."""
     NO_ROOM = "NoRoom"

@@ -484,6 +484,23 @@ async def test_a_workload_whose_pods_come_back_to_the_same_zone_is_seldom_moved(
     assert metrics.MOVES_WITHOUT_EFFECT.labels("even")._value.get() - before >= moved[-1] - 1
 
 
+async def test_a_workload_whose_zones_are_made_uneven_after_each_move_is_moved_ever_less() -> None:
+    scene, moved = await _uneven(mode="Active", by="Evict"), []
+    pod = scene.world.state.pods[make_pod("web-1").uid]
+    for _ in range(24 * 12):
+        await scene.clock.advance(SETTLE_SECONDS)
+        scene.load(60.0, 60.0, 60.0)
+        before = len(scene.evicted)
+        await scene.controller.reconcile("even")
+        # The next pod comes to the other zone; once the move was judged, its owner brings it back.
+        to = NodeName("busy" if len(scene.evicted) == before else "idle")
+        if scene.world.state.pods[pod.uid].node != to:
+            scene.world.state.apply(msgspec.structs.replace(pod, node=to, ready_since=scene.clock.now()))
+        moved.append(len(scene.evicted))
+    assert 3 <= moved[-1] <= 12
+    assert moved[-1] - moved[len(moved) // 2] <= 3, "less and less often"
+
+
 async def test_a_workload_whose_zones_do_not_become_even_delays_no_moves_for_the_load() -> None:
     scene = Scene(change=_in_zones, mode="Active", by="Evict")
     await scene.later()
