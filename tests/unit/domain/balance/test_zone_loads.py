@@ -39,7 +39,7 @@ def test_the_mean_of_the_ready_pods_of_each_zone_of_which_most_were_measured() -
 def test_a_zone_with_replicas_and_without_a_value_makes_all_zones_equal() -> None:
     loads = with_gaps({"a": 100.0, "b": 50.0}, "abc")
     assert zone_weights(loads, 15.0) == {}
-    assert zone_weights(with_gaps({"a": 100.0, "b": 50.0, "d": 10.0}, "ab"), 15.0) == {"a": 100, "b": 44}
+    assert zone_weights(with_gaps({"a": 100.0, "b": 50.0, "d": 10.0}, "ab"), 15.0) == {"a": 100, "b": 44, "d": 0}
 
 
 @pytest.mark.parametrize(
