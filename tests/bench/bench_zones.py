@@ -14,9 +14,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from typing import Annotated, Any, Final
 
 import structlog
@@ -61,10 +62,10 @@ class Service:
     busy: str
     """The zone whose traffic grows."""
 
-    def traffic(self, zone: str, *, grown: bool) -> float:
-        """What arrives in a zone, in millicores."""
+    def traffic(self, zone: str, growth: float) -> float:
+        """What arrives in a zone, in millicores, when the busy one has got so many times its first traffic."""
         base = self.in_each_zone * REQUEST_MILLIS * BEFORE_PERCENT / 100
-        return base * (GROWTH if grown and zone == self.busy else 1.0)
+        return base * (growth if zone == self.busy else 1.0)
 
 
 def services(count: int, random_: random.Random) -> list[Service]:
@@ -72,61 +73,55 @@ def services(count: int, random_: random.Random) -> list[Service]:
     return [Service(f"s{index:02}", random_.randint(2, 4), ZONES[index % len(ZONES)]) for index in range(count)]
 
 
-def load_percent(service: Service, replicas: Mapping[str, int], zone: str, *, grown: bool) -> float:
+def load_percent(service: Service, replicas: Mapping[str, int], zone: str, growth: float) -> float:
     """What each replica in a zone would need, in percent of its request; infinite where there is none."""
     count = replicas.get(zone, 0)
-    needed = service.traffic(zone, grown=grown)
+    needed = service.traffic(zone, growth)
     return 100 * needed / (count * REQUEST_MILLIS) if count else float("inf")
 
 
-@dataclass(slots=True)
-class Watched:
-    """The ready replicas of each service by zone, as they were at each time."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The ready replicas of each service by zone at one time."""
 
-    samples: list[tuple[float, dict[str, Counter[str]]]] = field(default_factory=list)
+    at: float
+    """Seconds since the traffic began to grow."""
+    growth: float
+    replicas: Mapping[str, Counter[str]]
 
-    def figures(self, found: list[Service]) -> dict[str, Any]:
-        """The figures of one contender; the first sample is the one before the traffic grew."""
-        first, last = self.samples[0][1], self.samples[-1][1]
-        relieved = {one.name: self._relieved(one) for one in found}
-        times = [at for at in relieved.values() if at is not None]
-        new = sum((last[one.name] - first[one.name]).total() for one in found)
-        in_busy = sum(max(0, last[one.name][one.busy] - first[one.name][one.busy]) for one in found)
-        return {
-            "new_replicas": new,
-            "new_replicas_in_the_busy_zone_percent": round(100 * in_busy / new, 1) if new else None,
-            "services_relieved": len(times),
-            "seconds_until_relieved_median": round(median(times)) if times else None,
-            "seconds_until_relieved_max": round(max(times)) if times else None,
-            "busy_zone_load_percent_at_growth": self._busy(found, 0),
-            "busy_zone_load_percent_after_60_s": self._busy(found, self._index(60.0)),
-            "busy_zone_load_percent_after_120_s": self._busy(found, self._index(120.0)),
-            "busy_zone_load_percent_at_the_end": self._busy(found, -1),
-            "busy_zone_load_percent_at_the_end_max": round(
-                max(load_percent(one, last[one.name], one.busy, grown=True) for one in found), 1
-            ),
-            "zone_skew_max": max(
-                zone_skew(counts, ZONES) for _, replicas in self.samples for counts in replicas.values()
-            ),
-        }
+    def busy(self, service: Service) -> float:
+        """The load of the busy zone of a service, in percent."""
+        return load_percent(service, self.replicas[service.name], service.busy, self.growth)
 
-    def _relieved(self, service: Service) -> float | None:
-        """Seconds until the load of the busy zone stayed within the HPA's tolerance; None if it never did."""
-        since: float | None = None
-        for at, replicas in self.samples:
-            load = load_percent(service, replicas[service.name], service.busy, grown=True)
-            if load > TARGET_PERCENT * TOLERANCE:
-                since = None
-            elif since is None:
-                since = at
-        return since
 
-    def _index(self, seconds: float) -> int:
-        return next((index for index, (at, _) in enumerate(self.samples) if at >= seconds), -1)
+def figures(samples: list[Sample], found: list[Service]) -> dict[str, Any]:
+    """The figures of one contender; the first sample is the one before the traffic grew."""
+    first, last = samples[0].replicas, samples[-1].replicas
+    new = sum(last[one.name].total() - first[one.name].total() for one in found)
+    in_busy = sum(last[one.name][one.busy] - first[one.name][one.busy] for one in found)
+    overloaded = [seconds_overloaded(samples, one) for one in found]
+    at_the_end = [samples[-1].busy(one) for one in found]
+    return {
+        "new_replicas": new,
+        "new_replicas_in_the_busy_zone_percent": round(100 * in_busy / new, 1) if new else None,
+        "services_relieved_at_the_end": sum(load <= TARGET_PERCENT * TOLERANCE for load in at_the_end),
+        "seconds_overloaded_mean": round(fmean(overloaded)),
+        "seconds_overloaded_max": round(max(overloaded)),
+        "busy_zone_load_percent_peak_mean": round(fmean(max(one.busy(each) for one in samples) for each in found), 1),
+        "busy_zone_load_percent_at_the_end_mean": round(fmean(at_the_end), 1),
+        "busy_zone_load_percent_at_the_end_max": round(max(at_the_end), 1),
+        "zone_skew_at_the_beginning": max(zone_skew(counts, ZONES) for counts in first.values()),
+        "zone_skew_max": max(zone_skew(counts, ZONES) for one in samples for counts in one.replicas.values()),
+    }
 
-    def _busy(self, found: list[Service], index: int) -> float:
-        replicas = self.samples[index][1]
-        return round(fmean(load_percent(one, replicas[one.name], one.busy, grown=True) for one in found), 1)
+
+def seconds_overloaded(samples: list[Sample], service: Service) -> float:
+    """For how long the busy zone had more load than the HPA tolerates."""
+    return sum(
+        (after.at - before.at)
+        for before, after in pairwise(samples)
+        if before.busy(service) > TARGET_PERCENT * TOLERANCE
+    )
 
 
 class Scene:
@@ -140,7 +135,7 @@ class Scene:
             for node in cluster.rest.items("/api/v1/nodes")
         }
 
-    def serve(self, contender: str, *, grown: bool) -> dict[str, Counter[str]]:
+    def serve(self, contender: str, growth: float) -> dict[str, Counter[str]]:
         """Spread the traffic of each zone over its ready replicas; the ready replicas of each service by zone."""
         pods: dict[str, list[tuple[dict[str, Any], str]]] = defaultdict(list)
         for pod in self._cluster.pods(contender):
@@ -151,7 +146,7 @@ class Scene:
         writes: dict[str, list[str]] = defaultdict(list)
         for name, service in self._services.items():
             for metadata, zone in pods[name]:
-                percent = min(MOST_PERCENT, load_percent(service, replicas[name], zone, grown=grown))
+                percent = min(MOST_PERCENT, load_percent(service, replicas[name], zone, growth))
                 usage = f"{round(percent * REQUEST_MILLIS / 100)}m"
                 if (metadata.get("annotations") or {}).get(USAGE_CPU) != usage:
                     writes[usage].append(metadata["name"])
@@ -193,7 +188,8 @@ def main(
     *,
     services_count: Annotated[int, typer.Option("--services", help="Services of each contender.", min=3)] = 12,
     nodes: Annotated[int, typer.Option(help="Nodes of each contender.", min=3)] = 18,
-    seconds: Annotated[float, typer.Option(help="How long the run takes after the growth.", min=60.0)] = 300.0,
+    seconds: Annotated[float, typer.Option(help="How long the run takes from the growth on.", min=60.0)] = 420.0,
+    growth_seconds: Annotated[float, typer.Option(help="How long the traffic takes to double.", min=1.0)] = 240.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same services.")] = 1,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = OUTPUT,
 ) -> None:
@@ -212,12 +208,13 @@ def main(
             cluster.apply([made for one in found for made in workload(name, one)])
             cluster.wait_pods_ready(name, sum(one.in_each_zone for one in found) * len(ZONES))
         _say("all pods are ready")
-        watched = _run(Scene(cluster, found), seconds)
-    measured: dict[str, Any] = {name: watched[name].figures(found) for name in CONTENDERS}
+        samples = _run(Scene(cluster, found), seconds, growth_seconds)
+    measured: dict[str, Any] = {name: figures(samples[name], found) for name in CONTENDERS}
     about = {
         "services": services_count,
         "nodes": nodes,
         "seconds": seconds,
+        "growth_seconds": growth_seconds,
         "seed": seed,
         "hpa_target_percent": TARGET_PERCENT,
         "load_percent_before": BEFORE_PERCENT,
@@ -230,23 +227,19 @@ def main(
     print(text)  # noqa: T201 - what the command is for
 
 
-def _run(scene: Scene, seconds: float) -> dict[str, Watched]:
-    watched = {name: Watched() for name in CONTENDERS}
-    began = time.monotonic()
-    grown_at = began + WARM_UP_SECONDS
-    while (now := time.monotonic()) < grown_at + seconds:
-        grown = now >= grown_at
+def _run(scene: Scene, seconds: float, growth_seconds: float) -> dict[str, list[Sample]]:
+    samples: dict[str, list[Sample]] = {name: [] for name in CONTENDERS}
+    growth_begins = time.monotonic() + WARM_UP_SECONDS
+    while (at := time.monotonic() - growth_begins) < seconds:
+        growth = 1.0 + (GROWTH - 1.0) * min(max(at / growth_seconds, 0.0), 1.0)
         for name in CONTENDERS:
-            replicas = scene.serve(name, grown=grown)
-            if grown:
-                watched[name].samples.append((now - grown_at, replicas))
-        _say(f"{now - grown_at:+.0f} s: " + ", ".join(_line(watched[name]) for name in CONTENDERS if grown))
-        time.sleep(max(0.0, SAMPLE_SECONDS - (time.monotonic() - now)))
-    return watched
-
-
-def _line(watched: Watched) -> str:
-    return f"{sum(counts.total() for counts in watched.samples[-1][1].values())} replicas"
+            replicas = scene.serve(name, growth)
+            if at >= 0.0:
+                samples[name].append(Sample(at, growth, replicas))
+        counts = {name: sum(one.total() for one in got[-1].replicas.values()) for name, got in samples.items() if got}
+        _say(f"{at:+.0f} s, {growth:.2f} times the traffic, replicas: {counts}")
+        time.sleep(max(0.0, SAMPLE_SECONDS - (time.monotonic() - growth_begins - at)))
+    return samples
 
 
 def _say(line: str) -> None:

@@ -91,9 +91,8 @@ class Zones:
             weights = self._within_skew(weights, balance, owner.namespace, replicas_of, counts=created)
         spread: tuple[Addition, ...] = ()
         if when is not None:
-            spread = spread_additions(
-                pod, spec.zone_key, labels, max_skew=spec.max_skew, when=when, prefers=bool(weights)
-            )
+            prefers = bool(weights) or planned is not None
+            spread = spread_additions(pod, spec.zone_key, labels, max_skew=spec.max_skew, when=when, prefers=prefers)
         load_class = None
         if spec.spreads_classes:
             load_class = class_of_pod(pod, self._board.load_classes.get(balance.metadata.name, {}).get(owner.key))

@@ -1,38 +1,36 @@
-"""What `bench_zones` counts as relieved, and how the traffic of a zone is shared."""
+"""When `bench_zones` counts a zone as overloaded, and how the traffic of a zone is shared."""
 
 import random
 from collections import Counter
 
 import pytest
 
-from tests.bench.bench_zones import Service, Watched, load_percent, services
+from tests.bench.bench_zones import Sample, Service, figures, load_percent, services
 
 WEB = Service("web", 2, "zone-b")
 
 
-def replicas(a: int, b: int, c: int) -> dict[str, Counter[str]]:
-    return {"web": Counter({"zone-a": a, "zone-b": b, "zone-c": c})}
+def sample(at: float, growth: float, a: int, b: int, c: int) -> Sample:
+    return Sample(at, growth, {"web": Counter({"zone-a": a, "zone-b": b, "zone-c": c})})
 
 
 def test_replicas_share_the_traffic_of_their_own_zone() -> None:
-    counts = replicas(2, 4, 0)["web"]
-    assert load_percent(WEB, counts, "zone-a", grown=True) == pytest.approx(55.0)
-    assert load_percent(WEB, counts, "zone-b", grown=False) == pytest.approx(27.5)
-    assert load_percent(WEB, counts, "zone-b", grown=True) == pytest.approx(55.0)
-    assert load_percent(WEB, counts, "zone-c", grown=True) == float("inf")
+    counts = {"zone-a": 2, "zone-b": 4, "zone-c": 0}
+    assert load_percent(WEB, counts, "zone-a", 2.0) == pytest.approx(55.0)
+    assert load_percent(WEB, counts, "zone-b", 1.0) == pytest.approx(27.5)
+    assert load_percent(WEB, counts, "zone-b", 2.0) == pytest.approx(55.0)
+    assert load_percent(WEB, counts, "zone-c", 2.0) == float("inf")
 
 
-def test_a_zone_is_relieved_when_it_stays_within_the_tolerance_of_the_hpa() -> None:
-    watched = Watched([(0.0, replicas(2, 2, 2)), (60.0, replicas(2, 4, 2)), (120.0, replicas(2, 3, 3))])
-    assert watched.figures([WEB])["services_relieved"] == 0
-    watched.samples.append((180.0, replicas(2, 4, 3)))
-    watched.samples.append((240.0, replicas(2, 4, 3)))
-    found = watched.figures([WEB])
-    assert (found["services_relieved"], found["seconds_until_relieved_median"]) == (1, 180)
+def test_a_zone_is_overloaded_while_it_has_more_load_than_the_hpa_tolerates() -> None:
+    run = [sample(0, 1.0, 2, 2, 2), sample(60, 1.5, 2, 2, 2), sample(120, 2.0, 2, 3, 3), sample(180, 2.0, 2, 4, 3)]
+    found = figures(run, [WEB])
+    assert (found["services_relieved_at_the_end"], found["seconds_overloaded_mean"]) == (1, 120)
     assert (found["new_replicas"], found["new_replicas_in_the_busy_zone_percent"]) == (3, 66.7)
-    assert found["busy_zone_load_percent_at_growth"] == 110.0
-    assert found["busy_zone_load_percent_at_the_end"] == 55.0
-    assert found["zone_skew_max"] == 2
+    assert found["busy_zone_load_percent_peak_mean"] == 82.5
+    assert found["busy_zone_load_percent_at_the_end_mean"] == 55.0
+    assert (found["zone_skew_at_the_beginning"], found["zone_skew_max"]) == (0, 2)
+    assert figures(run[:3], [WEB])["services_relieved_at_the_end"] == 0
 
 
 def test_the_same_seed_gives_the_same_services() -> None:

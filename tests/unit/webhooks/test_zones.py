@@ -345,6 +345,11 @@ async def test_one_replica_of_a_move_prefers_the_planned_node(spec: dict[str, An
     assert preferred_node(await created(made)) == [], "a move is of one pod"
 
 
+async def test_no_soft_spread_over_zones_is_weighed_against_the_planned_node() -> None:
+    made = moving(SURGES | SPREAD)
+    assert [zones_of(await created(made)) for _ in range(2)] == [["DoNotSchedule"], EVEN]
+
+
 async def test_the_planned_node_weighs_more_than_the_zone() -> None:
     assert preferred_node(await created(moving(SURGES | PREFERENCE))) == ["n4", "n4"]
 

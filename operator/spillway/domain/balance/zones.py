@@ -216,8 +216,8 @@ def spread_additions(
     """Spread the pods with these labels over the zones, unless the user's own constraints do.
 
     Nodes with a taint that the pod does not tolerate do not count, so a zone whose nodes are down keeps no pod waiting.
-    A pod that `prefers` a zone gets only what is required: the scheduler would weigh an even distribution against the
-    preference.
+    A pod that `prefers` a zone or a node gets only what is required: the scheduler would weigh an even distribution
+    against the preference.
     """
     if not labels or _spreads_itself(pod, zone_key):
         return ()
