@@ -25,7 +25,7 @@ from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.scaler import proven_surge
 from spillway.controllers.surge.words import LISTED, left_lines, told
-from spillway.domain.balance.bounds import PERIOD_SECONDS, MoveBounds, pass_period
+from spillway.domain.balance.bounds import PERIOD_SECONDS, MoveBounds, pass_period, passes
 from spillway.domain.balance.consolidation import ConsolidationMove, ConsolidationPlan, plan_consolidation
 from spillway.domain.balance.emptying import Emptied, NodeMemory, emptying_taint
 from spillway.domain.balance.reserve import RequestTrend
@@ -282,11 +282,20 @@ class ConsolidationController(Controller):
             message = told_move(f"{end.where}, which is being emptied", end.successor, end.purpose, end.asker)
             self._events.record(reference, "Normal", event_reasons.POD_MOVED, message)
         else:
-            memory.bounds.given_back(workload, end.result, now)
+            self._not_moved(memory, workload, end, now)
             message = f"A pod is not moved off a little used node: {told(end.result)}. It is tried again later."
             self._events.record(reference, "Normal", event_reasons.MOVE_LEFT, message)
         self.queue.add(end.asker)
         self.changed.emit()
+
+    def _not_moved(self, memory: _Memory, workload: str, end: MoveEnd, now: float) -> None:
+        policy = self.world.governance.policies.get(end.asker)
+        rule = None if policy is None else policy.spec.consolidation
+        if rule is not None and passes(end.result):
+            # While workloads are scaled down with the load is when nodes can be emptied.
+            memory.bounds.overtaken(workload, end.result, now, settle=float(rule.settle.seconds))
+        else:
+            memory.bounds.given_back(workload, end.result, now)
 
     async def _remove_orphans(self) -> float | None:
         done = await self._taints.remove_orphans(self._empties)

@@ -10,7 +10,7 @@ from typing import Final
 
 from spillway.api.consolidation import Consolidation
 from spillway.controllers.balance.movable import pods_by_zone, unsettled
-from spillway.controllers.balance.workload_looks import PASSING, WorkloadLooks
+from spillway.controllers.balance.workload_looks import WorkloadLooks
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import incoming
 from spillway.controllers.surge.scaler import proven_surge
@@ -31,7 +31,7 @@ from spillway.domain.model.names import (
 from spillway.domain.model.owners import CAN_SURGE, comes_with_node, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.model.usage import NOTHING, Usage
-from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.hindrance import PASSING, Left
 from spillway.domain.surge.steps import SurgeOutcome
 from spillway.kube.slices import in_slices
 from spillway.state.neighbours import NO_POD

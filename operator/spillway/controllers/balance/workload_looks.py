@@ -18,7 +18,7 @@ from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
-from spillway.domain.surge.hindrance import Left, stays_on_its_node
+from spillway.domain.surge.hindrance import PASSING, Left, stays_on_its_node
 from spillway.kube.errors import RequestError
 from spillway.kube.slices import in_slices
 from spillway.state.node_room import PodFit
@@ -27,8 +27,6 @@ LOOK_SECONDS: Final = 300.0
 """So long counts what was read of a workload; the surge itself reads it again."""
 LOOKS: Final = 20
 """Workloads that are read from the API server in one pass; the others are read in the next ones."""
-PASSING: Final = frozenset({Left.SETTLING, Left.ROLLOUT, Left.NOT_READY})
-"""Reasons that pass by themselves: a node that is being emptied waits for them."""
 _LASTING: Final = frozenset({Left.DO_NOT_DISRUPT, Left.VOLUMES})
 """Reasons in the pod template, which the owner of a ReplicaSet never changes: for another one it makes another."""
 

@@ -3,7 +3,8 @@
 Contract: no clock of its own. A workload is left alone for `WORKLOAD_SECONDS` once a move of it is asked for, so that
 what protects one workload holds up no other; each move in a row that was given back doubles that time, up to
 `LONGEST_REST_SECONDS`; a workload that has not been tried for as long after its rest counts as one that never failed. A
-new leader knows of the moves before it only those that are in progress: it may begin as many in a minute as are allowed
+move that an autoscaler or a rollout overtook may be tried again sooner, `OVERTAKEN_MOST` times in a row. A new leader
+knows of the moves before it only those that are in progress: it may begin as many in a minute as are allowed
 beside those that have ended, and try once what has failed. That is bounded by how often the leader changes, and costs
 an additional replica for a short time, never one that is missing.
 """
@@ -14,13 +15,15 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from spillway.domain.model.backoff import backoff_seconds
-from spillway.domain.surge.hindrance import Left
+from spillway.domain.surge.hindrance import PASSING, Left
 from spillway.domain.surge.steps import SurgeOutcome
 
 WORKLOAD_SECONDS: Final = 600.0
 """After a move, its workload is left alone for so long."""
 LONGEST_REST_SECONDS: Final = 6 * 3600.0
 """A workload whose moves fail is left alone for so long at most."""
+OVERTAKEN_MOST: Final = 3
+"""So many moves in a row of a workload are tried again soon after another client changed it."""
 _MINUTE: Final = 60.0
 _DAY: Final = 24 * 3600.0
 PERIOD_SECONDS: Final = 30.0
@@ -31,6 +34,11 @@ _SHORTEST_PERIOD_SECONDS: Final = 5.0
 def pass_period(settle_seconds: float) -> float:
     """Seconds until the next pass of who moves pods: at most half of the time for which something must be settled."""
     return min(PERIOD_SECONDS, max(settle_seconds / 2, _SHORTEST_PERIOD_SECONDS))
+
+
+def passes(why: Left | SurgeOutcome) -> bool:
+    """Whether a move ended because another client changed its workload, or because it was not requested any more."""
+    return why in PASSING if isinstance(why, Left) else why in (SurgeOutcome.OVERTAKEN, SurgeOutcome.WITHDRAWN)
 
 
 @dataclass(slots=True)
@@ -49,6 +57,8 @@ class MoveBounds:
     """How many moves of a workload failed in a row, could not begin, or did not help."""
     _refused: dict[str, Left | SurgeOutcome] = field(default_factory=dict)
     """Why the last move of a workload failed, did not begin, or did not help."""
+    _overtaken: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """How many moves of a workload were overtaken in a row, and until when it rests for the last one."""
 
     @classmethod
     def resumed(cls, begun: Iterable[float]) -> Self:
@@ -70,6 +80,7 @@ class MoveBounds:
         for name in over:
             self.helped(name)
         failed = self._failed.keys()
+        self._overtaken = {name: one for name, one in self._overtaken.items() if one[1] > now - WORKLOAD_SECONDS}
         self.resting = {name: until for name, until in self.resting.items() if until > now or name in failed}
         slow = sum(since <= now - _MINUTE for since in going)
         return max(per_minute - len(self._recent) - min(slow, per_minute - 1), 0)
@@ -108,6 +119,7 @@ class MoveBounds:
         """Forget the moves of a workload that failed before one that helped."""
         self._failed.pop(workload, None)
         self._refused.pop(workload, None)
+        self._overtaken.pop(workload, None)
 
     def given_back(self, workload: str, why: Left | SurgeOutcome, now: float) -> None:
         """Note that a move failed, could not begin, or did not help."""
@@ -116,6 +128,20 @@ class MoveBounds:
         self.resting[workload] = now + backoff_seconds(
             self._failed[workload], first=WORKLOAD_SECONDS, longest=LONGEST_REST_SECONDS
         )
+
+    def overtaken(self, workload: str, why: Left | SurgeOutcome, now: float, *, settle: float) -> None:
+        """Note that a move was overtaken (`passes`): its workload may be moved once it is left alone for `settle`.
+
+        Each one in a row doubles that time; after `OVERTAKEN_MOST` it counts as a move that failed, because a client
+        that always undoes the surge would else be asked for one for ever.
+        """
+        times = self._overtaken.pop(workload, (0, 0.0))[0] + 1
+        if times > OVERTAKEN_MOST:
+            self.given_back(workload, why, now)
+            return
+        self.resting[workload] = now + backoff_seconds(times, first=settle, longest=WORKLOAD_SECONDS)
+        self._overtaken[workload] = times, self.resting[workload]
+        self._refused.pop(workload, None)
 
     def refused(self, now: float) -> Mapping[str, Left | SurgeOutcome]:
         """Why workloads are left alone whose last move failed, or did not begin."""

@@ -68,6 +68,10 @@ class Left(StrEnum):
     (`minReadySeconds`)."""
 
 
+PASSING: Final = frozenset({Left.SETTLING, Left.ROLLOUT, Left.NOT_READY})
+"""Reasons that pass by themselves: a node that is being emptied waits for them."""
+
+
 def cannot_surge(workload: Mapping[str, Any], autoscalers: Iterable[Mapping[str, Any]] = ()) -> Left | None:
     """Why the workload cannot surge now; None if it can. `autoscalers` are those of its namespace."""
     kind = str(workload.get("kind", ""))

@@ -521,6 +521,22 @@ async def test_a_move_that_was_given_back_gives_up_its_node_for_a_while(why: Lef
     assert "e1" in scene.tainted, "it is tried again"
 
 
+@pytest.mark.parametrize("why", [Left.ROLLOUT, SurgeOutcome.OVERTAKEN])
+async def test_a_node_waits_for_a_workload_that_was_scaled_during_its_move(why: Left | SurgeOutcome) -> None:
+    scene = Scene(change=_well_used)
+    await scene.reconcile()
+    await scene.reconcile()
+    scene.end(why)
+    scene.surges._asked.clear()
+    assert scene.events.said[-1].what == "Normal MoveLeft"
+    await scene.reconcile(seconds=MISSING_SECONDS)
+    assert "e1" in scene.tainted
+    assert "api-0" not in scene.asked
+    await scene.reconcile(seconds=60)
+    assert "e1" in scene.tainted
+    assert "api-0" in scene.asked, "it is tried again once it has settled"
+
+
 async def test_a_node_that_is_being_emptied_waits_for_a_rollout() -> None:
     scene = Scene()
     await scene.reconcile()

@@ -1,8 +1,11 @@
 """How many moves may begin, and for how long a workload rests after one."""
 
-from spillway.domain.balance.bounds import LONGEST_REST_SECONDS, WORKLOAD_SECONDS, MoveBounds
+import pytest
+
+from spillway.domain.balance.bounds import LONGEST_REST_SECONDS, WORKLOAD_SECONDS, MoveBounds, passes
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.patience import LONGEST_AVAILABLE_SECONDS, LONGEST_READY_SECONDS
+from spillway.domain.surge.steps import SurgeOutcome
 
 NOW = 10_000.0
 WEB = "Deployment/shop/web"
@@ -52,6 +55,52 @@ def test_a_workload_rests_longer_after_each_failure_until_a_move_succeeds() -> N
     assert (bounds.refused(NOW), bounds.done) == ({}, 1)
     bounds.given_back(WEB, Left.PAUSED, NOW)
     assert bounds.resting[WEB] == NOW + WORKLOAD_SECONDS
+
+
+@pytest.mark.parametrize("why", list(SurgeOutcome))
+def test_a_move_that_somebody_else_overtook_is_no_failure(why: SurgeOutcome) -> None:
+    assert passes(why) == (why in {SurgeOutcome.OVERTAKEN, SurgeOutcome.WITHDRAWN})
+
+
+def test_a_reason_that_passes_is_no_failure() -> None:
+    assert {why for why in Left if passes(why)} == {Left.SETTLING, Left.ROLLOUT, Left.NOT_READY}
+
+
+def test_a_move_that_was_overtaken_is_tried_again_soon_and_three_in_a_row_are_a_failure() -> None:
+    bounds, now, rests = MoveBounds(), NOW, []
+    for _ in range(5):
+        bounds.overtaken(WEB, SurgeOutcome.OVERTAKEN, now, settle=60.0)
+        rests.append(bounds.resting[WEB] - now)
+        refused = bounds.refused(now)
+        now = bounds.resting[WEB]
+        bounds.allowed(5, now)
+    assert rests == [60.0, 120.0, 240.0, WORKLOAD_SECONDS, 60.0]
+    assert refused == {}
+    assert list(bounds.failing) == [WEB], "the next real failure is the second one"
+    bounds.overtaken(WEB, SurgeOutcome.OVERTAKEN, now, settle=7200.0)
+    assert bounds.resting[WEB] == now + WORKLOAD_SECONDS
+
+
+def test_the_fourth_overtaken_move_in_a_row_shows_its_reason() -> None:
+    bounds = MoveBounds()
+    for _ in range(4):
+        bounds.overtaken(WEB, SurgeOutcome.OVERTAKEN, NOW, settle=60.0)
+    assert bounds.refused(NOW) == {WEB: SurgeOutcome.OVERTAKEN}
+
+
+@pytest.mark.parametrize("how", ["a move succeeds", "time passes"])
+def test_overtaken_moves_in_a_row_end(how: str) -> None:
+    bounds, now = MoveBounds(), NOW
+    for _ in range(3):
+        bounds.overtaken(WEB, Left.ROLLOUT, now, settle=60.0)
+    if how == "a move succeeds":
+        bounds.succeeded(WEB, now)
+    else:
+        now = bounds.resting[WEB] + WORKLOAD_SECONDS
+        bounds.allowed(5, now)
+    bounds.overtaken(WEB, Left.ROLLOUT, now, settle=60.0)
+    assert bounds.resting[WEB] == now + 60.0
+    assert bounds.refused(now) == {}
 
 
 def test_what_is_over_is_forgotten() -> None:
