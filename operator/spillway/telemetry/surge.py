@@ -7,7 +7,7 @@ from spillway.telemetry.registry import counter, gauge
 SURGES: Final = counter(
     "spillway_surges",
     "Surges to move a pod that ended, by purpose (Rebalance or Consolidate) and outcome: Succeeded, or the reason why "
-    "not: NoRoom, NotReady, NoGain, Refused, Overtaken, Withdrawn or Forgotten.",
+    "not: NoRoom, NotReady, NoGain, Refused, Overtaken, NotDeleted, Withdrawn or Forgotten.",
     ("purpose", "outcome"),
 )
 RUNNING: Final = gauge(

@@ -260,8 +260,9 @@ class BringBackController(SurgeController):
             self._say(replicaset, reason)
             return None
         surge = Surge(replicaset.replicas, one.ready_physical, float(int(self.world.now())))
-        if not await self.runner.begin(replicaset, target, surge):
-            self._end(replicaset, claim.policy, SurgeOutcome.OVERTAKEN)
+        outcome = await self.runner.begin(replicaset, target, surge)
+        if outcome is not None:
+            self._end(replicaset, claim.policy, outcome)
             return None
         metrics.BRING_BACK_SURGES.set(len(self.runner.running))
         self.log.info("surge begun", key=replicaset.key, policy=claim.policy, replicas=surge.replicas)

@@ -32,6 +32,7 @@ from spillway.domain.policies.governance import Governance
 from spillway.domain.scale_down.foreign_writer import foreign_pods
 from spillway.domain.surge.hindrance import Left, all_ready, at_quota, available_replicas, cannot_surge
 from spillway.domain.surge.steps import Progress, Purpose, Surge, SurgeOutcome, progress_of
+from spillway.kube.errors import RequestError, UnreachableError
 from spillway.kube.slices import in_slices
 from spillway.state.claims import balance_of
 from spillway.state.node_room import FreeNodes, PodFit
@@ -136,6 +137,9 @@ class SurgeMovesController(SurgeController):
         reason: Left | SurgeOutcome = SurgeOutcome.WITHDRAWN
         try:
             surge, reason = await self._begin(replicaset, request)
+        except RequestError as error:
+            reason = SurgeOutcome.WITHDRAWN if isinstance(error, UnreachableError) else Left.UNREAD
+            raise
         finally:
             # Whatever went wrong, also an error of the API server, it had its turn; a surge that began is continued.
             self._asked.pop(uid, None)
@@ -167,9 +171,10 @@ class SurgeMovesController(SurgeController):
         node = free.find(fit, pod.requests, among={request.target})
         if node is not None and self._keeps_zones(replicaset, pod, node):
             self.world.board.plan_node(replicaset.uid, node)
-        if not await self.runner.begin(replicaset, target, surge):
+        outcome = await self.runner.begin(replicaset, target, surge)
+        if outcome is not None:
             self._end(replicaset)
-            return None, SurgeOutcome.OVERTAKEN
+            return None, outcome
         self._surges[replicaset.uid] = surge
         self._show()
         self.log.info(

@@ -73,10 +73,10 @@ class SurgeRunner:
         surge = Surge.parse(mark)
         return (Purpose.BRING_BACK if surge is None else surge.purpose) in self._purposes
 
-    async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> bool:
-        """Request the additional replica; False if another client, or another surge, was faster."""
+    async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> SurgeOutcome | None:
+        """Request the additional replica; None once that is done, otherwise why not."""
         if not self._occupy(replicaset.uid, surge):
-            return False
+            return SurgeOutcome.OVERTAKEN
         return await self._scaler.begin(replicaset, target, surge)
 
     async def step(self, replicaset: ReplicaSetRecord, look: Callable[[Surge, Json], Progress]) -> Ended | None:
@@ -95,6 +95,8 @@ class SurgeRunner:
         step, outcome = next_step(surge, progress, self._now(), patience)
         if outcome is None:
             return None
+        if step is Step.FORGET and progress.asked == surge.replicas and self._scaler.was_refused(replicaset.uid):
+            outcome = SurgeOutcome.REFUSED
         if step is Step.SHRINK and not await self._shrink(replicaset, target, surge, outcome):
             return None
         ended = Ended(outcome, surge, progress)
@@ -120,7 +122,7 @@ class SurgeRunner:
             return None
         await self._scaler.forget(replicaset)
         self._shrunk.pop(replicaset.uid, None)
-        return replace(ended, outcome=SurgeOutcome.OVERTAKEN) if stays else ended
+        return replace(ended, outcome=SurgeOutcome.NOT_DELETED) if stays else ended
 
     def end(self, replicaset: ReplicaSetRecord) -> None:
         """Note that the surge of a ReplicaSet is over and its mark removed."""

@@ -22,9 +22,9 @@ from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.scale_down.candidates import candidates_of
 from spillway.domain.scale_down.costs import cost_writes
 from spillway.domain.scale_down.foreign_writer import cost_annotations, foreign_pods
-from spillway.domain.surge.steps import Surge
+from spillway.domain.surge.steps import Surge, SurgeOutcome
 from spillway.kube import paths
-from spillway.kube.errors import ApiError, InvalidNameError, TooSlowError
+from spillway.kube.errors import ApiError, InvalidNameError, RequestError, TooSlowError
 from spillway.kube.followed import FOLLOWED_OWNERS
 from spillway.kube.invalid_names import warn_once
 from spillway.kube.paths import ObjectKey
@@ -96,6 +96,8 @@ class SurgeScaler:
         self._now = world.now
         self._chosen: dict[OwnerUid, float] = {}
         """When the costs of a ReplicaSet whose surge is about to end were last written, or found as they should be."""
+        self._refused: set[OwnerUid] = set()
+        """The ReplicaSets for whose surge the API server answered the last request for a replica with an error."""
         self._board = world.board
         self._proof = world.membership.proof
         self._writer = writer
@@ -147,18 +149,54 @@ class SurgeScaler:
         except TimeoutError:
             raise TooSlowError(LIST_SECONDS) from None
 
-    async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> bool:
-        """Add one replica, for physical nodes; False if another client was faster, and then the mark is removed."""
-        if not await self._mark(replicaset, self.proven(replicaset, surge.mark)):
-            return False
-        self._board.redirect(replicaset.uid, physical=True)
-        if await self._writer.scale(
-            target.resource, target.path, target.uid, seen=surge.replicas, wanted=surge.replicas + 1
-        ):
-            return True
-        self._board.withdraw_redirect(replicaset.uid)
-        await self.forget(replicaset)
-        return False
+    async def begin(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge) -> SurgeOutcome | None:
+        """Add one replica, for physical nodes; None once that is done, otherwise why not, and then without a mark.
+
+        Raises:
+            RequestError: it may have been done all the same; the mark shows that to the next step.
+        """
+        self._refused.discard(replicaset.uid)
+        marked, outcome = False, None
+        try:
+            marked = await self._mark(replicaset, self.proven(replicaset, surge.mark))
+            if not marked:
+                return SurgeOutcome.OVERTAKEN
+            if await self._add(replicaset.uid, target, surge):
+                return None
+        except ApiError as error:
+            self._refused.add(replicaset.uid)
+            if error.retryable:
+                raise
+            outcome = SurgeOutcome.REFUSED
+        if marked:
+            await self.forget(replicaset)
+        return outcome or await self._why_not(target, surge)
+
+    async def _add(self, uid: OwnerUid, target: Target, surge: Surge) -> bool:
+        """Add the replica; False if another client was faster."""
+        added = False
+        self._board.redirect(uid, physical=True)
+        try:
+            added = await self._writer.scale(
+                target.resource, target.path, target.uid, seen=surge.replicas, wanted=surge.replicas + 1
+            )
+        finally:
+            if not added:
+                self._board.withdraw_redirect(uid)
+        return added
+
+    async def _why_not(self, target: Target, surge: Surge) -> SurgeOutcome:
+        """Why no replica was added: a policy may deny it with the status of a JSON patch whose tests failed."""
+        try:
+            present = await self.workload(target)
+        except RequestError:
+            return SurgeOutcome.OVERTAKEN
+        unchanged = present is not None and present["spec"].get("replicas", 1) == surge.replicas
+        return SurgeOutcome.REFUSED if unchanged else SurgeOutcome.OVERTAKEN
+
+    def was_refused(self, uid: OwnerUid) -> bool:
+        """Whether the API server answered the request for the additional replica of a surge with an error."""
+        return uid in self._refused
 
     def is_proven(self, replicaset: ReplicaSetRecord) -> bool:
         """Whether Spillway wrote the mark of this ReplicaSet; without keys every mark is believed."""
@@ -200,7 +238,9 @@ class SurgeScaler:
     async def forget(self, replicaset: ReplicaSetRecord) -> bool:
         """Remove the mark."""
         self._chosen.pop(replicaset.uid, None)
-        return await self._mark(replicaset, None)
+        removed = await self._mark(replicaset, None)
+        self._refused.discard(replicaset.uid)
+        return removed
 
     async def _mark(self, replicaset: ReplicaSetRecord, mark: str | None) -> bool:
         target = itself(replicaset)

@@ -32,9 +32,10 @@ _TOLD: Final[dict[Left | SurgeOutcome, str]] = {
     SurgeOutcome.NO_ROOM: "no node took one more replica",
     SurgeOutcome.NOT_READY: "not every replica was ready in time",
     SurgeOutcome.NO_GAIN: "one more replica came to the same node",
-    SurgeOutcome.REFUSED: "the API server refused one more replica",
-    SurgeOutcome.OVERTAKEN: "another client scaled the workload in the meantime, or another pod was deleted",
-    SurgeOutcome.WITHDRAWN: "the move is not wanted any more",
+    SurgeOutcome.REFUSED: "the API server refused one more replica, or answered with an error",
+    SurgeOutcome.OVERTAKEN: "another client scaled the workload in the meantime",
+    SurgeOutcome.NOT_DELETED: "another pod was deleted instead, or another client added a replica before",
+    SurgeOutcome.WITHDRAWN: "the move is not wanted any more, or the API server was not reached",
     SurgeOutcome.FORGOTTEN: "the mark of the surge was too old",
 }
 

@@ -60,12 +60,15 @@ class SurgeOutcome(StrEnum):
     NO_GAIN = "NoGain"
     """The additional replica started, but not where it was to: on a virtual node, or beside the pod to be moved."""
     REFUSED = "Refused"
-    """The API server refused the additional replica, as a ResourceQuota does."""
+    """The API server refused the additional replica, as a ResourceQuota or a policy engine does, or answered the
+    request for it with an error."""
     OVERTAKEN = "Overtaken"
-    """Another client scaled the workload in the meantime, and its number of replicas stays; or another pod than the
-    chosen one was deleted."""
+    """Another client scaled the workload in the meantime, and its number of replicas stays."""
+    NOT_DELETED = "NotDeleted"
+    """The workload was scaled back and the chosen pod stays: another pod was deleted, or another client added a replica
+    before."""
     WITHDRAWN = "Withdrawn"
-    """It is not requested any more."""
+    """It is not requested any more, or the API server was not reached."""
     FORGOTTEN = "Forgotten"
     """The mark was too old, or too far in the future, to know which replica the surge added."""
 

@@ -104,6 +104,8 @@ class Cluster(FakeWriter):
         assert (resource, path, uid) == ("deployments", DEPLOYMENT, "deploy-web")
         if self.refuse == "raise":
             raise ApiError(500, "InternalError", "oops")
+        if self.refuse == "deny":
+            raise ApiError(403, "Forbidden", "admission webhook denied the request")
         if self.refuse or seen != self.replicas:
             return False
         self.written.append(f"{seen}->{wanted}")
@@ -391,10 +393,11 @@ async def test_somebody_who_scales_meanwhile_is_right() -> None:
     assert found.outcome() == (1, found.clock.now() + HOLD)
 
 
-async def test_somebody_who_was_faster_leaves_nothing_of_ours() -> None:
+@pytest.mark.parametrize("refuse", ["no", "deny"], ids=["another client was faster", "admission denies it"])
+async def test_a_replica_that_could_not_be_added_leaves_nothing_of_ours(refuse: str) -> None:
     found = cluster()
     await found.settled()
-    found.refuse = "no"
+    found.refuse = refuse
     assert await found.step() is None
     assert found.written == ["mark", "unmark"]
     assert found.world.board.take_redirect(UID) is None

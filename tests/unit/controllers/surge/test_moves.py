@@ -15,7 +15,7 @@ from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.patience import LONGEST_READY_SECONDS
 from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
-from spillway.kube.errors import ApiError
+from spillway.kube.errors import ApiError, RequestError, UnreachableError
 from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
@@ -49,7 +49,15 @@ class Cluster(FakeWriter, Lists):
         self.autoscalers: list[dict[str, Any]] = []
         self.quotas: list[dict[str, Any]] = []
         self.written: list[str] = []
-        self.error = False
+        self.error: RequestError | None = None
+        """What reads end with."""
+        self.scale_error: RequestError | None = None
+        self.mark_error: RequestError | None = None
+        self.gone = False
+        """Whether the ReplicaSet is gone when a mark is written."""
+        self.scaled_meanwhile: int | None = None
+        """The replicas when a scale is sent, with which the API server then refuses it."""
+        self.error_after_scale: RequestError | None = None
         self.target = NodeName("idle")
         self.planned: list[bool] = []
         """Whether the additional replica was to prefer the planned node, at each scale."""
@@ -85,8 +93,8 @@ class Cluster(FakeWriter, Lists):
         self.world.state.apply(msgspec.structs.replace(record, **changes))
 
     async def get_json(self, path: str) -> Any:
-        if self.error:
-            raise ApiError(500, "InternalError", "oops")
+        if self.error is not None:
+            raise self.error
         if path.endswith("horizontalpodautoscalers"):
             return {"items": self.autoscalers}
         if path.endswith("resourcequotas"):
@@ -101,6 +109,10 @@ class Cluster(FakeWriter, Lists):
     async def annotate(self, resource: str, path: str, uid: str, annotations: Any) -> bool:
         assert (resource, uid) == ("replicasets", UID)
         assert path.endswith("/replicasets/web")
+        if self.mark_error is not None:
+            raise self.mark_error
+        if self.gone:
+            return False
         self.written.append("mark" if annotations[SURGE] else "unmark")
         self.changed(self.seen, surge=annotations[SURGE] or "")
         return True
@@ -114,6 +126,11 @@ class Cluster(FakeWriter, Lists):
     async def scale(self, resource: str, path: str, uid: str, *, seen: int, wanted: int) -> bool:
         assert (resource, uid) == ("deployments", "deploy-web")
         assert path.endswith("/deployments/web")
+        if self.scale_error is not None:
+            raise self.scale_error
+        if self.scaled_meanwhile is not None:
+            self.replicas, self.error = self.scaled_meanwhile, self.error_after_scale
+            return False
         if seen != self.replicas:
             return False
         self.written.append(f"{seen}->{wanted}")
@@ -199,7 +216,7 @@ async def test_a_pod_that_stays_after_the_scale_down_was_not_moved() -> None:
     assert await cluster.step(GOING_SECONDS - 1) == STEP_SECONDS
     assert "unmark" not in cluster.written, "its order holds for a while"
     assert await cluster.step(1) is None
-    assert (cluster.results, cluster.written[-1]) == ([SurgeOutcome.OVERTAKEN], "unmark")
+    assert (cluster.results, cluster.written[-1]) == ([SurgeOutcome.NOT_DELETED], "unmark")
     now = cluster.clock.now()
     assert not cluster.controller.arrivals.moved("Deployment/shop/web", 1000.0, now, within=60.0)
 
@@ -457,14 +474,91 @@ async def test_a_workload_whose_costs_another_client_writes_is_left() -> None:
     assert cluster.results == [Left.FOREIGN_WRITER]
 
 
-async def test_an_error_of_the_api_server_gives_the_move_back() -> None:
+OOPS = ApiError(500, "InternalError", "failed calling webhook")
+DENIED = ApiError(403, "Forbidden", "admission webhook denied the request: one replica is enough")
+UNREACHABLE = UnreachableError("connection refused")
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [(OOPS, Left.UNREAD), (DENIED, Left.UNREAD), (UNREACHABLE, SurgeOutcome.WITHDRAWN)],
+    ids=str,
+)
+async def test_an_error_of_the_api_server_gives_the_move_back(error: RequestError, result: SurgeOutcome | Left) -> None:
     cluster = Cluster()
     cluster.ask()
-    cluster.error = True
+    cluster.error = error
+    with pytest.raises(RequestError):
+        await cluster.step()
+    assert (cluster.results, cluster.written) == ([result], [])
+    assert cluster.ask()
+
+
+async def test_a_replica_that_admission_denies_leaves_no_mark_and_no_redirect() -> None:
+    cluster = Cluster()
+    cluster.scale_error = DENIED
+    cluster.ask()
+    assert await cluster.step() is None
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.REFUSED], ["mark", "unmark"])
+    assert not cluster.world.board.redirected(UID)
+    assert not cluster.world.board.plans_node(UID)
+    assert cluster.seen.surge == ""
+    assert cluster.ask(), "it may be asked for again"
+
+
+async def test_a_mark_that_admission_denies_ends_the_move() -> None:
+    cluster = Cluster()
+    cluster.mark_error = DENIED
+    cluster.ask()
+    assert await cluster.step() is None
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.REFUSED], [])
+    assert cluster.ask()
+
+
+@pytest.mark.parametrize(
+    ("error", "result"), [(OOPS, SurgeOutcome.REFUSED), (UNREACHABLE, SurgeOutcome.OVERTAKEN)], ids=str
+)
+@pytest.mark.parametrize("field", ["scale_error", "mark_error"])
+async def test_an_error_after_which_the_replica_may_be_there_keeps_the_mark_until_the_next_step(
+    field: str, error: RequestError, result: SurgeOutcome
+) -> None:
+    cluster = Cluster()
+    setattr(cluster, field, error)
+    cluster.ask()
+    with pytest.raises(RequestError):
+        await cluster.step()
+    assert cluster.results == []
+    assert "unmark" not in cluster.written
+    assert not cluster.world.board.redirected(UID)
+    setattr(cluster, field, None)
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written[-1]) == ([result], "unmark")
+
+
+async def test_a_replica_that_was_added_although_the_answer_was_an_error_continues_the_surge() -> None:
+    cluster = Cluster()
+    cluster.scale_error = OOPS
+    cluster.ask()
     with pytest.raises(ApiError):
         await cluster.step()
-    assert (cluster.results, cluster.written) == ([SurgeOutcome.WITHDRAWN], [])
-    assert cluster.ask()
+    cluster.replicas = 2
+    cluster.scale_error = None
+    assert await cluster.step(1) == STEP_SECONDS
+    appears(cluster, node="hot")
+    await cluster.step(1)
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.NO_GAIN], ["mark", "2->1", "unmark"])
+
+
+async def test_a_refusal_of_before_says_nothing_about_the_next_surge() -> None:
+    cluster = Cluster(replicas=2)
+    cluster.mark_error = DENIED
+    cluster.ask()
+    await cluster.step()
+    cluster.mark_error = None
+    await cluster.begun()
+    cluster.replicas = 2
+    await cluster.step(1)
+    assert cluster.results == [SurgeOutcome.REFUSED, SurgeOutcome.OVERTAKEN]
 
 
 async def test_the_additional_replica_prefers_the_planned_node_until_the_move_is_over() -> None:
@@ -484,16 +578,37 @@ async def test_one_replica_alone_prefers_the_planned_node() -> None:
     assert cluster.world.board.take_planned_node(UID) is None
 
 
-async def test_a_move_that_could_not_begin_leaves_no_preference() -> None:
+@pytest.mark.parametrize(
+    ("scaled", "result"),
+    [
+        pytest.param(2, SurgeOutcome.OVERTAKEN, id="another client was faster"),
+        pytest.param(1, SurgeOutcome.REFUSED, id="a policy denies with the status of a patch whose tests fail"),
+    ],
+)
+async def test_a_move_that_could_not_begin_leaves_no_preference(scaled: int, result: SurgeOutcome) -> None:
     cluster = Cluster()
     cluster.ask()
-    cluster.replicas += 1
-    cluster.changed(cluster.seen, replicas=1)
-    cluster.spec = {"replicas": 1}
-    cluster.status = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), 1)
+    cluster.scaled_meanwhile = scaled
     await cluster.step()
-    assert (cluster.results, cluster.planned) == ([SurgeOutcome.OVERTAKEN], [])
+    assert (cluster.results, cluster.planned, cluster.written) == ([result], [], ["mark", "unmark"])
     assert not cluster.world.board.plans_node(UID)
+    assert not cluster.world.board.redirected(UID)
+
+
+async def test_a_replicaset_that_is_gone_before_its_surge_begins_counts_as_overtaken() -> None:
+    cluster = Cluster()
+    cluster.ask()
+    cluster.gone = True
+    await cluster.step()
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.OVERTAKEN], [])
+
+
+async def test_a_workload_that_cannot_be_read_after_a_scale_failed_counts_as_overtaken() -> None:
+    cluster = Cluster()
+    cluster.ask()
+    cluster.scaled_meanwhile, cluster.error_after_scale = 1, UNREACHABLE
+    await cluster.step()
+    assert cluster.results == [SurgeOutcome.OVERTAKEN]
 
 
 async def test_a_workload_that_is_gone_leaves_no_preference() -> None:
