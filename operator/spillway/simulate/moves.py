@@ -78,13 +78,13 @@ class SimMoves:
         nodes = [self._node(slot, step, order.get(name, 0), active) for name, slot in slots.items()]
         plan = plan_consolidation(nodes, below=rules.below, most=rules.per_minute, reserve=self._reserve(step))
 
-        def is_empty(name: NodeName) -> bool:
-            return name in slots and not any(map(active, cluster.on_node[slots[name]].values()))
+        def left(name: NodeName) -> int | None:
+            return sum(map(active, cluster.on_node[slots[name]].values())) if name in slots else None
 
         self._nodes.follow(
             plan.nodes,
             tainted={cluster.names[slot] for slot in cluster.emptying},
-            is_empty=is_empty,
+            left=left,
             now=self._scenario.time_of(step),
         )
         cluster.emptying = {slots[name] for name in self._nodes.tainted(self._scenario.time_of(step)) if name in slots}

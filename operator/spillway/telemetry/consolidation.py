@@ -19,8 +19,8 @@ OVER_BUDGET: Final = PrerenderedGauge(
 EMPTIED: Final = counter("spillway_consolidation_nodes_emptied", "Elastic nodes that moves have emptied.", ("policy",))
 GIVEN_UP: Final = counter(
     "spillway_consolidation_nodes_given_up",
-    "Elastic nodes whose emptying was given up, because one of their pods cannot be moved or because their room is "
-    "needed.",
+    "Elastic nodes whose emptying was given up, because one of their pods cannot be moved, because their room is "
+    "needed, or because no fewer pods were left on them for long.",
     ("policy",),
 )
 MOVES: Final = counter(

@@ -245,7 +245,7 @@ class ConsolidationController(Controller):
         news = memory.nodes.follow(
             plan.nodes,
             tainted=observed.tainted,
-            is_empty=lambda node: node in self.world.state.nodes and not leaving(self.world, node),
+            left=lambda node: len(leaving(self.world, node)) if node in self.world.state.nodes else None,
             now=now,
             waiting=plan.waiting,
             longest_wait=max(rule.empty_for.seconds, 2 * rule.settle.seconds),
@@ -257,7 +257,7 @@ class ConsolidationController(Controller):
         going = self._surges.going(Purpose.CONSOLIDATE, name).values()
         for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now, going)]:
             # The taint is there first, so that no additional replica comes back to the node.
-            if move.source in observed.tainted:
+            if move.source in observed.tainted & wanted:
                 self._move(name, memory, move, now)
         return done and set(plan.nodes) <= observed.tainted
 
@@ -275,6 +275,7 @@ class ConsolidationController(Controller):
             return
         now, workload = self.world.now(), workload_of(end.replicaset).key
         metrics.MOVES.labels(end.asker, "moved" if end.moved else end.result.value).inc()
+        memory.nodes.move_ended(end.node)
         reference = workload_of(end.replicaset).reference
         if end.moved:
             # Its additional replica counts as a change, so it rests for `settle`.

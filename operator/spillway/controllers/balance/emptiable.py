@@ -130,6 +130,7 @@ class _Workload:
     max_skew: int = 1
     zone_key: str = ZONE_LABEL
     looked_at: bool = True
+    surging: bool = False
     going: PodUid | None = None
     """The pod that a surge replaces, once the additional replica is on a node."""
 
@@ -281,6 +282,7 @@ class Emptiable:
             and not again
             and self._bounds.resting.get(one.key, 0.0) <= now,
             going=pod.uid == one.going,
+            surging=one.surging,
             max_skew=one.max_skew,
             zone_key=one.zone_key,
         )
@@ -311,5 +313,5 @@ class Emptiable:
             or self._looks.reason(owner.uid, again=self._optimistic and not owner.surge)
             or unsettled(world, owner, pods, world.now() - self._rule.settle.seconds)
         )
-        going = _going(world, owner)
-        return _Workload(key, zones, reason, claim.max_skew, claim.zone_key, look is not None, going)
+        surges, going = proven_surge(world, owner) is not None, _going(world, owner)
+        return _Workload(key, zones, reason, claim.max_skew, claim.zone_key, look is not None, surges, going)

@@ -3,8 +3,8 @@
 Contract: no clock of its own. A workload is left alone for `WORKLOAD_SECONDS` once a move of it is asked for, so that
 what protects one workload holds up no other; each move in a row that was given back doubles that time, up to
 `LONGEST_REST_SECONDS`; a workload that has not been tried for as long after its rest counts as one that never failed. A
-move that an autoscaler or a rollout overtook may be tried again sooner, `OVERTAKEN_MOST` times in a row. A new leader
-knows of the moves before it only those that are in progress: it may begin as many in a minute as are allowed
+move that an autoscaler or a rollout overtook may be tried again sooner, `OVERTAKEN_MOST` times until one succeeds. A
+new leader knows of the moves before it only those that are in progress: it may begin as many in a minute as are allowed
 beside those that have ended, and try once what has failed. That is bounded by how often the leader changes, and costs
 an additional replica for a short time, never one that is missing.
 """
@@ -37,7 +37,7 @@ def pass_period(settle_seconds: float) -> float:
 
 
 def passes(why: Left | SurgeOutcome) -> bool:
-    """Whether a move ended because another client changed its workload, or because it was not requested any more."""
+    """Whether a move ended because another client changed its workload, or without a decision about its workload."""
     return why in PASSING if isinstance(why, Left) else why in (SurgeOutcome.OVERTAKEN, SurgeOutcome.WITHDRAWN)
 
 
@@ -80,7 +80,7 @@ class MoveBounds:
         for name in over:
             self.helped(name)
         failed = self._failed.keys()
-        self._overtaken = {name: one for name, one in self._overtaken.items() if one[1] > now - WORKLOAD_SECONDS}
+        self._overtaken = {name: one for name, one in self._overtaken.items() if one[1] > now - LONGEST_REST_SECONDS}
         self.resting = {name: until for name, until in self.resting.items() if until > now or name in failed}
         slow = sum(since <= now - _MINUTE for since in going)
         return max(per_minute - len(self._recent) - min(slow, per_minute - 1), 0)

@@ -43,6 +43,8 @@ class NodePod:
     """Whether it may be moved now: its workload is settled and has no move that is too recent."""
     going: bool = False
     """Whether a surge replaces it, and the additional replica is on a node: it needs no other place."""
+    surging: bool = False
+    """Whether its workload runs an additional replica for a move: the move of this pod follows, or is that one."""
     max_skew: int = 1
     """The difference between two zones that its workload may have."""
     zone_key: str = ZONE_LABEL
@@ -99,7 +101,7 @@ class ConsolidationPlan:
     nodes: tuple[NodeName, ...]
     moves: tuple[ConsolidationMove, ...]
     waiting: frozenset[NodeName] = frozenset()
-    """Those of the nodes of which no pod can be moved now."""
+    """Those of the nodes of which no pod can be moved now, nor once a move of its workload has ended."""
     over_budget: Mapping[str, int] = field(default_factory=dict)
     """By NodePool, the nodes that are not emptied now, because its disruption budgets allow no further node."""
 
@@ -142,7 +144,7 @@ def plan_consolidation(
             continue
         emptied.append(node.name)
         begun[node.node_pool] += 1
-        if not any(pod.ready_to_move or pod.going for pod in node.pods):
+        if not any(pod.ready_to_move or pod.surging for pod in node.pods):
             waiting.add(node.name)
         for pod, target in found:
             if len(moves) < most and pod.ready_to_move and pod.workload not in moved:

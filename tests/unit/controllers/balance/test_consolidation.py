@@ -1,6 +1,7 @@
 """Consolidation, with the real state, catalog and surges, and an API server that has the workloads."""
 
 import asyncio
+import math
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,7 @@ from spillway.controllers.balance.workload_looks import LOOK_SECONDS, LOOKS
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
-from spillway.domain.balance.consolidation import ConsolidationPlan, plan_consolidation
+from spillway.domain.balance.consolidation import MOST_NODES, ConsolidationPlan, plan_consolidation
 from spillway.domain.balance.emptying import (
     EMPTY_SECONDS,
     GIVEN_UP_SECONDS,
@@ -537,6 +538,57 @@ async def test_a_node_waits_for_a_workload_that_was_scaled_during_its_move(why: 
     assert "api-0" in scene.asked, "it is tried again once it has settled"
 
 
+async def test_a_node_to_which_moved_pods_come_back_is_given_up_and_rests_for_longer_each_time() -> None:
+    scene = Scene(change=_well_used)
+    kept, moves, was = [0.0], 0, True
+    for _ in range(4 * 3600 // int(PERIOD_SECONDS)):
+        while scene.asked:
+            scene.end(SurgeOutcome.SUCCEEDED)
+            moves += 1
+        # Their owner deletes them on their new node, and the next ones prefer the old one.
+        for pod in [one for one in scene.world.state.pods.values() if one.node == "f1"]:
+            scene.world.state.remove(pod)
+            back = {"uid": PodUid(f"{pod.name[:3]}-{moves}"), "name": f"{pod.name[:3]}-{moves}", "node": NodeName("e1")}
+            now = scene.clock.now()
+            scene.world.state.apply(msgspec.structs.replace(pod, created=now, ready_since=now, **back))
+        await scene.reconcile(seconds=PERIOD_SECONDS)
+        if was and "e1" not in scene.tainted:
+            kept.append(scene.clock.now())
+        was = "e1" in scene.tainted
+    first, second, third, *_ = kept[1:]
+    assert WAITING_SECONDS <= first - START <= WAITING_SECONDS + 5 * PERIOD_SECONDS
+    assert second - first >= WAITING_SECONDS + GIVEN_UP_SECONDS
+    assert third - second >= WAITING_SECONDS + 2 * GIVEN_UP_SECONDS
+    assert scene.status.emptied == 0
+
+
+async def test_a_client_that_overtakes_every_move_does_not_keep_the_places_of_all_nodes() -> None:
+    evil, other = make_replicaset("evil", replicas=MOST_NODES), make_replicaset("other", replicas=1)
+    more: list[Record] = [evil, other, make_node("a00", labels=LABELS)]
+    more.append(make_node("big", labels={ZONE_LABEL: "a"}, cpu_millis=100_000))
+    more.append(make_pod("other-0", node=NodeName("a00"), owner_uid=other.uid))
+    for index in range(MOST_NODES):
+        more.append(make_node(f"x{index:02}", labels=LABELS))
+        more.append(make_pod(f"evil-{index}", node=NodeName(f"x{index:02}"), owner_uid=evil.uid))
+    scene = Scene(more=tuple(more))
+    for name in ("e1", "e2"):
+        scene.world.state.remove(scene.world.state.nodes[NodeName(name)])
+    for _ in range(3):
+        await scene.reconcile()
+    assert set(scene.tainted) == {f"x{index:02}" for index in range(MOST_NODES)}
+    overtaken = -math.inf
+    while "other-0" not in scene.asked and scene.clock.now() < START + 2 * 3600:
+        while scene.asked and scene.asked[0].startswith("evil"):
+            scene.end(SurgeOutcome.OVERTAKEN)
+            overtaken = scene.clock.now()
+        # It lets the workload settle only when the operator should have forgotten.
+        if scene.clock.now() - overtaken < WORKLOAD_SECONDS + 60:
+            for replicas in (MOST_NODES + 1, MOST_NODES):
+                scene.change(scene.world.state.replicasets[evil.uid], replicas=replicas)
+        await scene.reconcile(seconds=PERIOD_SECONDS)
+    assert "other-0" in scene.asked
+
+
 async def test_a_node_that_is_being_emptied_waits_for_a_rollout() -> None:
     scene = Scene()
     await scene.reconcile()
@@ -556,6 +608,23 @@ async def test_a_node_whose_pods_never_can_be_moved_makes_room_for_others() -> N
     assert scene.tainted == {}
     await scene.reconcile()
     assert "e1" not in scene.status.emptying
+
+
+async def test_a_node_waits_for_a_slow_surge_of_its_workload_for_another_of_its_pods() -> None:
+    scene = Scene()
+    await scene.reconcile()
+    web, pod = scene.world.state.replicasets[OwnerUid("rs-web")], scene.world.state.pods[PodUid("uid-web-0")]
+    scene.change(scene.world.state.pods[PodUid("uid-api-0")], ready=False)
+    surge = Surge(1, 0, scene.clock.now(), PodUid("elsewhere"), Purpose.CONSOLIDATE, "online")
+    scene.change(web, replicas=2, surge=surge.mark)
+    for _ in range(3):
+        await scene.reconcile(seconds=WAITING_SECONDS / 2)
+        assert (scene.tainted, scene.asked) == ({"e1": "online"}, [])
+    scene.change(web, surge="")
+    scene.change(pod, ready=False)
+    await scene.reconcile()
+    await scene.reconcile(seconds=WAITING_SECONDS)
+    assert scene.tainted == {}, "its workload can be moved no more"
 
 
 @pytest.mark.parametrize("proven", [True, False], ids=["a surge", "a mark that a user wrote"])

@@ -88,18 +88,39 @@ def test_the_fourth_overtaken_move_in_a_row_shows_its_reason() -> None:
     assert bounds.refused(NOW) == {WEB: SurgeOutcome.OVERTAKEN}
 
 
-@pytest.mark.parametrize("how", ["a move succeeds", "time passes"])
-def test_overtaken_moves_in_a_row_end(how: str) -> None:
+@pytest.mark.parametrize(("how", "seconds"), [("a move succeeds", 0.0), ("time passes", LONGEST_REST_SECONDS)], ids=str)
+def test_overtaken_moves_in_a_row_end(how: str, seconds: float) -> None:
     bounds, now = MoveBounds(), NOW
     for _ in range(3):
         bounds.overtaken(WEB, Left.ROLLOUT, now, settle=60.0)
     if how == "a move succeeds":
         bounds.succeeded(WEB, now)
-    else:
-        now = bounds.resting[WEB] + WORKLOAD_SECONDS
-        bounds.allowed(5, now)
+    now = bounds.resting[WEB] + seconds
+    bounds.allowed(5, now)
     bounds.overtaken(WEB, Left.ROLLOUT, now, settle=60.0)
     assert bounds.resting[WEB] == now + 60.0
+    assert bounds.refused(now) == {}
+
+
+def test_a_client_that_lets_its_workload_settle_in_between_does_not_end_the_row() -> None:
+    bounds, now, rests = MoveBounds(), NOW, []
+    for _ in range(12):
+        bounds.overtaken(WEB, SurgeOutcome.OVERTAKEN, now, settle=60.0)
+        rests.append(bounds.resting[WEB] - now)
+        now = bounds.resting[WEB] + 2 * WORKLOAD_SECONDS
+        bounds.allowed(5, now)
+    assert rests[3::4] == [WORKLOAD_SECONDS, 2 * WORKLOAD_SECONDS, 4 * WORKLOAD_SECONDS]
+
+
+def test_a_workload_of_which_one_move_in_four_succeeds_never_rests_for_long() -> None:
+    bounds, now = MoveBounds(), NOW
+    for _ in range(40):
+        for _ in range(3):
+            bounds.overtaken(WEB, SurgeOutcome.OVERTAKEN, now, settle=60.0)
+            assert bounds.resting[WEB] - now <= 240.0
+            now = bounds.resting[WEB] + 120.0
+            bounds.allowed(5, now)
+        bounds.succeeded(WEB, now, seconds=0.0)
     assert bounds.refused(now) == {}
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -119,6 +120,22 @@ def test_a_pod_whose_replacement_is_there_needs_no_place() -> None:
     assert (plan.nodes, plan.moves) == (("e",), ())
     nodes = node("e", gone, pod("q", "other", cpu=500), elastic=True, size=9000), node("small", size=500)
     assert planned(*nodes) == {"q": "small"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "waits"),
+    [
+        pytest.param({"ready_to_move": True}, False, id="it can be moved"),
+        pytest.param({"surging": True}, False, id="its move follows that of another pod of its workload"),
+        pytest.param({"surging": True, "going": True}, False, id="it is being moved"),
+        pytest.param({}, True, id="it cannot be moved"),
+    ],
+)
+def test_a_node_waits_if_none_of_its_pods_has_a_turn(flags: dict[str, Any], *, waits: bool) -> None:
+    still = replace(pod("p"), ready_to_move=False)
+    pods = still, replace(replace(pod("q", "other"), ready_to_move=False), **flags)
+    plan = plan_consolidation([node("e", *pods, elastic=True), node("f")], below=BELOW, most=5)
+    assert (plan.nodes, bool(plan.waiting)) == (("e",), waits)
 
 
 def test_a_pod_goes_only_where_it_may_run() -> None:
