@@ -1,15 +1,17 @@
 """Consolidation with the real scheduler and the real Karpenter: half-empty nodes empty without a missing replica."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from harness import Installation
 from localcluster import Cluster
-from spillway.domain.model.names import EMPTYING_TAINT, NODE_POOL_LABEL
+from localcluster.rest import Object
+from spillway.domain.model.names import EMPTYING_TAINT, NODE_POOL_LABEL, ZONE_LABEL
 from tests.e2e.conftest import LEASE_PATH
 from tests.support.half_empty import HalfEmpty
-from tests.support.installed import applied, autoscaler, eventually
+from tests.support.installed import applied, autoscaler, eventually, stays
 from tests.support.monitoring import expect_samples
 
 
@@ -104,6 +106,63 @@ def test_the_taint_and_the_surge_go_when_consolidation_ends(
         scene.wait_at_rest()
         scene.look()
     assert scene.least == dict.fromkeys(scene.least, 1)
+
+
+def test_a_replica_whose_spread_closes_its_own_zone_moves_to_another_one_and_only_once_that_has_room(
+    scene: HalfEmpty, installed: Installation
+) -> None:
+    cluster, namespace = scene.cluster, scene.namespace
+    match = {"namespaces": {"matchLabels": {"team": namespace}}}
+    even = {
+        "apiVersion": "spillway.dev/v1alpha1",
+        "kind": "ZonalBalance",
+        "metadata": {"name": namespace},
+        "spec": {"match": match, "zoneSpread": {}},
+    }
+
+    def add(app: str, replicas: int = 1, **pod_spec: Any) -> dict[str, str]:
+        """Wait for one more workload; returns the node of one of its pods by workload, and of those before it."""
+        cluster.apply(scene.third_of_a_node(app, replicas, **pod_spec))
+        cluster.wait_pods_ready(namespace, replicas, f"app={app}")
+        return {pod["metadata"]["labels"]["app"]: pod["spec"]["nodeName"] for pod in scene.pods}
+
+    def look() -> bool:
+        scene.look()
+        assert {node["metadata"]["name"] for node in scene.nodes} <= before, "no node is added"
+        waits = [pod["metadata"]["name"] for pod in scene.pods if is_unschedulable(pod)]
+        assert waits == [], "no additional replica stays pending"
+        return True
+
+    with applied(cluster, even):
+        add("full-in-b", 3, nodeSelector={ZONE_LABEL: "zone-b"})
+        add("gone", 2, nodeSelector={ZONE_LABEL: "zone-a"})
+        add("web")
+        at = add("stays", nodeSelector={ZONE_LABEL: "zone-a"})
+        assert at["web"] == at["gone"]
+        cluster.kubectl("rollout", "pause", "deployment/stays", "-n", namespace)
+        cluster.kubectl("delete", "deployment", "gone", "-n", namespace)
+        cluster.wait_until(lambda: len(cluster.pods(namespace)) == 5, "web to be alone on its node")
+        scene.least = {"web": 1, "stays": 1}
+        before = {node["metadata"]["name"] for node in scene.nodes}
+        assert before == {at["web"], at["stays"], at["full-in-b"]}
+
+        with applied(cluster, scene.policy("Active")):
+            line = f"Deployment/{namespace}/stays: Paused"
+            eventually(lambda: line in (scene.consolidation.get("left") or []), line)
+            stays(lambda: look() and not scene.tainted, "beside the pod in zone-a only zone-b is open", seconds=15.0)
+
+            cluster.kubectl("scale", "deployment/full-in-b", "--replicas=2", "-n", namespace)
+            eventually(lambda: look() and len(scene.nodes) == 2, "Karpenter to remove the node", seconds=120)
+            [web] = cluster.wait_pods_ready(namespace, 1, "app=web")
+            assert web["spec"]["nodeName"] == at["full-in-b"]
+    assert scene.least == {"web": 1, "stays": 1}
+    assert installed.total("spillway_surges_total", purpose="Consolidate", outcome="Succeeded") >= 1
+
+
+def is_unschedulable(pod: Object) -> bool:
+    """Whether the scheduler has found no node for a pod."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(one["type"] == "PodScheduled" and one.get("reason") == "Unschedulable" for one in conditions)
 
 
 POOLS = "/apis/karpenter.sh/v1/nodepools"

@@ -23,10 +23,14 @@ class HalfEmpty:
         self.tainted: set[str] = set()
         """The nodes that have had the taint."""
 
+    def third_of_a_node(self, app: str, replicas: int = 1, **pod_spec: Any) -> Object:
+        """A workload of such pods: three of them fit on a node."""
+        container = {"name": "main", "image": "pause", "resources": {"requests": {"cpu": "1", "memory": "64Mi"}}}
+        return deployment(self.namespace, app, replicas, containers=[container], **pod_spec)
+
     def fill(self, **spec: Any) -> dict[str, str]:
         """Let the node autoscaler add nodes, and take all pods but one from each; returns the workloads by node."""
-        container = {"name": "main", "image": "pause", "resources": {"requests": {"cpu": "1", "memory": "64Mi"}}}
-        made = [deployment(self.namespace, app, 1, containers=[container]) for app in APPS]
+        made = [self.third_of_a_node(app) for app in APPS]
         for one in made:
             one["spec"].update(spec)
         self.cluster.apply(made)
