@@ -1,6 +1,7 @@
 """Virtual replicas come back when room does, on the real control plane: never fewer ready ones than asked for."""
 
 import signal
+import time
 from typing import Any
 
 from harness import Installation
@@ -9,7 +10,9 @@ from tests.support.e2e import QUICK_LEASE
 from tests.support.monitoring import expect_samples
 from tests.support.tight import FLAGS, HOLD_SECONDS, PODS_PER_NODE, MakeStage, TightStage, is_ready
 
-OPERATOR_FLAGS = (*FLAGS, QUICK_LEASE)
+READY_SECONDS = 4
+"""The least that an additional replica may take to become ready; the deadline of a Deployment may be longer."""
+OPERATOR_FLAGS = (*FLAGS, QUICK_LEASE, f"--surge-ready-seconds={READY_SECONDS}")
 BRING_BACK = {"threshold": {"mode": "Manual", "replicas": 100}, "placement": {"spillAfter": "1s"}}
 
 
@@ -119,6 +122,42 @@ def test_a_surge_whose_leader_dies_is_ended_by_the_next(
 
     wait_home(stage, "web", replicas)
     start(operators, leader)
+
+
+def test_a_surge_waits_for_a_replica_as_long_as_a_rollout_of_its_deployment_does(
+    make_stage: MakeStage, operators: Installation, cluster: ClusterApi
+) -> None:
+    stage = make_stage(1)
+    stage.govern(BRING_BACK)
+    replicas = PODS_PER_NODE + 1
+    stage.half("web", replicas, starts=False)
+    stage.wait_bound("web", replicas)
+    stage.start(stage.pods("web"))
+    cluster.wait_pods_ready(stage.namespace, replicas, "app=web")
+    known = {pod["metadata"]["uid"] for pod in stage.pods("web")}
+    assert stage.deployment("web")["spec"]["progressDeadlineSeconds"] == 600, "the default, which the server stores"
+    deadline(stage, "web", READY_SECONDS + 2)
+    stage.add_owned(1)
+
+    ended = {"policy": stage.id, "outcome": "NotReady"}
+    cluster.wait_until(lambda: operators.total("spillway_bring_backs_total", **ended) == 1, "the surge to be undone")
+    deadline(stage, "web", 600)
+    cluster.wait_until(lambda: stage.marks() and len(stage.pods("web")) == replicas + 1, "the next surge")
+    [slow] = [pod for pod in stage.pods("web") if pod["metadata"]["uid"] not in known]
+    until = time.monotonic() + 2 * READY_SECONDS + 4
+    while time.monotonic() < until:
+        assert stage.marks(), "it waits for longer than the least, and than the deadline before"
+        time.sleep(0.5)
+    stage.start([slow])
+
+    wait_home(stage, "web", replicas)
+    assert operators.total("spillway_bring_backs_total", **ended) == 1
+
+
+def deadline(stage: TightStage, name: str, seconds: int) -> None:
+    """Set how long a replica of the Deployment may take to become ready in a rollout."""
+    path = f"/apis/apps/v1/namespaces/{stage.namespace}/deployments/{name}"
+    stage.cluster.rest.merge(path, {"spec": {"progressDeadlineSeconds": seconds}})
 
 
 def test_what_cannot_surge_is_left_and_says_why(
