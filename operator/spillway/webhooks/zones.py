@@ -16,6 +16,7 @@ from spillway.domain.balance.zones import (
     NO_WEIGHTS,
     ZoneWeights,
     affinity_additions,
+    prefers_node,
     prefers_zones,
     requires_spread,
     shared_labels,
@@ -26,6 +27,7 @@ from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid, Zone
 from spillway.domain.model.places import Claim
+from spillway.domain.model.records import PodRecord
 from spillway.domain.model.remember import FairMemory
 from spillway.state.board import Board
 from spillway.state.node_places import NodePlaces
@@ -91,7 +93,7 @@ class Zones:
             weights = self._within_skew(weights, balance, owner.namespace, replicas_of, counts=created)
         spread: tuple[Addition, ...] = ()
         if when is not None:
-            prefers = bool(weights) or planned is not None
+            prefers = bool(weights) or planned is not None or prefers_node(pod)
             spread = spread_additions(pod, spec.zone_key, labels, max_skew=spec.max_skew, when=when, prefers=prefers)
         load_class = None
         if spec.spreads_classes:
@@ -118,7 +120,7 @@ class Zones:
         for pod in pods:
             node = state.nodes.get(pod.node)
             if node is None:
-                coming += 1
+                coming += not self._stays_out(pod)
             elif self._places.governance.budget_of(node) is None and (zone := node.zone_by(spec.zone_key)):
                 replicas[zone] += 1
         found = within_skew(weights, replicas, coming, spec.max_skew)
@@ -126,6 +128,12 @@ class Zones:
             answered = (*(self._answered.get(key) or ()), _Answered(self._board.now(), len(pods)))
             self._answered.put(key, answered, share=namespace)
         return found
+
+    def _stays_out(self, pod: PodRecord) -> bool:
+        """Whether a pod without a node will come to no zone soon: it is for a pool, or no node has room for it."""
+        pending = pod.pending
+        since = 0.0 if pending is None else pending.unschedulable_since
+        return (pending is not None and pending.virtual) or 0.0 < since <= self._board.now() - RESERVATION_SECONDS
 
     def _coming(self, key: tuple[str, OwnerUid], seen: int) -> int:
         """How many pods of this owner were answered with a preference, and are not among the `seen` ones yet."""

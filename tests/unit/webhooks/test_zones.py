@@ -9,6 +9,7 @@ from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.zones import ZoneReading
 from spillway.domain.model.documents import PREFERRED
 from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, ZONE_SPREAD, NodeName, OwnerUid, PodUid
+from spillway.domain.model.records import Pending, Phase
 from spillway.domain.policies.governance import Governance
 from spillway.domain.surge.steps import Purpose, Surge
 from tests.builders import make_node, make_pod, make_replicaset
@@ -19,6 +20,7 @@ from tests.unit.webhooks.pod_cases import Scene
 
 SPREAD: dict[str, Any] = {"maxSkew": 2, "zoneSpread": {}}
 PREFERENCE: dict[str, Any] = {"zonePreference": {}}
+NOW = 1_000.0
 EVEN: list[str] = ["DoNotSchedule", "ScheduleAnyway"]
 """Within what is required, as even as possible."""
 
@@ -212,6 +214,25 @@ async def test_replicas_on_virtual_nodes_are_in_no_zone() -> None:
     assert preferred(await created(made)) == [["a"]]
 
 
+@pytest.mark.parametrize(
+    ("pending", "found"),
+    [
+        pytest.param(Pending(), [], id="it may come to any zone"),
+        pytest.param(Pending(unschedulable_since=NOW - 60.0), [["a"]], id="no node has room for it"),
+        pytest.param(Pending(unschedulable_since=NOW - 5.0), [], id="no node has had room for it until now"),
+        pytest.param(Pending(placement="virtual", pools="v"), [["a"]], id="it is for a pool"),
+    ],
+)
+async def test_a_pod_without_a_node_that_comes_to_no_zone_does_not_count(pending: Pending, found: list[Any]) -> None:
+    made = scene({"maxSkew": 1, **PREFERENCE})
+    made.board.now = lambda: NOW
+    made.board.set_zone_reading("even", ZoneReading(NOW, {"shop/web": {"a": 100, "b": 0}}, 180.0))
+    replicas(made, "a", "p")
+    replicas(made, "b", "s")
+    made.state.apply(make_pod("web-w", node=NodeName(""), phase=Phase.PENDING, ready=False, pending=pending))
+    assert preferred(await created(made)) == found
+
+
 async def test_the_users_own_required_spread_keeps_the_zones_even() -> None:
     made = scene({"maxSkew": 1, **PREFERENCE})
     replicas(made, "a", "pqr")
@@ -348,6 +369,14 @@ async def test_one_replica_of_a_move_prefers_the_planned_node(spec: dict[str, An
 async def test_no_soft_spread_over_zones_is_weighed_against_the_planned_node() -> None:
     made = moving(SURGES | SPREAD)
     assert [zones_of(await created(made)) for _ in range(2)] == [["DoNotSchedule"], EVEN]
+
+
+async def test_asked_again_the_pod_of_a_move_gets_no_soft_spread_either() -> None:
+    made = moving(SURGES | SPREAD)
+    pod = incoming()
+    once = dict(applied(pod, (await made.ask(pod)).additions))
+    again = applied(once, (await made.ask(once)).additions)
+    assert zones_of(again["spec"]) == ["DoNotSchedule"]
 
 
 async def test_the_planned_node_weighs_more_than_the_zone() -> None:

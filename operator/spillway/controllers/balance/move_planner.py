@@ -59,8 +59,11 @@ class ZonePlan:
 Plan = MovePlan | ZonePlan
 P = TypeVar("P", ZonePlan, MovePlan)
 NO_PLAN: Final = MovePlan((), 0.0, 0.0)
+COMPARED_ROUNDS: Final = 3
+"""Plans in one pass that are compared with other pods; the next one has moves of the compared ReplicaSets alone."""
 LeftTo = dict[tuple[OwnerUid, NodeName], frozenset[NodeName] | None]
-"""By ReplicaSet and node, the nodes to which other pods let a pod from there move; None for all."""
+"""By ReplicaSet and, where the pod is evicted first, its node, the nodes to which other pods let it move; None for
+all."""
 FindMovable = Callable[[Callable[[Collection[PodRecord]], list[PodRecord]]], Awaitable[Movable]]
 """Finds the pods that may be moved, of those that are chosen of each workload's."""
 
@@ -203,9 +206,8 @@ class MovePlanner:
 
         With `again`, a reason does not count for which the workload is due to be read again.
         """
-        reason, rule = self._looks.reason(owner, again=again), balance.spec.rebalance
-        evicts = rule is not None and rule.by == "Evict"
-        return None if evicts and reason not in _AGAINST_EVICTION else reason
+        reason = self._looks.reason(owner, again=again)
+        return None if _evicts(balance) and reason not in _AGAINST_EVICTION else reason
 
     async def _admitted(
         self, balance: ZonalBalance, movable: Movable, planned: Callable[[Sequence[MovablePod], Admits], P]
@@ -218,14 +220,17 @@ class MovePlanner:
         Raises:
             RequestError: a workload of the plan could not be read.
         """
-        state, reads = self._world.state, LOOKS
+        state, reads, rounds = self._world.state, LOOKS, COMPARED_ROUNDS
         left_to: LeftTo = {}
 
         def admits(pod: MovablePod, name: NodeName) -> bool:
             known, node = state.pods.get(pod.uid), state.nodes.get(name)
             if known is None or node is None or (not reads and self._looks.get(known.owner_uid) is None):
                 return False
-            others = left_to.get((known.owner_uid, known.node))
+            key = _compared_key(balance, known)
+            if not rounds and key not in left_to:
+                return False
+            others = left_to.get(key)
             return self._looks.admits(known.owner_uid, node) and (others is None or name in others)
 
         def compute() -> tuple[P, dict[str, Left]]:
@@ -238,8 +243,9 @@ class MovePlanner:
             moved = {pod.owner_uid: pod for move in plan.moves if (pod := state.pods.get(move.pod)) is not None}
             due = [uid for uid in moved if uid in state.replicasets and self._looks.due(uid)][:reads]
             if not due:
-                if await self._compared(balance, plan.moves, left_to):
+                if not rounds or await self._compared(balance, plan.moves, left_to):
                     return plan, left
+                rounds -= 1
                 continue
             for uid in due:
                 if (owner := state.replicasets.get(uid)) is not None:
@@ -254,9 +260,12 @@ class MovePlanner:
         agrees = True
         async for move in in_slices(moves):
             pod = self._world.state.pods.get(move.pod)
-            if pod is not None and (key := (pod.owner_uid, pod.node)) not in left_to and len(left_to) < PLANNED_MOST:
-                left = left_to[key] = self._left_to(balance, pod)
-                agrees = agrees and (left is None or move.target in left)
+            if pod is None or ((key := _compared_key(balance, pod)) not in left_to and len(left_to) == PLANNED_MOST):
+                continue
+            if key not in left_to:
+                left_to[key] = self._left_to(balance, pod)
+            left = left_to[key]
+            agrees = agrees and (left is None or move.target in left)
         return agrees
 
     def _left_to(self, balance: ZonalBalance, pod: PodRecord) -> frozenset[NodeName] | None:
@@ -265,9 +274,9 @@ class MovePlanner:
         owner = state.replicasets.get(pod.owner_uid)
         if look is None or look.fit is None or owner is None:
             return None
-        evicts = balance.spec.rebalance is not None and balance.spec.rebalance.by == "Evict"
         may_run = filter(look.fit.admits, state.nodes.values())
-        return nodes_left(state, incoming(look.fit, owner), may_run, without=pod.uid if evicts else NO_POD)
+        without = pod.uid if _evicts(balance) else NO_POD
+        return nodes_left(state, incoming(look.fit, owner), may_run, without=without)
 
     def _without_left(
         self, balance: ZonalBalance, movable: Movable, *, again: bool
@@ -295,6 +304,15 @@ class MovePlanner:
         # A pod that went to an empty elastic node would keep it from the node autoscaler.
         idle = self._world.governance.elastic_owner(node) is not None and not leaving(self._world, node.name)
         return replace(found, accepts=False) if idle else found
+
+
+def _evicts(balance: ZonalBalance) -> bool:
+    return balance.spec.rebalance is not None and balance.spec.rebalance.by == "Evict"
+
+
+def _compared_key(balance: ZonalBalance, pod: PodRecord) -> tuple[OwnerUid, NodeName]:
+    """What decides where other pods leave a place: by Surge, the pod that is moved stays, so its node does not."""
+    return pod.owner_uid, pod.node if _evicts(balance) else NodeName("")
 
 
 def _in_fullest_zone(

@@ -15,7 +15,7 @@ from spillway.controllers.base import World
 from spillway.domain.balance.load import LoadProblem
 from spillway.domain.model.names import NodeName
 from spillway.kube.client import Transport
-from spillway.kube.errors import ApiError, RequestError
+from spillway.kube.errors import ApiError, RequestError, TooLargeError
 from spillway.kube.resource_metrics import NodeMetrics, PodMetrics, measured_since, node_usage, pod_usage
 from spillway.sources.api_client import ApiClient
 from spillway.sources.connection import Connection
@@ -56,6 +56,8 @@ class Readings:
         self._pods: dict[str, tuple[float, dict[str, PodMetrics]]] = {}
         self._unread: dict[str, float] = {}
         """The namespaces whose pods could not be read, though the nodes were, and until when none is tried again."""
+        self._failing: set[str] = set()
+        """The namespaces whose last reading failed, though the nodes could be read afterwards."""
 
     async def nodes(self) -> Mapping[NodeName, NodeMetrics]:
         """What each node uses.
@@ -68,17 +70,23 @@ class Readings:
     async def pods(self, namespace: str, load: Load) -> Mapping[str, PodMetrics]:
         """What each pod of a namespace uses, by its name; a value that is older than `load.staleAfter` is left out.
 
-        Nothing if this namespace alone has no answer.
+        Nothing if the answer for this namespace alone is too large, or fails twice in a row: a single failure may be
+        one of metrics.k8s.io, and must not end the readings that still count.
 
         Raises:
-            MetricsError: metrics.k8s.io has no answer for the nodes either, or refuses.
+            MetricsError: metrics.k8s.io has no answer for the nodes either, refuses, or fails for the first time.
         """
         if self.unread(namespace):
             return {}
         try:
             used = await self._once(self._pods, namespace, lambda: pod_usage(self._client, namespace))
+            self._failing.discard(namespace)
         except MetricsError as error:
             if error.refused or not await self._answers():
+                raise
+            again = namespace in self._failing
+            self._failing.add(namespace)
+            if not again and not isinstance(error.__cause__, TooLargeError):
                 raise
             log.warning("what the pods of a namespace use is not known", key=namespace, error=str(error))
             self._unread[namespace] = self._world.now() + UNREAD_SECONDS
@@ -101,7 +109,8 @@ class Readings:
             raise MetricsError("the pods of no namespace could be read")
 
     async def _answers(self) -> bool:
-        """Whether metrics.k8s.io answers for the nodes."""
+        """Whether metrics.k8s.io answers for the nodes now."""
+        self._nodes.clear()
         try:
             await self.nodes()
         except MetricsError:

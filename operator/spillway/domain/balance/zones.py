@@ -166,6 +166,12 @@ def prefers_zones(pod: Json, zone_key: str, weights: ZoneWeights) -> bool:
     return any(term in present for term in _zone_terms(zone_key, weights))
 
 
+def prefers_node(pod: Json) -> bool:
+    """Whether a pod prefers a node by its name, as `affinity_additions` adds it to the additional replica of a move."""
+    affinity = ((pod.get("spec") or {}).get("affinity") or {}).get("nodeAffinity") or {}
+    return any((term.get("preference") or {}).get("matchFields") for term in affinity.get(PREFERRED) or ())
+
+
 def planned_node(affinity: Json) -> NodeName | None:
     """The node that a pod with this affinity prefers by its name, as `affinity_additions` wrote it; None for none."""
     for term in (affinity.get("nodeAffinity") or {}).get(PREFERRED) or ():

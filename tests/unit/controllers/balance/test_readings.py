@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from spillway.api.zonalbalance import Load
-from spillway.controllers.balance.readings import UNREAD_SECONDS, MetricsError, Readings
+from spillway.controllers.balance.readings import SHARED_SECONDS, UNREAD_SECONDS, MetricsError, Readings
 from spillway.kube.errors import ApiError, RequestError, TooLargeError, UnreachableError
 from spillway.kube.pages import PAGE_BYTES
 from spillway.kube.resource_metrics import NODE_METRICS, POD_METRICS, PodMetrics
@@ -49,6 +49,11 @@ def scene() -> tuple[Server, Readings, FakeClock]:
 async def test_a_namespace_that_alone_has_no_answer_counts_as_not_measured(error: RequestError) -> None:
     server, readings, clock = scene()
     server.errors[EVIL] = error
+    once = isinstance(error, TooLargeError)
+    if not once:
+        with pytest.raises(MetricsError):
+            await readings.pods("evil", Load())
+        assert not readings.unread("evil"), "it may have been metrics.k8s.io as a whole, for a moment"
     assert await readings.pods("evil", Load()) == {}
     assert await readings.pods("shop", Load()) == {"web-1": WEB}
     assert (readings.unread("evil"), readings.unread("shop")) == (True, False)
@@ -58,9 +63,31 @@ async def test_a_namespace_that_alone_has_no_answer_counts_as_not_measured(error
 
     server.errors.clear()
     assert await readings.pods("evil", Load()) == {}
-    assert server.asked.count(EVIL) == 1, "it is not waited for again at once"
+    assert server.asked.count(EVIL) == (1 if once else 2), "it is not waited for again at once"
     await clock.advance(UNREAD_SECONDS)
     assert await readings.pods("evil", Load()) == {"web-1": WEB}
+
+
+async def test_an_outage_just_after_the_nodes_were_read_is_not_one_of_a_namespace() -> None:
+    server, readings, _ = scene()
+    await readings.nodes()
+    server.errors = dict.fromkeys((EVIL, NODES), UnreachableError("connection refused"))
+    for _ in range(3):
+        with pytest.raises(MetricsError, match="connection refused"):
+            await readings.pods("evil", Load())
+    server.errors.clear()
+    assert await readings.pods("evil", Load()) == {"web-1": WEB}
+
+
+async def test_single_failures_with_answers_in_between_end_no_reading() -> None:
+    server, readings, clock = scene()
+    for _ in range(3):
+        server.errors[EVIL] = UnreachableError("connection reset")
+        with pytest.raises(MetricsError):
+            await readings.pods("evil", Load())
+        server.errors.clear()
+        assert await readings.pods("evil", Load()) == {"web-1": WEB}
+        await clock.advance(SHARED_SECONDS)
 
 
 async def test_a_namespace_that_is_too_large_counts_as_not_measured() -> None:

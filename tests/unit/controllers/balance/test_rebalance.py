@@ -369,6 +369,8 @@ async def test_a_namespace_whose_pods_cannot_be_read_holds_up_no_other() -> None
         scene.world.state.apply(record)
     scene.metrics.unreadable = "evil"
     await scene.later()
+    assert not scene.planned, "it may have been metrics.k8s.io as a whole"
+    await scene.later()
     moves = scene.controller.moves("even")
     assert moves is not None
     assert scene.planned
@@ -587,3 +589,24 @@ async def test_a_pod_goes_only_to_a_zone_in_which_its_spread_leaves_it_a_place(
     scene.world.state.apply(make_node("full", labels={ZONE_LABEL: "c"}, cpu_millis=0))
     await scene.later()
     assert len(scene.planned) == planned
+
+
+@pytest.mark.parametrize("left", [frozenset[NodeName](), None], ids=["other pods exclude every node", "none matter"])
+async def test_a_plan_is_computed_again_for_other_pods_only_a_few_times(
+    monkeypatch: pytest.MonkeyPatch, left: frozenset[NodeName] | None
+) -> None:
+    plans: list[int] = []
+
+    def plan(*arguments: Any, **more: Any) -> MovePlan:
+        found = plan_moves(*arguments, **more)
+        plans.append(len(found.moves))
+        return found
+
+    monkeypatch.setattr(move_planner, "plan_moves", plan)
+    monkeypatch.setattr(move_planner, "nodes_left", lambda *_, **__: left)
+    monkeypatch.setattr(move_planner, "COMPARED_ROUNDS", 1)
+    scene = Scene()
+    await scene.later()
+    assert len(scene.planned) == (1 if left is None else 0)
+    # Another workload would be planned in each further round.
+    assert sum(count > 0 for count in plans) <= 3

@@ -154,9 +154,14 @@ async def test_a_namespace_that_cannot_be_read_holds_up_no_other() -> None:
         controller.world.state.apply(record)
     metrics.unreadable = "evil"
     await controller.reconcile("even")
+    await clock.advance(30.0)
+    await controller.reconcile("even")
     assert weights(controller) == {"shop/web": {"a": 100, "b": 0}}
     metrics.unreadable = "shop"
     await clock.advance(UNREAD_SECONDS)
+    await controller.reconcile("even")
+    assert weights(controller) == {"shop/web": {"a": 100, "b": 0}}, "what was read before still counts"
+    await clock.advance(30.0)
     await controller.reconcile("even")
     assert weights(controller) == {}, "its zones count as equal, and those of the other namespace are read"
 
