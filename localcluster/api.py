@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 DEFAULT_WAIT_SECONDS = 180.0
 """A wait ends as soon as its answer comes; only one that never comes takes so long, and a busy machine is slow."""
+_NOT_USABLE = ("node.kubernetes.io/not-", "node.kubernetes.io/unreachable")
+"""What the keys of the taints of a node begin with that is not ready, or was not a moment ago."""
 _POLL_SECONDS = 0.1
 _UNREADY = {"status": "False", "reason": "NodeNotReady"}
 
@@ -183,7 +185,10 @@ class ClusterApi:
             self.rest.raw("PATCH", f"{path}/status", body=body, content_type="application/strategic-merge-patch+json")
 
     def wait_nodes_ready(self, names: Iterable[str], *, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> None:
-        """Until every node of these names is Ready and has lost its start-up taint."""
+        """Until every node of these names is Ready, and the node lifecycle controller knows it: it has lost its taints.
+
+        Before that, this controller may still mark pods on a node that was healed as not ready, which kwok never mends.
+        """
         wanted = set(names)
 
         def ready() -> bool:
@@ -358,7 +363,7 @@ def _condition(item: Object, kind: str) -> bool:
 
 def _usable(item: Object) -> bool:
     taints: list[Any] = item["spec"].get("taints") or []
-    return _condition(item, "Ready") and not any(taint["key"].startswith("node.kubernetes.io/not-") for taint in taints)
+    return _condition(item, "Ready") and not any(taint["key"].startswith(_NOT_USABLE) for taint in taints)
 
 
 def _yaml(objects: str | Object | Iterable[Object]) -> str:

@@ -96,6 +96,7 @@ def test_a_lost_pool_of_a_hundred_pods_is_replaced_by_the_next_and_comes_back_by
     expect_samples(operators, "spillway_failover_pods_total", "spillway_pool_failures_total")
 
     stage.cluster.heal_nodes(nodes_of(stage))
+    stage.cluster.wait_nodes_ready(nodes_of(stage))
     wait_condition(stage, "Healthy", "Retrying")
     assert stage.pool_status()["health"]["failures"] == 1
     # The first few go there; one of them starts, and it is trusted again.
@@ -152,6 +153,7 @@ def test_what_a_person_holds_stays_held_when_it_is_healthy_again(stage: Stage) -
     stage.cluster.fail_nodes(nodes_of(stage))
     wait_condition(stage, "Healthy", "NodesNotReady")
     stage.cluster.heal_nodes(nodes_of(stage))
+    stage.cluster.wait_nodes_ready(nodes_of(stage))
     wait_condition(stage, "Healthy", "Retrying")
 
     stage.deploy("web", 5)
