@@ -248,14 +248,14 @@ async def test_the_query_of_the_page_about_zones_prefers_the_busiest_zone(server
 
     query = documented("zones.md", "zonePreference")["from"]["query"]
 
-    assert await zones_of(server, query) == ({"shop/web": {"a": 100}}, "")
+    assert await zones_of(server, query) == ({"shop/web": {"a": 100, "b": 0}}, "")
     assert await zones_of(server, query, whenDiffersByPercent=70) == ({}, "")
 
 
 @pytest.mark.parametrize(
     ("rates", "preferred", "problem"),
     [
-        pytest.param({"a": 1, "b": 2, "c": 9}, {"shop/web": {"b": 12, "c": 100}}, "", id="a zone without replicas"),
+        pytest.param({"a": 1, "b": 2, "c": 9}, {"shop/web": {"a": 0, "b": 12, "c": 100}}, "", id="a zone without replicas"),
         pytest.param({"a": 10, "c": 4}, {}, "shop/web has none in b", id="no value for one of its zones"),
         pytest.param({"zone-a": 10, "zone-b": 4}, {}, "shop/web has none in a", id="other names for the zones"),
         pytest.param({}, {}, "shop/web has none in a", id="no value at all"),
@@ -278,7 +278,7 @@ async def test_a_load_by_zone_that_is_older_than_stale_after_is_none(server: Pus
     labels = {"__name__": "aged", "namespace": "shop", "workload": "web"}
     server.push([gauge(one, at=NOW - 240.0, zone=zone, **labels) for zone, one in (("a", 10.0), ("b", 4.0))])
 
-    assert await zones_of(server, "aged", stale_after="5m") == ({"shop/web": {"a": 100}}, "")
+    assert await zones_of(server, "aged", stale_after="5m") == ({"shop/web": {"a": 100, "b": 0}}, "")
     found, told = await zones_of(server, "aged", stale_after="3m")
     assert found == {}
     assert told.endswith("shop/web has none in a")
@@ -298,5 +298,5 @@ async def test_a_query_may_be_about_some_workloads_alone(server: PushedPrometheu
 
     await ZoneLoadController(world, readings(world, server.url)).reconcile("even")
 
-    assert world.board.zone_readings["even"].weights == {"shop/api": {"a": 100}}
+    assert world.board.zone_readings["even"].weights == {"shop/api": {"a": 100, "b": 0}}
     assert world.board.readings["even", Measure.ZONE_LOAD].problem is None
