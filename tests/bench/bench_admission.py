@@ -9,7 +9,6 @@ of one run. Afterwards every process of the operator is killed twice under load:
 import argparse
 import asyncio
 import json
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -29,10 +28,12 @@ from tests.bench.admission_contenders import CONTENDERS, Contenders, Spent, star
 from tests.bench.admission_figures import KINDS, Met, figures
 from tests.bench.admission_load import CONNECTIONS, Load, Timings, quantile
 from tests.bench.informer_objects import Shape
+from tests.bench.progress import progress
 from tests.bench.ran_on import ran_on
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "build/bench/admission.json"
+_say: Final = progress("bench-admission")
 TIMEOUT_SECONDS: Final = 2
 """`timeoutSeconds` of the chart's webhooks."""
 IDLE_PERCENT: Final = 30.0
@@ -236,10 +237,6 @@ def _wait_until_quiet(operator: Installation) -> None:
         if time.monotonic() - began > _START_SECONDS:
             raise SystemExit("the operator went on writing")
         time.sleep(0.5)
-
-
-def _say(text: str) -> None:
-    print(f"bench-admission: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress
 
 
 if __name__ == "__main__":

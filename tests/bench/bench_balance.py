@@ -11,7 +11,6 @@ import asyncio
 import json
 import logging
 import random
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,9 +35,11 @@ from spillway.domain.model.records import PodRecord
 from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.informer import Informers
 from spillway.state.cluster import ClusterState
+from tests.bench.progress import progress
 from tests.bench.ran_on import ran_on
 from tests.support.installed import deployment, policy
 
+_say: Final = progress("bench-balance")
 OUTPUT: Final = Path("build/bench/balance.json")
 CONTENDERS: Final = ("plain", "descheduler", "soft", "spillway")
 GOAL_POINTS: Final = 20
@@ -416,10 +417,6 @@ async def _live(
             now = ", ".join(f"{name} {scene.samples[name][-1].imbalance:.0f}" for name in contenders)
             _say(f"{elapsed:.0f} s: {now} points between nodes")
         await asyncio.sleep(SAMPLE_SECONDS)
-
-
-def _say(text: str) -> None:
-    print(f"bench-balance: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress
 
 
 if __name__ == "__main__":

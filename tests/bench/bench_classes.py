@@ -8,7 +8,6 @@ alternating rounds.
 
 import asyncio
 import json
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -25,8 +24,10 @@ from spillway.domain.model.records import PodRecord
 from spillway.kube.client import KubeClient
 from spillway.kube.informer import Informers
 from spillway.state.cluster import ClusterState
+from tests.bench.progress import progress
 from tests.bench.ran_on import cpu_seconds, ran_on
 
+_say: Final = progress("bench-classes")
 OUTPUT: Final = Path("build/bench/classes.json")
 CONTENDERS: Final = ("none", "classes")
 CREATING: Final = 32
@@ -138,10 +139,6 @@ async def _round(
         while any(one.namespace == namespace for one in state.pods.values()):  # noqa: ASYNC110 - the watch ends it
             await asyncio.sleep(1.0)
     return used, took
-
-
-def _say(text: str) -> None:
-    print(f"bench-classes: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ until the bench's own watch shows the write, and are those of each node and of t
 import asyncio
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,9 +25,11 @@ from spillway.kube.client import MERGE_PATCH, KubeClient
 from spillway.kube.informer import Informers
 from spillway.state.cluster import ClusterState
 from tests.bench.admission_load import quantile
+from tests.bench.progress import progress
 from tests.bench.ran_on import ran_on
 from tests.support.installed import budget, elastic, policy
 
+_say: Final = progress("bench-cordon")
 OUTPUT: Final = Path("build/bench/cordon.json")
 VIRTUAL: Final = "bench-virtual"
 ELASTIC: Final = "bench-elastic"
@@ -147,10 +148,6 @@ def summary(rounds: list[list[float]]) -> dict[str, dict[str, float]]:
 def _quantiles(seconds: Iterable[float]) -> dict[str, float]:
     millis = [1000 * one for one in seconds]
     return {"p50": quantile(millis, 0.5), "p99": quantile(millis, 0.99), "max": round(max(millis), 2)}
-
-
-def _say(text: str) -> None:
-    print(f"bench-cordon: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress
 
 
 if __name__ == "__main__":

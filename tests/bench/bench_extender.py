@@ -14,7 +14,6 @@ import json
 import multiprocessing
 import random
 import ssl
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -42,11 +41,13 @@ from spillway.extender.server import PATH, SCHEDULER, ExtenderServer
 from spillway.state.catalog import Kind
 from spillway.state.cluster import ClusterState
 from spillway.state.node_scores import NodeScores
+from tests.bench.progress import progress
 from tests.bench.ran_on import cpu_seconds, ran_on
 from tests.builders import make_node, make_pod
 from tests.support.fake_clock import FakeClock
 from tests.support.world import make_world, resource
 
+_say: Final = progress("bench-extender")
 OUTPUT: Final = Path("build/bench/extender.json")
 SERVED: Final = "spillway-webhook.spillway-system.svc"
 GOAL_P99_MS: Final = 20.0
@@ -251,10 +252,6 @@ def body_of(nodes: int, count: int) -> bytes:
         asked = random.Random(SEED).sample(names(nodes), count)
         _bodies[count] = msgspec.json.encode({"Pod": pod, "Nodes": None, "NodeNames": asked})
     return _bodies[count]
-
-
-def _say(text: str) -> None:
-    print(f"bench-extender: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress
 
 
 if __name__ == "__main__":

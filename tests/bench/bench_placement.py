@@ -8,7 +8,6 @@ docs/explanation/benchmarks.md. Every wait has an end, and everything dies with 
 import asyncio
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +20,10 @@ from localcluster import ClusterError
 from tests.bench import placement_burst, placement_day, placement_failover
 from tests.bench.placement_goals import goals, headline
 from tests.bench.placement_scenario import plan_dates
+from tests.bench.progress import progress
 from tests.bench.ran_on import ran_on
 
+_say: Final = progress("bench-placement")
 OUTPUT: Final = Path("build/bench/placement.json")
 SECTIONS: Final = ("day", "failover", "burst")
 MOST_SECONDS: Final = {"day": 1100.0, "failover": 300.0, "burst": 400.0}
@@ -85,10 +86,6 @@ def _write(output: Path, measured: dict[str, Any], failed: list[dict[str, str]],
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(figures, indent=2) + "\n")
     _say(f"figures: {output}")
-
-
-def _say(text: str) -> None:
-    print(f"bench-placement: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress
 
 
 if __name__ == "__main__":

@@ -28,10 +28,12 @@ from localcluster import Cluster, Options
 from localcluster.nodes import USAGE_CPU
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import ZONE_LABEL
+from tests.bench.progress import progress
 from tests.bench.ran_on import ran_on
 from tests.support.installed import autoscaler, deployment
 from tests.support.tight import is_ready
 
+_say: Final = progress("bench-zones")
 OUTPUT: Final = Path("build/bench/zones.json")
 CONTENDERS: Final = ("plain", "spillway")
 ZONES: Final = ("zone-a", "zone-b", "zone-c")
@@ -240,10 +242,6 @@ def _run(scene: Scene, seconds: float, growth_seconds: float) -> dict[str, list[
         _say(f"{at:+.0f} s, {growth:.2f} times the traffic, replicas: {counts}")
         time.sleep(max(0.0, SAMPLE_SECONDS - (time.monotonic() - growth_begins - at)))
     return samples
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - progress
 
 
 if __name__ == "__main__":

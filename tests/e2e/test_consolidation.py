@@ -7,12 +7,12 @@ import pytest
 
 from harness import Installation
 from localcluster import Cluster
-from localcluster.rest import Object
 from spillway.domain.model.names import EMPTYING_TAINT, NODE_POOL_LABEL, ZONE_LABEL
 from tests.e2e.conftest import LEASE_PATH
 from tests.support.half_empty import HalfEmpty
 from tests.support.installed import applied, autoscaler, eventually, stays
 from tests.support.monitoring import expect_samples
+from tests.support.tight import condition
 
 
 @pytest.fixture
@@ -129,7 +129,11 @@ def test_a_replica_whose_spread_closes_its_own_zone_moves_to_another_one_and_onl
     def look() -> bool:
         scene.look()
         assert {node["metadata"]["name"] for node in scene.nodes} <= before, "no node is added"
-        waits = [pod["metadata"]["name"] for pod in scene.pods if is_unschedulable(pod)]
+        waits = [
+            pod["metadata"]["name"]
+            for pod in scene.pods
+            if condition(pod, "PodScheduled").get("reason") == "Unschedulable"
+        ]
         assert waits == [], "no additional replica stays pending"
         return True
 
@@ -157,12 +161,6 @@ def test_a_replica_whose_spread_closes_its_own_zone_moves_to_another_one_and_onl
             assert web["spec"]["nodeName"] == at["full-in-b"]
     assert scene.least == {"web": 1, "stays": 1}
     assert installed.total("spillway_surges_total", purpose="Consolidate", outcome="Succeeded") >= 1
-
-
-def is_unschedulable(pod: Object) -> bool:
-    """Whether the scheduler has found no node for a pod."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(one["type"] == "PodScheduled" and one.get("reason") == "Unschedulable" for one in conditions)
 
 
 POOLS = "/apis/karpenter.sh/v1/nodepools"

@@ -255,9 +255,10 @@ class ConsolidationController(Controller):
         wanted, taint = memory.nodes.tainted(now, keep=rule.empty_for.seconds), emptying_taint(name)
         done = await self._taints.give(observed.elastic.values(), lambda node: taint if node in wanted else None)
         going = self._surges.going(Purpose.CONSOLIDATE, name).values()
+        # The taint is there first, so that no additional replica comes back to the node.
+        begun = observed.tainted & wanted
         for move in plan.moves[: memory.bounds.allowed(rule.max_moves_per_minute, now, going)]:
-            # The taint is there first, so that no additional replica comes back to the node.
-            if move.source in observed.tainted & wanted:
+            if move.source in begun:
                 self._move(name, memory, move, now)
         return done and set(plan.nodes) <= observed.tainted
 

@@ -97,16 +97,10 @@ def _not_staying(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
     return [*(pod for pod in pods if pod.terminating), *_newest(pods, staying)]
 
 
-def surplus(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
-    """The additional replica of a surge that is on a node: the newest; none without a surge."""
-    surge = proven_surge(world, owner)
-    return [] if surge is None else _newest(world.state.pods_of(owner.uid), surge.replicas)
-
-
 def _going(world: World, owner: ReplicaSetRecord) -> PodUid | None:
     """The pod that a surge replaces, once the additional replica is on a node."""
     surge = proven_surge(world, owner)
-    return surge.pod if surge is not None and surplus(world, owner) else None
+    return surge.pod if surge is not None and _newest(world.state.pods_of(owner.uid), surge.replicas) else None
 
 
 def _newest(pods: Iterable[PodRecord], kept: int) -> list[PodRecord]:

@@ -89,6 +89,7 @@ class Readings:
             if not again and not isinstance(error.__cause__, TooLargeError):
                 raise
             log.warning("what the pods of a namespace use is not known", key=namespace, error=str(error))
+            self._unread = {name: until for name, until in self._unread.items() if self.unread(name)}
             self._unread[namespace] = self._world.now() + UNREAD_SECONDS
             return {}
         return measured_since(used, self._world.now() - load.stale_after.seconds)
@@ -96,8 +97,7 @@ class Readings:
     def unread(self, namespace: str) -> bool:
         """Whether a namespace counts as not measured, because it alone has no answer."""
         now = self._world.now()
-        self._unread = {name: until for name, until in self._unread.items() if now < until <= now + UNREAD_SECONDS}
-        return namespace in self._unread
+        return now < self._unread.get(namespace, now) <= now + UNREAD_SECONDS
 
     def check(self, namespaces: Collection[str]) -> None:
         """Make sure that not all of these namespaces count as not measured.

@@ -161,15 +161,18 @@ def _zone_terms(zone_key: str, weights: ZoneWeights) -> list[Json]:
 
 def prefers_zones(pod: Json, zone_key: str, weights: ZoneWeights) -> bool:
     """Whether a pod has one of these preferences already, as if `affinity_additions` had been applied to it."""
-    affinity = ((pod.get("spec") or {}).get("affinity") or {}).get("nodeAffinity") or {}
-    present = affinity.get(PREFERRED) or ()
+    present = _preferred_terms(pod)
     return any(term in present for term in _zone_terms(zone_key, weights))
 
 
 def prefers_node(pod: Json) -> bool:
     """Whether a pod prefers a node by its name, as `affinity_additions` adds it to the additional replica of a move."""
+    return any((term.get("preference") or {}).get("matchFields") for term in _preferred_terms(pod))
+
+
+def _preferred_terms(pod: Json) -> Sequence[Json]:
     affinity = ((pod.get("spec") or {}).get("affinity") or {}).get("nodeAffinity") or {}
-    return any((term.get("preference") or {}).get("matchFields") for term in affinity.get(PREFERRED) or ())
+    return affinity.get(PREFERRED) or ()
 
 
 def planned_node(affinity: Json) -> NodeName | None:
@@ -189,8 +192,11 @@ def _named(node: NodeName) -> Json:
 
 def shared_labels(pod: Json) -> dict[str, str]:
     """The labels of a pod that the other pods of its owner have as well."""
-    labels = (pod.get("metadata") or {}).get("labels") or {}
-    return {key: value for key, value in labels.items() if key not in _OWN_LABELS}
+    return {key: value for key, value in _labels(pod).items() if key not in _OWN_LABELS}
+
+
+def _labels(pod: Json) -> Mapping[str, str]:
+    return (pod.get("metadata") or {}).get("labels") or {}
 
 
 def when_unsatisfiable(spread: ZoneSpread | None, pod: Json) -> WhenUnsatisfiable | None:
@@ -199,7 +205,7 @@ def when_unsatisfiable(spread: ZoneSpread | None, pod: Json) -> WhenUnsatisfiabl
     A pod with a claim may have a volume that is bound to one zone, where a spread that is required could keep it
     waiting for ever, so it only prefers to be spread.
     """
-    asked = shared_labels(pod).get(ZONE_SPREAD, "")
+    asked = _labels(pod).get(ZONE_SPREAD, "")
     if spread is None or asked == "None":
         return None
     if asked in get_args(WhenUnsatisfiable):
