@@ -11,6 +11,7 @@ from localcluster.nodes import NodeGroup
 from tests.e2e.conftest import pytest_runtest_makereport
 from tests.support.e2e import two_replicas
 from tests.support.node_autoscaler import EMPTY_ONLY, NodeAutoscaler
+from tests.support.preemption import synchronous
 
 __all__ = ["pytest_runtest_makereport"]
 
@@ -18,16 +19,11 @@ LABELS = {"tier": "elastic"}
 GROUPS = tuple(NodeGroup(f"elastic-{zone}", f"zone-{zone}", labels=LABELS) for zone in ("a", "b"))
 
 
-SYNCHRONOUS = "--feature-gates=SchedulerAsyncPreemption=false"
-"""Of kube-scheduler: otherwise one of several pods that preempt placeholder pods at once may stay pending
-(kubernetes#141694)."""
-
-
 @pytest.fixture(scope="session")
 def cluster(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
     """A cluster all of whose nodes come from cluster-autoscaler."""
     options = Options(
-        cluster_autoscaler=GROUPS, cluster_autoscaler_flags=(*QUICK, *EMPTY_ONLY), scheduler_args=(SYNCHRONOUS,)
+        cluster_autoscaler=GROUPS, cluster_autoscaler_flags=(*QUICK, *EMPTY_ONLY), scheduler_args=synchronous()
     )
     with cluster_factory(options) as made:
         assert isinstance(made, Cluster)

@@ -9,6 +9,7 @@ from harness import Installation
 from harness.scene import Scene
 from localcluster import Cluster, ClusterApi, ClusterFactory, Options
 from tests.support.e2e import PATIENT, Start, two_replicas
+from tests.support.preemption import synchronous
 from tests.support.stage import OwnedNodes, Stage
 from tests.support.tight import MakeStage, TightStage
 
@@ -36,7 +37,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="package")
 def cluster(cluster_factory: ClusterFactory) -> Iterator[ClusterApi]:
     """The cluster of most scenarios, the core only. They keep to namespaces and names of their own."""
-    with cluster_factory(Options()) as made:
+    with cluster_factory(Options(scheduler_args=synchronous())) as made:
         yield made
 
 
@@ -76,7 +77,7 @@ def measured_namespace(measured: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="package")
 def elastic(cluster_factory: ClusterFactory) -> Iterator[Cluster]:
     """A cluster all of whose nodes come from Karpenter, which removes only those that are empty."""
-    with cluster_factory(Options(karpenter=True)) as made:
+    with cluster_factory(Options(karpenter=True, scheduler_args=synchronous())) as made:
         assert isinstance(made, Cluster)
         for zone in ("a", "b"):
             made.add_karpenter_pool(
