@@ -4,13 +4,14 @@ Writes `build/bench/simulate.json`: for each contender the figures over all seed
 empty nodes away (cluster-autoscaler's timing), and nested the same with draining (`drain`) and with Karpenter's
 `WhenEmpty` (`karpenter_when_empty`). Beside them, with cluster-autoscaler's timing: `plain_drain` (plain Kubernetes and
 an autoscaler that drains), `spillway_moves` (surges empty elastic nodes, and the autoscaler only takes empty ones) and
-`clairvoyant` (the fewest nodes with which the pods of `spillway_moves` could have run). What is modelled:
-docs/explanation/scale-down-order.md.
+`clairvoyant` (the fewest nodes with which the pods of `spillway_moves` could have run; under `by_zone`, if each of them
+stays in its zone). What is modelled: docs/explanation/scale-down-order.md.
 """
 
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -23,7 +24,7 @@ from spillway.simulate.autoscaler import (
     KARPENTER_WHEN_EMPTY,
     AutoscalerRules,
 )
-from spillway.simulate.clairvoyant import fewest_nodes
+from spillway.simulate.clairvoyant import fewest_nodes, fewest_nodes_by_zone
 from spillway.simulate.contenders import Contender, Flat, Plain, Spillway
 from spillway.simulate.measure import Measures
 from spillway.simulate.moves import MoveRules
@@ -60,12 +61,18 @@ def main(
         measured[contender] |= {name: by_autoscaler[name][contender] for name in AUTOSCALERS if name != "no_drain"}
     for name, (one, rules) in MOVES.items():
         measured[name], replays = figures_of(scenarios, one, rules)
-    measured["clairvoyant"] = bound(scenarios, replays, rules)
+    measured["clairvoyant"] = bound(scenarios, replays, rules, fewest_nodes) | {
+        "by_zone": bound(scenarios, replays, rules, fewest_nodes_by_zone)
+    }
     measured["moves_ratios"] = {
         f"elastic_node_hours_vs_{other}": ratio(
             measured["spillway_moves"]["elastic_node_hours"], measured[other]["elastic_node_hours"]
         )
         for other in ("plain", "spillway", "plain_drain", "clairvoyant")
+    } | {
+        "elastic_node_hours_vs_clairvoyant_by_zone": ratio(
+            measured["spillway_moves"]["elastic_node_hours"], measured["clairvoyant"]["by_zone"]["elastic_node_hours"]
+        )
     }
     measured["ratios"] = {name: ratios(figures) for name, figures in by_autoscaler.items()}
     measured["ran"] = {
@@ -103,10 +110,15 @@ def figures_of(
     return figures, replays
 
 
-def bound(scenarios: list[Scenario], replays: list[Measures], rules: AutoscalerRules) -> dict[str, Any]:
+def bound(
+    scenarios: list[Scenario],
+    replays: list[Measures],
+    rules: AutoscalerRules,
+    fewest: Callable[[Measures, Scenario, AutoscalerRules], list[int]],
+) -> dict[str, Any]:
     """The elastic node-hours of the fewest nodes with which these replays' pods could have run."""
     by_seed = [
-        round(sum(fewest_nodes(one, scenario, rules)) * scenario.step_seconds / HOUR_SECONDS, 2)
+        round(sum(fewest(one, scenario, rules)) * scenario.step_seconds / HOUR_SECONDS, 2)
         for scenario, one in zip(scenarios, replays, strict=True)
     ]
     return {"elastic_node_hours": round(sum(by_seed), 2), "by_seed": {"elastic_node_hours": by_seed}}

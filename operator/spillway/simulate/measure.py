@@ -12,6 +12,9 @@ from spillway.domain.model.units import HOUR_SECONDS
 from spillway.domain.scale_down.candidates import Candidate
 from spillway.simulate.scenario import STEP_SECONDS
 
+Requested = tuple[float, float]
+"""CPU in cores and memory in GiB."""
+
 
 @dataclass(slots=True)
 class Measures:
@@ -27,8 +30,8 @@ class Measures:
     moves_given_up: int = 0
     dips: int = 0
     """Evictions and moves after which a workload had fewer ready replicas than requested."""
-    requested: list[tuple[float, float]] = field(default_factory=list)
-    """By step: CPU in cores and memory in GiB that pods on fixed and elastic nodes request."""
+    requested: list[tuple[Requested, ...]] = field(default_factory=list)
+    """By step and zone: what pods on fixed and elastic nodes request."""
     elastic_node_steps: int = 0
     virtual_pod_steps: int = 0
     pending_steps: int = 0

@@ -21,7 +21,7 @@ from spillway.simulate.headroom import SimHeadroom
 from spillway.simulate.hpa import Hpa
 from spillway.simulate.measure import Measures
 from spillway.simulate.moves import SimMove, SimMoves
-from spillway.simulate.scenario import Scenario
+from spillway.simulate.scenario import ZONES, Scenario
 from spillway.simulate.scheduler import Scheduler
 
 _GRACE_SECONDS: Final = 30.0
@@ -361,12 +361,12 @@ class _Replay:
         measures.elastic_nodes.append(nodes)
         cluster, scenario = self._cluster, self._scenario
         alive = cluster.alive[: cluster.physical]
-        measures.requested.append(
-            (
-                float((scenario.node_cpu - cluster.cpu_free[: cluster.physical])[alive].sum()),
-                float((scenario.node_memory - cluster.memory_free[: cluster.physical])[alive].sum()),
-            )
+        zones = cluster.zone[: cluster.physical][alive]
+        cpu, memory = (
+            np.bincount(zones, (whole - free[: cluster.physical])[alive], minlength=len(ZONES)).tolist()
+            for whole, free in ((scenario.node_cpu, cluster.cpu_free), (scenario.node_memory, cluster.memory_free))
         )
+        measures.requested.append(tuple(zip(cpu, memory, strict=True)))
         measures.virtual_pod_steps += sum(self._cluster.pool_pods)
         measures.pending_steps += len(self._pending)
         if self._course is not None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spillway.simulate.autoscaler import CLUSTER_AUTOSCALER
-from spillway.simulate.clairvoyant import fewest_nodes
+from spillway.simulate.clairvoyant import fewest_nodes, fewest_nodes_by_zone
 from spillway.simulate.contenders import Spillway
 from spillway.simulate.measure import Measures
 from spillway.simulate.moves import MoveRules
@@ -43,12 +43,24 @@ def test_moves_of_a_minute_are_bounded(scenario: Scenario) -> None:
 
 def test_nobody_needs_fewer_nodes_than_the_clairvoyant(scenario: Scenario, moved: Measures) -> None:
     fewest = fewest_nodes(moved, scenario, CLUSTER_AUTOSCALER)
-    assert sum(fewest) <= moved.elastic_node_steps
-    assert len(fewest) == scenario.steps
+    by_zone = fewest_nodes_by_zone(moved, scenario, CLUSTER_AUTOSCALER)
+    assert sum(fewest) < sum(by_zone) <= moved.elastic_node_steps
+    assert len(fewest) == len(by_zone) == scenario.steps
 
 
 def test_a_node_is_kept_for_the_idle_time_of_the_autoscaler() -> None:
     small = replace(two_peak_days(3, days=1, workloads=1), fixed_nodes=1, node_cpu=4.0, node_memory=16.0)
-    measures = Measures(requested=[(4.0, 1.0), (4.5, 1.0), *[(4.0, 1.0)] * 60])
+    measures = Measures(requested=[((4.0, 1.0),), ((4.5, 1.0),), *[((4.0, 1.0),)] * 60])
     idle = small.steps_in(CLUSTER_AUTOSCALER.idle_seconds)
     assert fewest_nodes(measures, small, CLUSTER_AUTOSCALER)[: idle + 3] == [0, *[1] * (idle + 1), 0]
+
+
+def test_a_pod_that_stays_in_its_zone_needs_a_node_there() -> None:
+    small = replace(two_peak_days(3, days=1, workloads=1), fixed_nodes=4, node_cpu=4.0, node_memory=16.0)
+    # The first zone has two of the fixed nodes.
+    apart = ((8.5, 1.0), (4.5, 1.0), (2.0, 17.0))
+    even = ((8.0, 1.0), (4.0, 1.0), (3.0, 16.0))
+    measures = Measures(requested=[apart, even])
+    rules = replace(CLUSTER_AUTOSCALER, idle_seconds=0.0)
+    assert fewest_nodes_by_zone(measures, small, rules) == [3, 0]
+    assert fewest_nodes(measures, small, rules) == [0, 0]
