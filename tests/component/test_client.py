@@ -143,6 +143,17 @@ async def test_what_is_refused_for_good_or_for_longer_than_the_timeout_is_not_as
     assert not made
 
 
+async def test_what_is_to_be_sent_once_is_sent_again_only_if_it_was_turned_away(
+    pauses: tuple[KubeClient, list[float]], api: FakeApi
+) -> None:
+    client, made = pauses
+    after = {"Retry-After": "1"}
+    api.list_answers.extend([page(429, "busy", "text/plain", **after), page(503, "oops", "text/plain", **after)])
+    with pytest.raises(ApiError, match="oops"):
+        await client.request("GET", PATH, once=True)
+    assert made == [1.0]
+
+
 async def test_patience_ends_with_the_timeout_of_the_request(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
     monkeypatch.setattr(client_module, "time", SimpleNamespace(monotonic=clock.now))

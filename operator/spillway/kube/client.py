@@ -84,8 +84,12 @@ class Transport(Protocol):
         content_type: str = JSON,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it bounds this one request
         most_bytes: int = 0,
+        once: bool = False,
     ) -> bytes:
-        """The body of the answer; `most_bytes` bounds its size, 0 does not."""
+        """The body of the answer; `most_bytes` bounds its size, 0 does not.
+
+        With `once` it is not sent again if the API server may have carried it out.
+        """
 
 
 class JsonTransport(Transport, Protocol):
@@ -162,11 +166,13 @@ class KubeClient:
         content_type: str = JSON,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it bounds this one request
         most_bytes: int = 0,
+        once: bool = False,
         beginning: Callable[[bytes], None] | None = None,
     ) -> bytes:
         """The body of the answer, unpacked; `most_bytes` bounds its size, 0 does not.
 
-        Of a bounded body, `beginning` gets the first `BEGINNING_BYTES` before the rest has arrived.
+        With `once` it is not sent again if the API server may have carried it out (`RequestError.uncertain`). Of a
+        bounded body, `beginning` gets the first `BEGINNING_BYTES` before the rest has arrived.
 
         Raises:
             ApiError: the server answered 400 or above.
@@ -189,7 +195,7 @@ class KubeClient:
                     async with response:
                         return await _unpacked(response, most_bytes, beginning)
             except ApiError as error:
-                if not self._patient or not error.retryable or error.retry_after is None:
+                if not self._patient or not error.retryable or error.retry_after is None or (once and error.uncertain):
                     raise
                 pause = max(error.retry_after, _SHORTEST_PAUSE_SECONDS)
                 if time.monotonic() + pause >= end:

@@ -19,6 +19,8 @@ class RequestError(Exception):
     """Whether the resource version or continue token is too old, so a new list is needed."""
     retryable: bool = False
     """Whether the same request may succeed later."""
+    uncertain: bool = False
+    """Whether the API server may have carried out the request all the same, or may still do so."""
     retry_after: float | None = None
     """The pause in seconds that the server asked for."""
 
@@ -27,6 +29,7 @@ class UnreachableError(RequestError):
     """The API server was not reached: the connection failed, the answer took too long, or it was not a valid answer."""
 
     retryable = True
+    uncertain = True
 
     def __init__(self, message: str, *, timed_out: bool = False) -> None:
         super().__init__(message)
@@ -87,6 +90,9 @@ class ApiError(RequestError):
         self.not_found = status == HTTPStatus.NOT_FOUND
         self.gone = status == HTTPStatus.GONE
         self.retryable = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        # 429 with Retry-After comes before the request is carried out. Of 5xx this is not known: 504 is also the answer
+        # to a request that took too long, and a load balancer answers so without the API server.
+        self.uncertain = self.retryable and (status != HTTPStatus.TOO_MANY_REQUESTS or retry_after is None)
 
     @property
     def conflict(self) -> bool:

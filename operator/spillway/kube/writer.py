@@ -3,8 +3,9 @@
 Contract: every write waits for its turn in one token bucket, checks the fence right before each try, and carries
 Spillway's field manager and a condition on what was seen (uid, or JSON patch tests). For an object that is gone or has
 changed since, the result is False and not an error: the caller's next reconcile decides again. 429, 5xx and broken
-connections are retried a few times with back-off, honouring a bounded Retry-After; then they raise. A write that would
-change nothing is not sent.
+connections are retried a few times with back-off, honouring a bounded Retry-After; then they raise. A scale is retried
+only after 429 with Retry-After: if it was carried out and its answer was lost, its test of the number seen would fail
+the second time, as if another client had scaled. A write that would change nothing is not sent.
 
 Admission uses the same class with a bucket of its own and without a fence: every replica answers.
 """
@@ -203,10 +204,14 @@ class Writer:
         return await self._patch(resource, path, patches.annotate(uid, annotations), MERGE_PATCH)
 
     async def scale(self, resource: str, path: str, uid: str, *, seen: int, wanted: int) -> bool:
-        """Scale the workload at `path` through its `scale` subresource; False if its number is no longer `seen`."""
-        return await self._patch(
-            f"{resource}/scale", f"{path}/scale", patches.scale(uid, seen=seen, wanted=wanted), JSON_PATCH
-        )
+        """Scale the workload at `path` through its `scale` subresource; False if its number is no longer `seen`.
+
+        Raises:
+            RequestError: with `uncertain`, it may have been scaled all the same; the API server gives up a request
+                that it received after the timeout of the writer.
+        """
+        body = patches.scale(uid, seen=seen, wanted=wanted)
+        return await self._patch(f"{resource}/scale", f"{path}/scale", body, JSON_PATCH, once=True)
 
     async def patch_status(self, plural: str, name: str, status: Mapping[str, Any]) -> bool:
         """Apply the whole status of one of Spillway's resources; an absent field is removed. False if it is gone."""
@@ -243,9 +248,11 @@ class Writer:
             raise
         return True
 
-    async def _patch(self, resource: str, path: str, body: Body, content_type: str, *, verb: str = "patch") -> bool:
+    async def _patch(
+        self, resource: str, path: str, body: Body, content_type: str, *, verb: str = "patch", once: bool = False
+    ) -> bool:
         try:
-            await self._send("PATCH", resource, path, body, content_type, verb=verb)
+            await self._send("PATCH", resource, path, body, content_type, verb=verb, once=once)
         except ApiError as error:
             if error.not_found or error.conflict:
                 return False
@@ -265,6 +272,7 @@ class Writer:
         verb: str = "",
         *,
         wanted: Callable[[], bool] = _always,
+        once: bool = False,
     ) -> bytes:
         verb = verb or method.lower()
         WRITE_WAIT_SECONDS.labels(self._name).observe(await self.bucket.take())
@@ -273,6 +281,8 @@ class Writer:
             params["fieldManager"] = FIELD_MANAGER
         if content_type == APPLY_PATCH:
             params["force"] = True
+        if once:
+            params["timeout"] = f"{self._timeout * 1000:.0f}ms"
         backoff = Backoff(_BACKOFF_SECONDS, _LONGEST_PAUSE_SECONDS, sleep=self._sleep, jitter=random.random)
         for left in range(self._tries - 1, -1, -1):
             if not self._may_write():
@@ -282,10 +292,11 @@ class Writer:
                 raise _Withdrawn
             try:
                 answer = await self._client.request(
-                    method, path, params=params, body=body, content_type=content_type, timeout=self._timeout
+                    method, path, params=params, body=body, content_type=content_type, timeout=self._timeout, once=once
                 )
             except RequestError as error:
-                if not error.retryable or _blocked_by_budget(error) or not left:
+                final = not error.retryable or _blocked_by_budget(error) or (once and error.uncertain)
+                if final or not left:
                     WRITES.labels(verb, resource, _result(error)).inc()
                     raise
                 pause = error.retry_after

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from spillway.domain.model.names import POD_DELETION_COST, TIER
-from spillway.kube.errors import ApiError, UnreachableError
+from spillway.kube.errors import ApiError, RequestError, UnreachableError
 from spillway.kube.writer import Eviction, Fenced, Writer
 from tests.builders import make_node, make_pod
 
 BUDGET = {"causes": [{"reason": "DisruptionBudget"}]}
 BUSY = ApiError(429, "TooManyRequests", "later", retry_after=2.0)
 BROKEN = ApiError(500, "InternalError", "oops")
+SCALE = "/apis/apps/v1/namespaces/shop/deployments/web"
 
 
 class Server:
@@ -69,6 +70,43 @@ async def test_after_some_tries_it_raises() -> None:
     with pytest.raises(ApiError, match="oops"):
         await writer.annotate_pod(make_pod(), {"a": "1"})
     assert len(server.sent) == 3
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        BROKEN,
+        ApiError(504, "Timeout", "too long", retry_after=1.0),
+        ApiError(429, "TooManyRequests", "of a load balancer"),
+        UnreachableError("cut off"),
+        UnreachableError("late", timed_out=True),
+    ],
+    ids=str,
+)
+async def test_a_scale_that_may_have_been_carried_out_is_not_sent_again(fault: RequestError) -> None:
+    server = Server(fault)
+    writer, pauses = writer_on(server)
+    with pytest.raises(RequestError) as raised:
+        await writer.scale("deployments", SCALE, "uid", seen=2, wanted=3)
+    assert raised.value.uncertain
+    assert (len(server.sent), pauses) == (1, [])
+
+
+async def test_a_scale_that_the_server_turned_away_is_sent_again() -> None:
+    server = Server(BUSY)
+    writer, pauses = writer_on(server)
+    assert await writer.scale("deployments", SCALE, "uid", seen=2, wanted=3)
+    assert (len(server.sent), pauses) == (2, [2.0])
+    assert not BUSY.uncertain
+
+
+async def test_the_server_gives_up_a_scale_when_the_writer_does() -> None:
+    server = Server()
+    writer, _ = writer_on(server, timeout=1.5)
+    assert await writer.scale("deployments", SCALE, "uid", seen=2, wanted=3)
+    ((method, path, _, params),) = server.sent
+    assert (method, path) == ("PATCH", f"{SCALE}/scale")
+    assert params == {"fieldManager": "spillway", "timeout": "1500ms"}
 
 
 async def test_the_fence_is_asked_before_every_try() -> None:

@@ -47,7 +47,9 @@ class _Client:
         content_type: str = JSON,
         timeout: float = 0.0,  # noqa: ASYNC109
         most_bytes: int = 0,
+        once: bool = False,
     ) -> bytes:
+        assert not once
         assert 0.0 < timeout <= 1.0
         assert not most_bytes
         assert content_type == JSON
