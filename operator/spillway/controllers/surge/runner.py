@@ -3,8 +3,9 @@
 Contract: a workload has at most one surge, whoever requests it (`SurgeScaler.busy`). A surge that another leader left
 is found by its mark and continued by the runner whose purpose the mark names; a mark that cannot be read is removed by
 that of bring-backs. A removed mark that the watch still shows starts nothing again. The mark stays until the chosen pod
-is going, because the order of the scale-down follows from it. A mark that Spillway did not write is none
-(`SurgeScaler.is_proven`).
+is going, because the order of the scale-down follows from it. After a scale whose answer was lost, no further one is
+sent while that one may still be carried out; then the number of replicas shows whether it was. A mark that Spillway did
+not write is none (`SurgeScaler.is_proven`).
 """
 
 from collections import deque
@@ -50,6 +51,8 @@ class SurgeRunner:
         self._running: dict[OwnerUid, Surge] = {}
         self._shrunk: dict[OwnerUid, tuple[float, Ended]] = {}
         """The surges whose workload has been scaled back and whose chosen pod is not going yet, and until when."""
+        self._ending: dict[OwnerUid, Ended] = {}
+        """The surges whose scale-down was sent and not refused, and how each ends once the replicas show it."""
         self._unmarked: dict[OwnerUid, deque[str]] = {}
 
     @property
@@ -92,24 +95,37 @@ class SurgeRunner:
             await self._scaler.forget(replicaset)
             return Ended(SurgeOutcome.FORGOTTEN, surge)
         progress, patience = look(surge, present), patience_seconds(present["spec"], self._ready_seconds)
-        step, outcome = next_step(surge, progress, self._now(), patience)
-        if outcome is None:
+        step, ended = self._next_step(replicaset.uid, surge, progress, patience)
+        if ended is None or (step is Step.SHRINK and not await self._shrink(replicaset, target, surge, ended)):
             return None
-        if step is Step.FORGET and progress.asked == surge.replicas and self._scaler.was_refused(replicaset.uid):
-            outcome = SurgeOutcome.REFUSED
-        if step is Step.SHRINK and not await self._shrink(replicaset, target, surge, outcome):
-            return None
-        ended = Ended(outcome, surge, progress)
-        if outcome is SurgeOutcome.SUCCEEDED and self._scaler.stays(surge):
+        if ended.outcome is SurgeOutcome.SUCCEEDED and self._scaler.stays(surge):
             self._shrunk[replicaset.uid] = self._now() + GOING_SECONDS, ended
             return None
         await self._scaler.forget(replicaset)
         return ended
 
-    async def _shrink(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge, outcome: SurgeOutcome) -> bool:
+    def _next_step(self, uid: OwnerUid, surge: Surge, progress: Progress, patience: float) -> tuple[Step, Ended | None]:
+        """The next step of a surge, and how it ends by that; None while it has not ended."""
+        if self._scaler.may_still_scale(uid, progress.asked):
+            return Step.WAIT, None
+        ending = self._ending.get(uid)
+        if ending is not None and progress.asked == surge.replicas:
+            return Step.FORGET, ending
+        self._ending.pop(uid, None)
+        step, outcome = next_step(surge, progress, self._now(), patience)
+        if step is Step.FORGET and progress.asked == surge.replicas:
+            outcome = self._scaler.not_added(uid) or outcome
+        return step, None if outcome is None else Ended(outcome, surge, progress)
+
+    async def _shrink(self, replicaset: ReplicaSetRecord, target: Target, surge: Surge, ends: Ended) -> bool:
         """Remove the replica; False if that has to be tried again."""
-        chosen = outcome is not SurgeOutcome.SUCCEEDED or await self._scaler.choose(replicaset, surge)
-        return chosen and await self._scaler.shrink(target, surge)
+        if ends.outcome is SurgeOutcome.SUCCEEDED and not await self._scaler.choose(replicaset, surge):
+            return False
+        self._ending[replicaset.uid] = ends
+        if await self._scaler.shrink(replicaset.uid, target, surge):
+            return True
+        del self._ending[replicaset.uid]
+        return False
 
     async def _follow(self, replicaset: ReplicaSetRecord) -> Ended | None:
         """Remove the mark of a workload that has been scaled back, once the chosen pod is going.
@@ -130,6 +146,7 @@ class SurgeRunner:
         surge = self._running.pop(uid, None)
         if surge is not None:
             self._scaler.busy.discard(uid)
+        self._ending.pop(uid, None)
         # The watch may still show the mark of the previous surge.
         own = self._scaler.proven(replicaset, surge.mark) if surge is not None else ""
         marks = {replicaset.surge, own} - {""}
@@ -138,10 +155,12 @@ class SurgeRunner:
     def forget(self, uid: OwnerUid, *, gone: bool) -> None:
         """Forget the surge of a ReplicaSet; with `gone` also its removed marks, which the watch shows no more."""
         self._shrunk.pop(uid, None)
+        self._ending.pop(uid, None)
         if self._running.pop(uid, None) is not None:
             self._scaler.busy.discard(uid)
         if gone:
             self._unmarked.pop(uid, None)
+            self._scaler.drop(uid)
 
     def _occupy(self, uid: OwnerUid, surge: Surge) -> bool:
         if uid not in self._running and uid in self._scaler.busy:

@@ -3,8 +3,9 @@
 Contract: the mark is written first, then the scale, so that an interrupted surge shows on the ReplicaSet and the next
 leader ends it (`domain.surge.steps.next_step`). Anybody who may change a ReplicaSet can write such a mark, so only one
 with Spillway's proof counts. Each scale names the number that it changes: a number that another
-client has changed since stays. A chosen pod gets the lowest deletion cost before the scale-down; the order of
-scale-downs reads from the mark that it goes first (`domain.scale_down.ranking`).
+client has changed since stays. A scale whose answer is lost is not repeated: the mark stays, and the number of replicas
+shows what was done (`SurgeScaler.may_still_scale`). A chosen pod gets the lowest deletion cost before the scale-down;
+the order of scale-downs reads from the mark that it goes first (`domain.scale_down.ranking`).
 """
 
 import asyncio
@@ -33,6 +34,9 @@ from spillway.state.mark_proof import MarkProof
 
 SEEN_SECONDS: Final = 1.0
 """Seconds after which a written cost counts as seen by the ReplicaSet controller."""
+LATE_SECONDS: Final = 15.0
+"""Seconds after a lost answer for which the API server may still carry out the scale: it gives the request up after the
+timeout of the writer (4 s), and etcd a write that it has received after 7 s (its request timeout and two elections)."""
 LIST_SECONDS: Final = 5.0
 """Whoever may create the objects of a namespace decides how long a list of them takes; it is given up after so long."""
 
@@ -98,6 +102,9 @@ class SurgeScaler:
         """When the costs of a ReplicaSet whose surge is about to end were last written, or found as they should be."""
         self._refused: set[OwnerUid] = set()
         """The ReplicaSets for whose surge the API server answered the last request for a replica with an error."""
+        self._unanswered: dict[OwnerUid, tuple[int, float]] = {}
+        """The ReplicaSets for whose surge the answer to the last scale was lost: the number of replicas that it was to
+        change, and until when it may still be carried out."""
         self._board = world.board
         self._proof = world.membership.proof
         self._writer = writer
@@ -156,6 +163,7 @@ class SurgeScaler:
             RequestError: it may have been done all the same; the mark shows that to the next step.
         """
         self._refused.discard(replicaset.uid)
+        self._unanswered.pop(replicaset.uid, None)
         marked, outcome = False, None
         try:
             marked = await self._mark(replicaset, self.proven(replicaset, surge.mark))
@@ -174,16 +182,24 @@ class SurgeScaler:
 
     async def _add(self, uid: OwnerUid, target: Target, surge: Surge) -> bool:
         """Add the replica; False if another client was faster."""
-        added = False
+        may_come = False
         self._board.redirect(uid, physical=True)
         try:
-            added = await self._writer.scale(
+            may_come = added = await self._writer.scale(
                 target.resource, target.path, target.uid, seen=surge.replicas, wanted=surge.replicas + 1
             )
+        except RequestError as error:
+            may_come = error.uncertain
+            self._note_unanswered(uid, surge.replicas, error)
+            raise
         finally:
-            if not added:
+            if not may_come:
                 self._board.withdraw_redirect(uid)
         return added
+
+    def _note_unanswered(self, uid: OwnerUid, seen: int, error: RequestError) -> None:
+        if error.uncertain:
+            self._unanswered[uid] = seen, self._now() + LATE_SECONDS
 
     async def _why_not(self, target: Target, surge: Surge) -> SurgeOutcome:
         """Why no replica was added: a policy may deny it with the status of a JSON patch whose tests failed."""
@@ -194,9 +210,26 @@ class SurgeScaler:
         unchanged = present is not None and present["spec"].get("replicas", 1) == surge.replicas
         return SurgeOutcome.REFUSED if unchanged else SurgeOutcome.OVERTAKEN
 
-    def was_refused(self, uid: OwnerUid) -> bool:
-        """Whether the API server answered the request for the additional replica of a surge with an error."""
-        return uid in self._refused
+    def may_still_scale(self, uid: OwnerUid, asked: int) -> bool:
+        """Whether a scale whose answer was lost may still change `asked`, the present number of replicas.
+
+        If it is another number than the scale was to change, the scale was carried out, or can be no more.
+        """
+        if uid not in self._unanswered:
+            return False
+        seen, until = self._unanswered[uid]
+        if asked != seen:
+            del self._unanswered[uid]
+        return asked == seen and self._now() < until
+
+    def not_added(self, uid: OwnerUid) -> SurgeOutcome | None:
+        """Why the workload has as many replicas as before the surge, if that is because of its own request."""
+        lost = self._unanswered.pop(uid, None) is not None
+        if lost:
+            self._board.withdraw_redirect(uid)
+        if uid in self._refused:
+            return SurgeOutcome.REFUSED
+        return SurgeOutcome.WITHDRAWN if lost else None
 
     def is_proven(self, replicaset: ReplicaSetRecord) -> bool:
         """Whether Spillway wrote the mark of this ReplicaSet; without keys every mark is believed."""
@@ -231,16 +264,32 @@ class SurgeScaler:
         pod = None if surge.pod is None else self._state.pods.get(surge.pod)
         return pod is not None and pod.active
 
-    async def shrink(self, target: Target, surge: Surge) -> bool:
-        """Remove the replica; False if another client has scaled in the meantime, and its number stays."""
-        return await shrink(self._writer, target, surge)
+    async def shrink(self, uid: OwnerUid, target: Target, surge: Surge) -> bool:
+        """Remove the replica; False if another client has scaled in the meantime, and its number stays.
+
+        Raises:
+            RequestError: it may have been removed all the same; the number of replicas shows that to the next step.
+        """
+        self._unanswered.pop(uid, None)
+        try:
+            return await shrink(self._writer, target, surge)
+        except RequestError as error:
+            self._note_unanswered(uid, surge.replicas + 1, error)
+            raise
 
     async def forget(self, replicaset: ReplicaSetRecord) -> bool:
         """Remove the mark."""
         self._chosen.pop(replicaset.uid, None)
         removed = await self._mark(replicaset, None)
         self._refused.discard(replicaset.uid)
+        self._unanswered.pop(replicaset.uid, None)
         return removed
+
+    def drop(self, uid: OwnerUid) -> None:
+        """Forget a ReplicaSet that is gone."""
+        self._chosen.pop(uid, None)
+        self._refused.discard(uid)
+        self._unanswered.pop(uid, None)
 
     async def _mark(self, replicaset: ReplicaSetRecord, mark: str | None) -> bool:
         target = itself(replicaset)

@@ -8,7 +8,7 @@ import pytest
 
 from spillway.controllers.spill.bring_back import ALL, BringBackController
 from spillway.controllers.surge.runner import STEP_SECONDS
-from spillway.controllers.surge.scaler import SurgeScaler
+from spillway.controllers.surge.scaler import LATE_SECONDS, SurgeScaler
 from spillway.domain.model.names import SURGE, NodeName, OwnerUid
 from spillway.domain.model.proofs import proof_in, with_proof
 from spillway.domain.model.records import NodeRecord, Pending, Phase, PodRecord, ReplicaSetRecord, Taint
@@ -410,6 +410,8 @@ async def test_a_write_without_an_answer_is_ended_by_its_mark() -> None:
     with pytest.raises(ApiError):
         await found.step()
     found.refuse = ""
+    assert await found.step(LATE_SECONDS - 1) == STEP_SECONDS
+    assert found.written == ["mark"], "the request may still be carried out"
     assert await found.step(1) is None
     assert found.written == ["mark", "unmark"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.runner import GOING_SECONDS, STEP_SECONDS
-from spillway.controllers.surge.scaler import SEEN_SECONDS, SurgeScaler
+from spillway.controllers.surge.scaler import LATE_SECONDS, SEEN_SECONDS, SurgeScaler
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.model.names import POD_DELETION_COST, SURGE, ZONE_LABEL, NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
@@ -52,6 +52,8 @@ class Cluster(FakeWriter, Lists):
         self.error: RequestError | None = None
         """What reads end with."""
         self.scale_error: RequestError | None = None
+        self.answer_lost: RequestError | None = None
+        """What a scale ends with after it was carried out."""
         self.mark_error: RequestError | None = None
         self.gone = False
         """Whether the ReplicaSet is gone when a mark is written."""
@@ -137,6 +139,8 @@ class Cluster(FakeWriter, Lists):
         self.planned.append(self.world.board.plans_node(UID))
         self.replicas = wanted
         self.changed(self.seen, replicas=wanted)
+        if self.answer_lost is not None:
+            raise self.answer_lost
         return True
 
     def goes(self) -> None:
@@ -518,35 +522,154 @@ async def test_a_mark_that_admission_denies_ends_the_move() -> None:
 @pytest.mark.parametrize(
     ("error", "result"), [(OOPS, SurgeOutcome.REFUSED), (UNREACHABLE, SurgeOutcome.OVERTAKEN)], ids=str
 )
-@pytest.mark.parametrize("field", ["scale_error", "mark_error"])
-async def test_an_error_after_which_the_replica_may_be_there_keeps_the_mark_until_the_next_step(
-    field: str, error: RequestError, result: SurgeOutcome
+async def test_an_error_after_which_the_mark_may_be_there_is_ended_by_the_next_step(
+    error: RequestError, result: SurgeOutcome
 ) -> None:
     cluster = Cluster()
-    setattr(cluster, field, error)
+    cluster.mark_error = error
     cluster.ask()
     with pytest.raises(RequestError):
         await cluster.step()
-    assert cluster.results == []
-    assert "unmark" not in cluster.written
-    assert not cluster.world.board.redirected(UID)
-    setattr(cluster, field, None)
+    assert (cluster.results, cluster.written) == ([], [])
+    cluster.mark_error = None
     assert await cluster.step(1) is None
-    assert (cluster.results, cluster.written[-1]) == ([result], "unmark")
+    assert (cluster.results, cluster.written) == ([result], ["unmark"])
+    assert not cluster.world.board.redirected(UID)
 
 
-async def test_a_replica_that_was_added_although_the_answer_was_an_error_continues_the_surge() -> None:
+@pytest.mark.parametrize(
+    ("error", "result"), [(OOPS, SurgeOutcome.REFUSED), (UNREACHABLE, SurgeOutcome.WITHDRAWN)], ids=str
+)
+async def test_while_a_lost_request_may_still_be_carried_out_the_mark_stays(
+    error: RequestError, result: SurgeOutcome
+) -> None:
     cluster = Cluster()
-    cluster.scale_error = OOPS
+    cluster.scale_error = error
+    cluster.ask()
+    with pytest.raises(RequestError):
+        await cluster.step()
+    cluster.scale_error = None
+    assert await cluster.step(LATE_SECONDS - 1) == STEP_SECONDS
+    assert (cluster.results, cluster.written) == ([], ["mark"])
+    assert cluster.world.board.redirected(UID), "the replica may still come"
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written) == ([result], ["mark", "unmark"])
+    assert not cluster.world.board.redirected(UID)
+
+
+async def test_a_request_that_the_server_certainly_did_not_carry_out_is_over_at_once() -> None:
+    cluster = Cluster()
+    cluster.scale_error = ApiError(429, "TooManyRequests", "later", retry_after=1.0)
     cluster.ask()
     with pytest.raises(ApiError):
         await cluster.step()
-    cluster.replicas = 2
+    assert not cluster.world.board.redirected(UID)
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.REFUSED], ["mark", "unmark"])
+
+
+@pytest.mark.parametrize("error", [OOPS, UNREACHABLE], ids=str)
+@pytest.mark.parametrize("seconds", [1.0, LATE_SECONDS - 1], ids=["at once", "late"])
+async def test_a_replica_that_was_added_although_the_answer_was_lost_continues_the_surge(
+    seconds: float, error: RequestError
+) -> None:
+    cluster = Cluster()
+    cluster.scale_error = error
+    cluster.ask()
+    with pytest.raises(RequestError):
+        await cluster.step()
     cluster.scale_error = None
+    await cluster.step(seconds - 1)
+    cluster.replicas = 2
     assert await cluster.step(1) == STEP_SECONDS
+    assert cluster.world.board.redirected(UID), "to physical nodes, as the replica of any surge"
     appears(cluster, node="hot")
     await cluster.step(1)
     assert (cluster.results, cluster.written) == ([SurgeOutcome.NO_GAIN], ["mark", "2->1", "unmark"])
+
+
+async def test_another_client_that_scales_after_a_lost_answer_takes_precedence() -> None:
+    cluster = Cluster()
+    cluster.ask()
+    cluster.answer_lost = UNREACHABLE
+    with pytest.raises(RequestError):
+        await cluster.step()
+    assert await cluster.step(1) == STEP_SECONDS
+    cluster.replicas = 1
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written[-1]) == ([SurgeOutcome.OVERTAKEN], "unmark")
+
+
+async def about_to_be_scaled_back(cluster: Cluster, error: RequestError, field: str) -> None:
+    """A surge whose additional replica is ready, and whose scale-down ends with this error."""
+    await cluster.begun()
+    appears(cluster)
+    await cluster.step(1)
+    setattr(cluster, field, error)
+    with pytest.raises(RequestError):
+        await cluster.step(SEEN_SECONDS)
+    setattr(cluster, field, None)
+
+
+@pytest.mark.parametrize("error", [OOPS, UNREACHABLE], ids=str)
+async def test_a_scale_down_that_was_carried_out_although_the_answer_was_lost_ends_as_any_other(
+    error: RequestError,
+) -> None:
+    cluster = Cluster()
+    await about_to_be_scaled_back(cluster, error, "answer_lost")
+    assert await cluster.step(1) == STEP_SECONDS
+    assert cluster.written == ["p0 costs less", "2->1"], "the mark stays until the pod is going"
+    cluster.goes()
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written[2:]) == ([SurgeOutcome.SUCCEEDED], ["unmark"])
+
+
+@pytest.mark.parametrize("error", [OOPS, UNREACHABLE], ids=str)
+async def test_a_scale_down_that_was_lost_is_sent_again_once_it_can_no_longer_be_carried_out(
+    error: RequestError,
+) -> None:
+    cluster = Cluster()
+    await about_to_be_scaled_back(cluster, error, "scale_error")
+    assert await cluster.step(LATE_SECONDS - 1) == STEP_SECONDS
+    assert cluster.written == ["p0 costs less"]
+    assert await cluster.step(1) == STEP_SECONDS
+    assert cluster.written == ["p0 costs less", "2->1"]
+    cluster.goes()
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.replicas) == ([SurgeOutcome.SUCCEEDED], 1)
+
+
+async def test_another_client_that_scales_after_a_lost_scale_down_takes_precedence() -> None:
+    cluster = Cluster()
+    await about_to_be_scaled_back(cluster, UNREACHABLE, "scale_error")
+    cluster.replicas = 5
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.replicas) == ([SurgeOutcome.OVERTAKEN], 5)
+
+
+async def test_a_mark_that_could_not_be_removed_changes_no_result() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    appears(cluster, node="hot")
+    cluster.mark_error = UNREACHABLE
+    with pytest.raises(RequestError):
+        await cluster.step(1)
+    cluster.mark_error = None
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.NO_GAIN], ["2->1", "unmark"])
+
+
+async def test_the_next_leader_ends_a_surge_whose_answers_were_lost() -> None:
+    cluster = Cluster()
+    cluster.ask()
+    cluster.answer_lost = UNREACHABLE
+    with pytest.raises(RequestError):
+        await cluster.step()
+    cluster.answer_lost = None
+    cluster.lead()
+    appears(cluster, node="hot")
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.NO_GAIN], ["mark", "1->2", "2->1", "unmark"])
 
 
 async def test_a_refusal_of_before_says_nothing_about_the_next_surge() -> None:
