@@ -355,11 +355,11 @@ class Installation:
                 raise ClusterError(f"waited {timeout_seconds:g} s without success for {what}\n{self.log_tails()}")
             time.sleep(_POLL_SECONDS)
 
-    def kubeconfig_through(self, port: int) -> Path:
+    def kubeconfig_through(self, port: int, *, scheme: str = "https") -> Path:
         """A kubeconfig of the operator's that reaches the API server through another loopback port (a `Proxy`)."""
         config = yaml.safe_load(self.kubeconfig.read_text())
         for entry in config["clusters"]:
-            entry["cluster"]["server"] = f"https://127.0.0.1:{port}"
+            entry["cluster"]["server"] = f"{scheme}://127.0.0.1:{port}"
         path = self.folder / f"kubeconfig-{port}"
         path.touch(mode=0o600)
         path.write_text(yaml.safe_dump(config))
