@@ -14,6 +14,7 @@ from typing import Final
 
 from spillway.controllers.surge.moves import SurgeMovesController, admitted_fit
 from spillway.controllers.surge.scaler import itself
+from spillway.domain.fit.placement import placement
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
@@ -40,7 +41,7 @@ class WorkloadLook:
     lasting: bool
     """Whether the reason counts as long as the ReplicaSet is there."""
     spec: Json | None = None
-    """The spec of its pod template; None if it is not known."""
+    """What of its pod template decides where its pods may run (`placement`); None if it is not known."""
     fit: PodFit | None = None
     """The nodes for one more of its pods."""
     admission: tuple[Governance | None, NamespaceRecord | None] = (None, None)
@@ -81,7 +82,7 @@ class WorkloadLooks:
         spec: Json | None = None
         if present is not None:
             template = present["spec"]["template"]
-            spec = template.get("spec") or {}
+            spec = placement(template.get("spec") or {})
             # What passes by itself is read from the state.
             reason = stays_on_its_node(template) or (None if reason in PASSING else reason)
         lasting = reason in _LASTING and bool(owner.owner_uid)

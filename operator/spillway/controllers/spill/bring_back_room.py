@@ -12,6 +12,7 @@ from spillway.controllers.base import World
 from spillway.controllers.spill.virtual_replicas import SpilledWorkload
 from spillway.controllers.surge.moves import admitted_fit, incoming
 from spillway.controllers.surge.room import physical_room
+from spillway.domain.fit.placement import placement
 from spillway.domain.fit.room import NodeRoom
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
@@ -58,7 +59,7 @@ class BringBackRoom:
 
     def learn(self, uid: OwnerUid, workload: Json) -> None:
         """Remember where the pods of a ReplicaSet may run, from its workload as the API server gave it."""
-        self._fits[uid] = PodFit(workload["spec"]["template"].get("spec") or {})
+        self._fits[uid] = PodFit(placement(workload["spec"]["template"].get("spec") or {}))
         self.unread.discard(uid)
 
     def take(self, one: SpilledWorkload) -> bool:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from spillway.controllers.balance.workload_looks import LOOK_SECONDS, WorkloadLooks
+from spillway.domain.fit.placement import NOWHERE
 from spillway.domain.surge.hindrance import Left
 from spillway.kube import paths
 from spillway.kube.errors import ApiError, RequestError, TooLargeError, TooSlowError, UnreachableError
@@ -146,3 +147,26 @@ async def test_a_replicaset_that_is_gone_is_forgotten() -> None:
     scene.world.state.remove(scene.world.state.replicasets[API.uid])
     await looks.refresh()
     assert looks.get(API.uid) is None
+
+
+async def test_of_a_template_of_any_size_only_what_decides_about_nodes_is_kept() -> None:
+    scene = Scene(mode="DryRun")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    command = {"preStop": {"exec": {"command": ["/stop", *map(str, range(10_000))]}}}
+    scene.template = {**ON_DISKS["spec"], "containers": [{"name": "main", "lifecycle": command}]}
+    await read(scene, looks)
+    look = looks.get(API.uid)
+    assert look is not None
+    assert look.fit is not None
+    assert look.spec == look.fit.spec == ON_DISKS["spec"]
+
+
+async def test_a_template_with_more_than_can_be_kept_fits_on_no_node() -> None:
+    scene = Scene(mode="DryRun")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    scene.template = {"tolerations": [{"operator": "Exists", "key": str(index)} for index in range(10_000)]}
+    await read(scene, looks)
+    look = looks.get(API.uid)
+    assert look is not None
+    assert look.spec is NOWHERE
+    assert not any(looks.admits(API.uid, node) for node in scene.world.state.nodes.values())

@@ -1,5 +1,8 @@
 """The room for replicas that come back: known once a template was read, and given to one workload only."""
 
+import tracemalloc
+
+import msgspec
 import pytest
 
 from spillway.controllers.base import World
@@ -101,3 +104,22 @@ async def test_a_replica_comes_back_only_to_a_zone_in_which_its_spread_leaves_it
     room.learn(one.uid, PLAIN)
     await room.refresh([one], [])
     assert room.take(one) is taken
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"containers": [{"command": ["/run", *map(str, range(50_000))]}]}, id="a command"),
+        pytest.param({"tolerations": [{"key": str(index)} for index in range(10_000)]}, id="tolerations"),
+    ],
+)
+def test_little_is_kept_of_a_template_of_any_size(spec: Json) -> None:
+    world, (one,) = spilled("web")
+    room, text = BringBackRoom(world), msgspec.json.encode({"spec": {"template": {"spec": spec}}})
+    tracemalloc.start()
+    try:
+        room.learn(one.uid, msgspec.json.decode(text))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 50_000
