@@ -55,7 +55,7 @@ FROM_DATA: Final[dict[str, Pairs]] = {
     "found[0][0].reason": {
         ("LoadDataStale", one)
         for one in (
-            {"MetricsUnreachable", "NoNodes", "PartialLoad", "PartialZoneLoad", "OldLoad", "AbsurdLoad"}
+            {"MetricsUnreachable", "NoNodes", "PartialLoad", "PartialZoneLoad", "InvalidZone", "OldLoad", "AbsurdLoad"}
             | _reasons_of_prometheus("reason")
             | _reasons_of_prometheus("query_reason")
         )

@@ -54,6 +54,7 @@ KEY_FORM = (
 """The same in words."""
 KEY_LENGTH_MAX = 317
 LABEL_VALUE_EXPRESSION = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+_LABEL_VALUE_LENGTH_MAX: Final = 63
 _KEY = re.compile(KEY_EXPRESSION, re.ASCII)
 _LABEL_VALUE = re.compile(LABEL_VALUE_EXPRESSION, re.ASCII)
 _LABEL_VALUE_FORM = (
@@ -70,6 +71,11 @@ def valid_key(key: str) -> str:
     if len(key) > KEY_LENGTH_MAX or _KEY.fullmatch(key) is None:
         raise ValueError(f"{key!r} must be {KEY_FORM}")
     return key
+
+
+def is_label_value(value: str) -> bool:
+    """Whether the API server accepts this as the value of a label."""
+    return len(value) <= _LABEL_VALUE_LENGTH_MAX and _LABEL_VALUE.fullmatch(value) is not None
 
 
 def _valid_label_value(value: str) -> str:
@@ -91,7 +97,7 @@ MetadataKey = Annotated[
 LabelText = Annotated[
     str,
     Field(
-        max_length=63,
+        max_length=_LABEL_VALUE_LENGTH_MAX,
         json_schema_extra=rules(cel(f"self.matches('{LABEL_VALUE_EXPRESSION}')", f"must be {_LABEL_VALUE_FORM}")),
     ),
     AfterValidator(_valid_label_value),

@@ -418,6 +418,11 @@ CONDITIONS: Final[Sequence[ConditionMeaning]] = (
                 "Of the workloads with replicas in several zones, fewer than 80 % have a load in each of these zones. "
                 "For the others, no zone is preferred; the message says how many they are, and names one.",
             ),
+            _true(
+                "InvalidZone",
+                "The query of `zonePreference` has values of the label `zone` that no node can have as a label; they "
+                "are ignored. The message has one of them.",
+            ),
             _true("OldLoad", "Too many values are older than `load.staleAfter`."),
             _true("AbsurdLoad", "Too many values are negative, not a number, or above 200 %."),
             _true("NoNodes", "No selected node is ready, or all of them joined in the last two minutes."),

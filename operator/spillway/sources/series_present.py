@@ -1,8 +1,9 @@
 """What is wrong with the series that Spillway reads from a Prometheus."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
+from spillway.domain.balance.zone_loads import invalid_zone
 from spillway.domain.doctor.histories import KnownSeries
 from spillway.domain.forecast.refresh import DemandSource
 from spillway.sources.prometheus import PrometheusError, PrometheusUnreachableError
@@ -23,9 +24,9 @@ _METRICS: Final = {
 
 
 async def problems_of(
-    prometheus: Queries, wanted: Iterable[KnownSeries | str], *, now: float
+    prometheus: Queries, wanted: Iterable[KnownSeries | str], *, by_zone: Container[KnownSeries | str], now: float
 ) -> dict[KnownSeries | str, str]:
-    """What is wrong with each of these series that is not as it should be.
+    """What is wrong with each of these series that is not as it should be; those `by_zone` have the label `zone`.
 
     Raises:
         PrometheusUnreachableError: Prometheus does not answer.
@@ -33,8 +34,11 @@ async def problems_of(
     found: dict[KnownSeries | str, str] = {}
     for one in set(wanted):
         try:
-            if not await prometheus.instant(_query(prometheus, one), now):
+            answer = await prometheus.instant(_query(prometheus, one), now)
+            if not answer:
                 found[one] = _missing(one)
+            elif one in by_zone and (invalid := invalid_zone(series.labels for series in answer)):
+                found[one] = invalid
         except PrometheusUnreachableError:
             raise
         except PrometheusError as error:

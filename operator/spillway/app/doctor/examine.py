@@ -288,7 +288,8 @@ async def _series(connection: Connection | None, world: World) -> AsyncIterator[
     wanted = (KnownSeries.OPERATOR, *(need.series for need in needs))
     try:
         async with ApiClient(connection) as server:
-            problems = await problems_of(server, wanted, now=datetime.now(UTC).timestamp())
+            by_zone = {need.series for need in needs if need.by_zone}
+            problems = await problems_of(server, wanted, by_zone=by_zone, now=datetime.now(UTC).timestamp())
     except PrometheusError as error:
         remedy = "Correct --prometheus-url and the flags for its access, or start Prometheus."
         yield Finding(Severity.ERROR, Check.PROMETHEUS, PROMETHEUS, f"it does not answer: {error}", remedy)

@@ -19,7 +19,7 @@ from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.balance.load import LoadProblem, Loads, evenness
 from spillway.domain.balance.reading_state import Measure, ReadingState
 from spillway.domain.balance.skew import zone_skew
-from spillway.domain.balance.zone_loads import PARTIAL_ZONE_LOAD
+from spillway.domain.balance.zone_loads import INVALID_ZONE, PARTIAL_ZONE_LOAD
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
 from spillway.domain.model.selectors import Selector
@@ -43,6 +43,7 @@ _UNKNOWN: Final = {
 """What is read beside the load of nodes, and what follows while it is not known."""
 _PARTLY_UNKNOWN: Final = {
     PARTIAL_ZONE_LOAD: ("The load of some workloads by zone", "no zone is preferred for these workloads"),
+    INVALID_ZONE: ("The load of some workloads by zone", "such values are ignored"),
 }
 """The same by the reason, where what is known of the others is used."""
 

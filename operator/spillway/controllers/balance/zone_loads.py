@@ -82,15 +82,19 @@ class ZoneLoadController(Controller):
                     loads[name] = mean_cpu(pods, used)
             self._readings.check(workloads.keys())
             return loads, checked_zones(loads)
+        nodes = self.world.state.nodes.values()
+        zones = {zone for node in nodes if (zone := node.zone_by(balance.spec.zone_key))}
         async with self._readings.prometheus() as prometheus:
             stale_after = float(balance.spec.effective_load.stale_after.seconds)
-            found = await zone_loads(prometheus, preference.from_.query, now=now, stale_after=stale_after)
+            found, invalid = await zone_loads(
+                prometheus, preference.from_.query, zones=zones, now=now, stale_after=stale_after
+            )
         for members in workloads.values():
             async for name, pods in in_slices(list(members.items())):
                 loads[name] = with_gaps(found.get(name, {}), pods)
         # The query may be about some of the workloads alone.
         answered = {name: load for name, load in loads.items() if name in found}
-        return {**found, **loads}, checked_zones(answered or loads)
+        return {**found, **loads}, checked_zones(answered or loads, invalid)
 
     async def _workloads(self, balance: ZonalBalance) -> Mapping[str, Mapping[str, PodsByZone]]:
         """The ready pods by zone of the workloads that a ZonalBalance selects, by namespace and `namespace/name`."""

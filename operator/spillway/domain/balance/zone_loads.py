@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
+from spillway.api.common import is_label_value
 from spillway.domain.balance.load import LEAST_SHARE, LoadProblem
 from spillway.domain.balance.zones import usable_load
 from spillway.domain.model.names import NodeName
@@ -16,8 +17,12 @@ from spillway.domain.model.records import NodeRecord, PodRecord
 
 LEAST_MEASURED: Final = 0.8
 """The part of a workload's ready pods that must have been measured."""
+_SHOWN: Final = 63
+"""The most characters of a label's value that a message shows."""
 PARTIAL_ZONE_LOAD: Final = "PartialZoneLoad"
 """The reason if the load of too many workloads is not known; that of the others is used."""
+INVALID_ZONE: Final = "InvalidZone"
+"""The reason if the answer has zones that no node can be in; they are ignored, and the others are used."""
 PodsByZone = Mapping[str, list[PodRecord]]
 
 
@@ -54,10 +59,17 @@ def with_gaps(loads: Mapping[str, float], zones: Iterable[str]) -> Mapping[str, 
     return {**dict.fromkeys(zones, math.nan), **loads}
 
 
-def checked_zones(workloads: Mapping[str, Mapping[str, float]]) -> LoadProblem | None:
+def invalid_zone(series: Iterable[Mapping[str, str]]) -> str:
+    """What is wrong with the label `zone` of these series; empty if each value can be that of a node's label."""
+    invalid = min((one for labels in series if not is_label_value(one := labels.get("zone", ""))), default="")
+    return invalid and f"the query has the value {invalid[:_SHOWN]!r} of the label zone, which no node can have"
+
+
+def checked_zones(workloads: Mapping[str, Mapping[str, float]], invalid: str = "") -> LoadProblem | None:
     """What is wrong with the loads of these workloads as a whole; None if nothing is.
 
     Of the workloads with replicas in several zones, `LEAST_SHARE` must have a usable load in each of their zones.
+    `invalid` is what `invalid_zone` found.
     """
     several = {name: loads for name, loads in workloads.items() if len(loads) > 1}
     bad = {
@@ -67,10 +79,11 @@ def checked_zones(workloads: Mapping[str, Mapping[str, float]]) -> LoadProblem |
     }
     good = len(several) - len(bad)
     if good >= LEAST_SHARE * len(several):
-        return None
+        return LoadProblem(INVALID_ZONE, invalid) if invalid else None
     name = min(bad)
     return LoadProblem(
         PARTIAL_ZONE_LOAD,
         f"{len(bad)} of {len(several)} workloads with replicas in several zones have no usable value in one or more of "
-        f"these, and at most {1 - LEAST_SHARE:.0%} of them may: {name} has none in {min(bad[name])}",
+        f"these, and at most {1 - LEAST_SHARE:.0%} of them may: {name} has none in {min(bad[name])}"
+        + (f"; {invalid}" if invalid else ""),
     )

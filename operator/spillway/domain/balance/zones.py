@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast, get_args
 
+from spillway.api.common import is_label_value
 from spillway.api.zonalbalance import ZoneSpread
 from spillway.domain.fit.suitability import claims_of
 from spillway.domain.model.additions import Addition
@@ -148,14 +149,17 @@ def _preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights, node: N
 
 
 def _zone_terms(zone_key: str, weights: ZoneWeights) -> list[Json]:
-    """The preferences for these zones, each once."""
+    """The preferences for these zones, each once.
+
+    kube-scheduler would not place a pod that prefers an invalid value; the API server accepts such a pod.
+    """
     return [
         {
             "weight": weight,
             "preference": {"matchExpressions": [{"key": zone_key, "operator": "In", "values": [zone]}]},
         }
         for zone, weight in sorted(weights.items())
-        if weight
+        if weight and is_label_value(zone)
     ]
 
 

@@ -37,6 +37,8 @@ class Needed(msgspec.Struct, frozen=True):
     """The class of a policy, or the field of a ZonalBalance."""
     series: KnownSeries | str
     otherwise: str
+    by_zone: bool = False
+    """Whether the values are by the zones of nodes, in the label `zone`."""
 
 
 def needed(policies: Iterable[ElasticPolicy], balances: Iterable[ZonalBalance]) -> Iterator[Needed]:
@@ -51,7 +53,8 @@ def needed(policies: Iterable[ElasticPolicy], balances: Iterable[ZonalBalance]) 
                 yield Needed(about, "load.queries.memory", queries.memory, "the load of the nodes is not known")
         if spec.zone_preference is not None and spec.zone_preference.from_ is not None:
             query = spec.zone_preference.from_.query
-            yield Needed(about, "zonePreference.from.query", query, "no zone is preferred")
+            otherwise = "zones are not preferred by their load"
+            yield Needed(about, "zonePreference.from.query", query, otherwise, by_zone=True)
 
 
 def _of_policies(policies: Iterable[ElasticPolicy]) -> Iterator[Needed]:

@@ -172,6 +172,11 @@ GOOD = ReadingState(NOW.timestamp())
             id="for classes",
         ),
         pytest.param(
+            {Measure.ZONE_LOAD: ReadingState(problem=LoadProblem("InvalidZone", "the value '<none>'"))},
+            ("InvalidZone", ["the value '<none>'", "such values are ignored"]),
+            id="invalid zones",
+        ),
+        pytest.param(
             {
                 Measure.ZONE_LOAD: ReadingState(problem=LoadProblem("PartialZoneLoad", "half")),
                 Measure.MOVE_USE: ReadingState(problem=UNREACHABLE),

@@ -1,5 +1,7 @@
 """The controller of zone loads, with answers of metrics.k8s.io as a server gives them."""
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +18,7 @@ from spillway.kube.resource_metrics import NODE_METRICS
 from spillway.state.catalog import Kind
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_prometheus import FakePrometheus
 from tests.support.world import Record, make_world, resource
 
 PODS = {"web-1": "a1", "web-2": "a1", "web-3": "b1", "web-4": "b1"}
@@ -185,6 +188,20 @@ async def test_it_is_read_once_in_a_refresh() -> None:
     await clock.advance(10.0)
     assert await controller.reconcile("even") == 20.0
     assert len(metrics.asked) == 1
+
+
+async def test_a_zone_of_a_query_that_no_node_can_have_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    controller, _, _ = scene(balance(zonePreference={"from": {"query": "load"}}))
+    shares = {"a": 0.3, "b": 0.2, "<none>": 0.9}
+    labels = {"namespace": "shop", "workload": "web"}
+    answer: list[tuple[Mapping[str, str], float]] = [({**labels, "zone": one}, share) for one, share in shares.items()]
+    monkeypatch.setattr(Readings, "prometheus", lambda _: nullcontext(FakePrometheus(load=answer)))
+    await controller.reconcile("even")
+    assert weights(controller) == {"shop/web": {"a": 100, "b": 0}}
+    problem = unknown(controller)
+    assert problem is not None
+    assert problem.reason == "InvalidZone"
+    assert "'<none>'" in problem.message
 
 
 async def test_a_preference_that_is_gone_is_withdrawn() -> None:

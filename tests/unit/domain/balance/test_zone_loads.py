@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from spillway.domain.balance.load import LoadProblem
 from spillway.domain.balance.zone_loads import checked_zones, mean_cpu, ready_by_zone, with_gaps
 from spillway.domain.balance.zones import zone_weights
 from spillway.domain.model.names import ZONE_LABEL, NodeName
@@ -70,3 +71,13 @@ def test_most_workloads_must_have_a_load_in_each_of_their_zones(
     if problem is not None:
         assert problem.reason == "PartialZoneLoad"
         assert problem.message.endswith(f": {example}")
+
+
+def test_zones_that_no_node_can_have_are_told() -> None:
+    invalid = "the query has the value '<none>'"
+    problem = checked_zones({"shop/web": {"a": 1.0, "b": 0.0}}, invalid)
+    assert problem == LoadProblem("InvalidZone", invalid)
+    problem = checked_zones({"shop/web": {"a": 1.0, "b": math.nan}}, invalid)
+    assert problem is not None
+    assert problem.reason == "PartialZoneLoad"
+    assert problem.message.endswith(f": shop/web has none in b; {invalid}")

@@ -158,6 +158,13 @@ WITHOUT_A_NODE: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.parametrize("zone", ["<none>", "a,b", "-a", "z" * 64, "ä"])
+def test_a_zone_that_no_node_can_have_is_not_preferred(zone: str) -> None:
+    pod = {"metadata": {"labels": LABELS}, "spec": {}}
+    assert affinity_additions(pod, ZONE_LABEL, {zone: 100, "a": 0}) == ()
+    assert affinity_additions(pod, ZONE_LABEL, {zone: 100, "b": 30}) == affinity_additions(pod, ZONE_LABEL, {"b": 30})
+
+
 @pytest.mark.parametrize("affinity", WITHOUT_A_NODE)
 @pytest.mark.parametrize("weights", [{}, {"a": 100}], ids=["zones equal", "a zone preferred"])
 def test_the_planned_node_is_read_from_the_affinity_that_was_added(
