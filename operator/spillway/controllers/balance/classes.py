@@ -2,10 +2,12 @@
 
 Contract: one key for each ZonalBalance with `classes`, measured every `load.refresh` from metrics.k8s.io. A reading
 that fails, or has less than `LEAST_MEASURED` of a workload's ready pods, adds nothing. The measurements are kept in
-ConfigMaps for the next leader, written every `SAVE_SECONDS` at most; until they have been read nothing is measured. The
-classes are published on the board, and each one that is found or changes is told by an Event.
+ConfigMaps for the next leader, written every `SAVE_SECONDS` at most; until they have been read nothing is measured. If
+they do not fit, those of the namespaces with the most workloads are kept in memory alone. The classes are published on
+the board, and each one that is found or changes is told by an Event.
 """
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Protocol
@@ -29,6 +31,8 @@ from spillway.kube.writer import Fenced
 from spillway.telemetry import balance as metrics
 
 SAVE_SECONDS: Final = 600.0
+KEPT_OF_TOO_MANY: Final = 0.75
+"""The share of the measurements that is tried next if they do not fit."""
 LEARNING: Final = "learning"
 
 
@@ -117,8 +121,12 @@ class ClassController(Controller):
             for owner in owners:
                 workloads[workload_of(owner).key].append(owner)
             async for key, members in in_slices(list(workloads.items())):
-                history = histories.workloads.setdefault(key, ClassHistory())
+                history = histories.workloads.get(key) or ClassHistory()
                 self._add(history, members, used, now)
+                if not history.at:
+                    # Whoever creates ReplicaSets without pods fills the store with nothing.
+                    continue
+                histories.workloads[key] = history
                 if history.judge(cpu_ratio, least_seconds):
                     self._announce(members[0], history)
                 if history.load_class is not None:
@@ -155,10 +163,21 @@ class ClassController(Controller):
             return
         self._saved = now
         histories.keep({workload_of(one).key for one in self.world.state.replicasets.values()})
-        try:
-            await self._store.save(histories, now)
-        except (RequestError, DoesNotFitError, Fenced) as error:
-            self.log.warning("the measurements of load classes are not kept", error=str(error))
+        kept = histories
+        while True:
+            try:
+                await self._store.save(kept, now)
+                break
+            except DoesNotFitError:
+                kept = kept.fewer(int(len(kept.workloads) * KEPT_OF_TOO_MANY))
+                # Each try packs all that is left.
+                await asyncio.sleep(0)
+            except (RequestError, Fenced) as error:
+                self.log.warning("the measurements of load classes are not kept", error=str(error))
+                return
+        dropped = len(histories.workloads) - len(kept.workloads)
+        if dropped:
+            self.log.warning("the measurements of some load classes are not kept", dropped=dropped)
 
     def _show(self) -> None:
         values: dict[tuple[str, ...], float] = {}

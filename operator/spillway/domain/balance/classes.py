@@ -8,9 +8,10 @@ that a workload near the limit does not change back and forth.
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -98,8 +99,21 @@ class ClassHistories(msgspec.Struct):
     """By key, Kind/namespace/name."""
 
     def keep(self, workloads: Collection[str]) -> None:
-        """Forget all workloads but these."""
-        self.workloads = {name: one for name, one in self.workloads.items() if name in workloads}
+        """Forget all workloads but these, and those of which there is no sample."""
+        self.workloads = {name: one for name, one in self.workloads.items() if name in workloads and one.at}
+
+    def fewer(self, most: int) -> Self:
+        """So many workloads of these: those of the namespaces with the most go first, the least measured before others.
+
+        Whoever has many workloads in a namespace takes no place from those of the other namespaces.
+        """
+        taken: Counter[str] = Counter()
+        ranks: dict[str, int] = {}
+        for key, _ in sorted(self.workloads.items(), key=lambda item: (-item[1].measured, item[0])):
+            namespace = key.split("/")[1]
+            ranks[key] = taken[namespace]
+            taken[namespace] += 1
+        return type(self)({key: self.workloads[key] for key in sorted(ranks, key=lambda key: ranks[key])[:most]})
 
 
 def class_of_pod(pod: Json, found: LoadClass | None) -> str | None:

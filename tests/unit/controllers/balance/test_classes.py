@@ -11,6 +11,7 @@ from spillway.domain.balance.classes import ClassHistories, LoadClass
 from spillway.domain.balance.load import LoadProblem
 from spillway.domain.balance.reading_state import Measure
 from spillway.kube.errors import UnreachableError
+from spillway.kube.packed_store import DoesNotFitError
 from spillway.kube.resource_metrics import NODE_METRICS
 from spillway.state.catalog import Kind
 from tests.builders import make_namespace, make_pod, make_replicaset
@@ -26,6 +27,8 @@ class Store:
         self.kept = kept
         self.saved: list[bytes] = []
         self.down = False
+        self.room = 100
+        """How many workloads fit."""
 
     async def load(self) -> ClassHistories | None:
         if self.down:
@@ -34,6 +37,8 @@ class Store:
 
     async def save(self, value: ClassHistories, made: float) -> None:
         assert made
+        if len(value.workloads) > self.room:
+            raise DoesNotFitError
         self.saved.append(msgspec.json.encode(value))
 
 
@@ -131,6 +136,33 @@ async def test_the_next_leader_goes_on_with_what_was_measured() -> None:
     await after.controller.reconcile("even")
     assert after.classes == {WEB: LoadClass.CPU, API: LoadClass.MEMORY}
     assert not after.events.said, "a class that was known is not told again"
+
+
+async def test_replicasets_without_measured_pods_take_no_place() -> None:
+    scene = Scene()
+    for index in range(200):
+        scene.world.state.apply(make_replicaset(f"idle-{index}", replicas=1))
+    await scene.controller.reconcile("even")
+    await scene.pass_for(SAVE_SECONDS + 30)
+    kept = msgspec.json.decode(scene.store.saved[-1], type=ClassHistories)
+    assert kept.workloads.keys() == {WEB, API}
+
+
+async def test_a_namespace_with_too_many_workloads_keeps_only_its_own_from_being_kept() -> None:
+    scene = Scene()
+    scene.store.room = 50
+    scene.world.state.apply(make_namespace("big"))
+    for index in range(60):
+        owner = make_replicaset(f"big-{index}", namespace="big", replicas=1)
+        for record in (owner, make_pod(f"big-{index}-1", namespace="big", owner_uid=owner.uid)):
+            scene.world.state.apply(record)
+        scene.used[f"big-{index}-1"] = "1"
+    await scene.controller.reconcile("even")
+    await scene.pass_for(SAVE_SECONDS + 30)
+    kept = msgspec.json.decode(scene.store.saved[-1], type=ClassHistories)
+    assert {WEB, API} < kept.workloads.keys()
+    assert 30 < len(kept.workloads) <= 50
+    assert len(scene.classes) == 62, "those that are not kept have their class all the same"
 
 
 async def test_nothing_is_measured_before_the_last_measurements_were_read() -> None:

@@ -115,6 +115,36 @@ def test_a_history_is_the_same_after_it_was_kept(ratios: list[float]) -> None:
     assert msgspec.json.decode(msgspec.json.encode(kept), type=ClassHistories) == kept
 
 
+def test_workloads_that_are_gone_or_were_never_measured_are_forgotten() -> None:
+    histories = ClassHistories({key: measured(2.0, seconds=STEP) for key in ("Deployment/a/web", "Deployment/a/gone")})
+    histories.workloads["Deployment/a/idle"] = ClassHistory()
+    histories.keep({"Deployment/a/web", "Deployment/a/idle"})
+    assert histories.workloads.keys() == {"Deployment/a/web"}
+
+
+@pytest.mark.parametrize(
+    ("most", "left"),
+    [
+        (9, {"few/0", "few/1", "many/0", "many/1", "many/2", "many/3", "many/4"}),
+        (5, {"few/0", "few/1", "many/0", "many/1", "many/2"}),
+        (4, {"few/0", "few/1", "many/0", "many/1"}),
+        (2, {"few/0", "many/0"}),
+        (0, set[str]()),
+    ],
+)
+def test_of_too_many_workloads_those_of_the_largest_namespace_go_first(most: int, left: set[str]) -> None:
+    counts = {"many": 5, "few": 2}
+    histories = ClassHistories(
+        {
+            f"Deployment/{namespace}/{index}": ClassHistory(at=1.0, measured=DAY - index)
+            for namespace, count in counts.items()
+            for index in range(count)
+        }
+    )
+    assert histories.fewer(most).workloads.keys() == {f"Deployment/{one}" for one in left}
+    assert len(histories.workloads) == 7
+
+
 def test_a_new_pod_gets_the_class_of_its_workload_and_keeps_its_own_label() -> None:
     pod: dict[str, Any] = {"metadata": {"labels": {"app": "web"}}}
     assert class_of_pod(pod, None) is None
