@@ -95,6 +95,10 @@ POOLS_CHARACTERS_MAX: Final = 2048
 """The same for the mark that names several pools."""
 OWNER_CHARACTERS_MAX: Final = 1024
 """What names an owner has fewer characters in all; an object with a longer reference counts as one without an owner."""
+_KIND_CHARACTERS_MAX: Final = 63
+"""The same for the kind of an owner alone, as long as Kubernetes lets a kind be."""
+_NAME_CHARACTERS_MAX: Final = 253
+"""The same for its name. With both limits the key of a workload fits into each field of a status."""
 NODE_RULES_BYTES_MAX: Final = 4096
 """Of a template that says more about nodes, as JSON, it is not known on which its pods may run."""
 LABEL_CHARACTERS_MAX: Final = 16 * 1024
@@ -486,6 +490,8 @@ def _owner(references: Iterable[OwnerReference] | None) -> OwnerReference:
     owner = controller_of(references)
     if (
         owner is None
+        or len(owner.kind) > _KIND_CHARACTERS_MAX
+        or len(owner.name) > _NAME_CHARACTERS_MAX
         or len(owner.uid) + len(owner.kind) + len(owner.name) + len(owner.api_version) > OWNER_CHARACTERS_MAX
     ):
         return _NO_OWNER

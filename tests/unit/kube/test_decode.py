@@ -428,6 +428,20 @@ def test_what_anybody_may_write_at_any_length_is_kept_in_part() -> None:
     assert set(found.labels.items()) <= set(labels.items())
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "uid"),
+    [
+        pytest.param("K" * 63, "n" * 253, "u", id="as long as Kubernetes allows"),
+        pytest.param("K" * 64, "n", "", id="the kind is longer"),
+        pytest.param("K", "n" * 254, "", id="the name is longer"),
+    ],
+)
+def test_an_owner_that_cannot_be_in_kubernetes_is_none(kind: str, name: str, uid: str) -> None:
+    owner = {"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": True}
+    found = record(metadata={"ownerReferences": [owner]})
+    assert (found.owner_kind, found.owner_name, found.owner_uid) == ((kind, name, uid) if uid else ("", "", ""))
+
+
 def test_as_many_pools_as_a_policy_may_list_are_read() -> None:
     pools = ",".join(f"{number:02}" + "p" * 61 for number in range(16))
     found = record(metadata={"annotations": {POOLS: pools}}, status={"phase": "Pending", "containerStatuses": []})

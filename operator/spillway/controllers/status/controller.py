@@ -2,7 +2,8 @@
 
 Contract: a pass handles all resources, of which there are a handful, some time after the first change, so that any
 number of changes in between costs one write for each resource, and a cluster at rest costs none. A status is written
-only if it differs from the present one. An Event follows the write of the condition that it reports, and only if the
+only if it differs from the present one. A part that cannot be made is left out, and what it would say stays as it is;
+then the pass is tried again later. An Event follows the write of the condition that it reports, and only if the
 write succeeded. While data is stale the counts do not change, and a condition reports it.
 """
 
@@ -11,8 +12,10 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Final, TypeVar
 
+from pydantic import ValidationError
+
 from spillway.api.common import Status
-from spillway.api.conditions import Condition
+from spillway.api.conditions import Condition, ConditionStatus
 from spillway.api.elasticpolicy import ElasticPolicy, ElasticPolicyStatus
 from spillway.api.group import API_VERSION
 from spillway.api.virtualnodebudget import VirtualNodeBudget, VirtualNodeBudgetStatus
@@ -21,7 +24,7 @@ from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.status.events import condition_events
 from spillway.controllers.status.merge import S, conditions_in, merged_status, unreadable
 from spillway.controllers.status.node_summary import NodeSummary
-from spillway.controllers.status.part import Contributor, Contributors, StatusPart
+from spillway.controllers.status.part import Contributor, Contributors, ObservedCondition, StatusPart
 from spillway.controllers.status.workload_counts import WorkloadCounts
 from spillway.domain.model.owners import object_reference
 from spillway.domain.model.records import NamespaceRecord, NodeRecord
@@ -111,7 +114,7 @@ class StatusController(Controller):
         for kind in Kind:
             for entry in list(catalog.entries(kind).values()):
                 try:
-                    conditions = await self._write(entry)
+                    conditions = await self._write(entry, failed)
                 except Exception as error:  # noqa: BLE001  # whatever it is, it does not concern the other resources
                     failed.append(error)
                 else:
@@ -126,8 +129,11 @@ class StatusController(Controller):
         count = self._counts.policy(policy)
         return PolicySample(len(count.workloads), count.tiers, self._nodes.tiers(policy))
 
-    async def _write(self, entry: Entry) -> Iterable[Condition]:
-        """Write the status if it differs from the present one; returns the conditions that it should have."""
+    async def _write(self, entry: Entry, failed: list[Exception]) -> Iterable[Condition]:
+        """Write the status if it differs from the present one; returns the conditions that it should have.
+
+        Why parts were left out is added to `failed`.
+        """
         now = datetime.fromtimestamp(self.world.now(), tz=UTC).replace(microsecond=0)
         present = dict(entry.status)
         if entry.model is None:
@@ -136,7 +142,11 @@ class StatusController(Controller):
             # Nothing else is known of a resource that could never be parsed, so the rest of its status stays.
             wanted = present | status.wire()
         else:
-            parts, status = self._status_of(entry, entry.model, now)
+            invalid: list[Exception] = []
+            parts, status = self._status_of(entry, entry.model, now, invalid)
+            for error in invalid:
+                self.log.error("a part of the status is not valid, left out", key=entry.name, error=str(error))
+            failed += invalid
             wanted = status.wire()
         if wanted != present and await self._writer.patch_status(entry.kind.plural, entry.name, wanted):
             self.world.catalog.status_written(entry, wanted)
@@ -147,16 +157,20 @@ class StatusController(Controller):
             self._emit(entry, conditions_in(present), status.conditions, announce)
         return status.conditions
 
-    def _status_of(self, entry: Entry, model: Model, now: datetime) -> tuple[Sequence[StatusPart], Status]:
+    def _status_of(
+        self, entry: Entry, model: Model, now: datetime, invalid: list[Exception]
+    ) -> tuple[Sequence[StatusPart], Status]:
         # `entry.status` is the present status; `model.status` is from when the spec was last read.
         found = self._contributors
         match model:
             case ElasticPolicy():
-                return _collected(found.policies, model, ElasticPolicyStatus.model_validate(entry.status), now)
+                return _collected(found.policies, model, ElasticPolicyStatus.model_validate(entry.status), now, invalid)
             case VirtualNodeBudget():
-                return _collected(found.budgets, model, VirtualNodeBudgetStatus.model_validate(entry.status), now)
+                return _collected(
+                    found.budgets, model, VirtualNodeBudgetStatus.model_validate(entry.status), now, invalid
+                )
             case ZonalBalance():
-                return _collected(found.balances, model, ZonalBalanceStatus.model_validate(entry.status), now)
+                return _collected(found.balances, model, ZonalBalanceStatus.model_validate(entry.status), now, invalid)
 
     def _emit(
         self, entry: Entry, before: Iterable[Condition], after: Iterable[Condition], announce: Collection[str]
@@ -188,7 +202,20 @@ class StatusController(Controller):
 
 
 def _collected(
-    contributors: Iterable[Contributor[M, S]], model: M, current: S, now: datetime
+    contributors: Iterable[Contributor[M, S]], model: M, current: S, now: datetime, invalid: list[Exception]
 ) -> tuple[Sequence[StatusPart], S]:
-    parts = [contributor.part(model, current, now) for contributor in contributors]
+    parts: list[StatusPart] = []
+    for contributor in contributors:
+        try:
+            parts.append(contributor.part(model, current, now))
+        except ValidationError as error:
+            invalid.append(error)
+    if invalid:
+        # Only the part that was left out could say which conditions are over.
+        parts.append(StatusPart(conditions=tuple(map(_as_it_is, current.conditions))))
     return parts, merged_status(current, parts, generation=model.metadata.generation, now=now)
+
+
+def _as_it_is(one: Condition) -> ObservedCondition:
+    holds = one.status is ConditionStatus.TRUE
+    return ObservedCondition(one.type, holds=holds, reason=one.reason, message=one.message)

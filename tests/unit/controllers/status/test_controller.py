@@ -6,6 +6,7 @@ import pytest
 
 from spillway.api import Resource
 from spillway.api.common import Status
+from spillway.api.elasticpolicy import WorkloadThreshold
 from spillway.controllers.base import World
 from spillway.controllers.policies.status import ResourceContributor
 from spillway.controllers.status.controller import StatusController
@@ -114,6 +115,41 @@ async def test_a_status_that_is_refused_holds_up_no_other(clock: FakeClock) -> N
     with pytest.raises(ExceptionGroup):
         await controller.reconcile("*")
     assert [write.name for write in writer.done] == ["even"]
+
+
+class Named:
+    """A contributor that names a workload."""
+
+    workload = "web"
+
+    def part(self, _model: Resource, _current: Status, _now: datetime) -> StatusPart:
+        late = ObservedCondition("StalePlan", holds=True, reason="PlanFailed", message="")
+        return StatusPart({"thresholds": (WorkloadThreshold(workload=self.workload),)}, (late,))
+
+
+class Advised:
+    """A contributor that advises a number of nodes."""
+
+    nodes = 1
+
+    def part(self, _model: Resource, _current: Status, _now: datetime) -> StatusPart:
+        return StatusPart({"owned_nodes_advised": self.nodes})
+
+
+async def test_a_part_that_is_not_valid_is_left_out_and_the_others_are_written(clock: FakeClock) -> None:
+    world, named, advised = make_world([make_node()], [policy_resource()], clock), Named(), Advised()
+    controller = statuses(world, writer := FakeWriter(), named, advised)
+    await controller.reconcile("*")
+    first = writer.writes[-1].body
+    assert any(one["type"] == "StalePlan" and one["status"] == "True" for one in first["conditions"])
+    named.workload, advised.nodes = "x" * 600, 2
+    with pytest.raises(ExceptionGroup, match="statuses not written") as failed:
+        await controller.reconcile("*")
+    assert "WorkloadThreshold" in str(failed.value.exceptions[0])
+    assert writer.writes[-1].body == {**first, "ownedNodesAdvised": 2}, "what it said, and its conditions, stay"
+    named.workload = "api"
+    await controller.reconcile("*")
+    assert [one["workload"] for one in writer.writes[-1].body["thresholds"]] == ["api"]
 
 
 @pytest.mark.parametrize("conditions", [[], [{"type": "Ready", "status": "True"}]], ids=["none", "not ours"])
