@@ -202,7 +202,7 @@ class RebalanceController(Controller):
     async def _move(self, balance: ZonalBalance, rule: Rebalance, plan: Plan, memory: _Memory) -> None:
         now, name = self.world.now(), balance.metadata.name
         going = self._surges.going(Purpose.REBALANCE, name)
-        # Of a ReplicaSet that was deleted during its surge, no end is reported.
+        # Of a ReplicaSet that was deleted before its surge began, no end is reported.
         memory.begun = {workload: move for workload, move in memory.begun.items() if workload in going}
         # For moves to other zones, no effect on the load of nodes is waited for.
         if isinstance(plan, MovePlan) and (

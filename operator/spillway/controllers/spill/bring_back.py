@@ -312,7 +312,8 @@ class BringBackController(SurgeController):
 
     def _wanted(self, replicaset: ReplicaSetRecord, claim: Claim) -> bool:
         asked = brings_back(self.world.governance.placing_class(claim))
-        return asked and claim.enforced and not self.world.is_outgoing(replicaset)
+        present = replicaset.uid in self.world.state.replicasets
+        return asked and present and claim.enforced and not self.world.is_outgoing(replicaset)
 
     def _end(self, replicaset: ReplicaSetRecord, policy: str, outcome: SurgeOutcome) -> None:
         uid, now = replicaset.uid, self.world.now()

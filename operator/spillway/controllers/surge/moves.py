@@ -306,7 +306,8 @@ class SurgeMovesController(SurgeController):
 
     def _wanted(self, replicaset: ReplicaSetRecord, purpose: Purpose, asker: str) -> bool:
         """Whether the resource still asks for moves, and the workload may be moved."""
-        asks = asks_for_moves(self.world.governance, purpose, asker)
+        present = replicaset.uid in self.world.state.replicasets
+        asks = present and asks_for_moves(self.world.governance, purpose, asker)
         return asks and not self.world.only_recommends(replicaset) and not self.world.is_outgoing(replicaset)
 
     def forget(self, uid: OwnerUid) -> None:

@@ -93,7 +93,7 @@ class SurgeRunner:
         present = None if target is None else await self._scaler.workload(target)
         if surge is None or target is None or present is None or not self._occupy(replicaset.uid, surge):
             await self._scaler.forget(replicaset)
-            return Ended(SurgeOutcome.FORGOTTEN, surge)
+            return Ended(SurgeOutcome.WITHDRAWN if present is None else SurgeOutcome.FORGOTTEN, surge)
         progress, patience = look(surge, present), patience_seconds(present["spec"], self._ready_seconds)
         step, ended = self._next_step(replicaset.uid, surge, progress, patience)
         if ended is None or (step is Step.SHRINK and not await self._shrink(replicaset, target, surge, ended)):

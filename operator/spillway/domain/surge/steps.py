@@ -68,7 +68,7 @@ class SurgeOutcome(StrEnum):
     """The workload was scaled back and the chosen pod stays: another pod was deleted, or another client added a replica
     before."""
     WITHDRAWN = "Withdrawn"
-    """It is not requested any more, or the API server was not reached."""
+    """It is not requested any more, its workload or its ReplicaSet was deleted, or the API server was not reached."""
     FORGOTTEN = "Forgotten"
     """The mark was too old, or too far in the future, to know which replica the surge added."""
 

@@ -96,6 +96,8 @@ class Cluster(FakeWriter):
     async def annotate(self, resource: str, path: str, uid: str, annotations: Any) -> bool:
         assert (resource, uid) == ("replicasets", "rs-web")
         assert path == "/apis/apps/v1/namespaces/shop/replicasets/web"
+        if UID not in self.world.state.replicasets:
+            return False
         self.written.append("mark" if annotations[SURGE] else "unmark")
         self.changed(self.seen, surge=annotations[SURGE] or "")
         return True
@@ -110,7 +112,8 @@ class Cluster(FakeWriter):
             return False
         self.written.append(f"{seen}->{wanted}")
         self.replicas = wanted
-        self.changed(self.seen, replicas=wanted)
+        if UID in self.world.state.replicasets:
+            self.changed(self.seen, replicas=wanted)
         return True
 
     async def look(self, seconds: float = 0.0) -> None:
@@ -422,6 +425,20 @@ async def test_another_leader_ends_what_one_began() -> None:
     assert UID in found.controller.all_keys()
     assert await found.step() is None
     assert found.written == ["4->3", "unmark"]
+
+
+async def test_a_replicaset_that_is_deleted_during_its_surge_leaves_no_replica() -> None:
+    found = cluster()
+    subscriptions = list(found.controller.subscribe())
+    await found.settled()
+    await found.step()
+    assert found.written == ["mark", "3->4"]
+    found.world.state.remove(found.seen)
+    assert await found.step(1) is None
+    assert found.written == ["mark", "3->4", "4->3"]
+    assert not found.controller.runner.running
+    for end in subscriptions:
+        end()
 
 
 async def test_only_a_mark_that_spillway_wrote_begins_a_step() -> None:

@@ -113,7 +113,7 @@ class Cluster(FakeWriter, Lists):
         assert path.endswith("/replicasets/web")
         if self.mark_error is not None:
             raise self.mark_error
-        if self.gone:
+        if self.gone or UID not in self.world.state.replicasets:
             return False
         self.written.append("mark" if annotations[SURGE] else "unmark")
         self.changed(self.seen, surge=annotations[SURGE] or "")
@@ -138,7 +138,8 @@ class Cluster(FakeWriter, Lists):
         self.written.append(f"{seen}->{wanted}")
         self.planned.append(self.world.board.plans_node(UID))
         self.replicas = wanted
-        self.changed(self.seen, replicas=wanted)
+        if UID in self.world.state.replicasets:
+            self.changed(self.seen, replicas=wanted)
         if self.answer_lost is not None:
             raise self.answer_lost
         return True
@@ -302,6 +303,41 @@ async def test_another_client_that_scales_in_between_takes_precedence() -> None:
     cluster.replicas = 5
     await cluster.step(1)
     assert (cluster.results, cluster.written) == ([SurgeOutcome.OVERTAKEN], ["unmark"])
+
+
+async def test_a_replicaset_that_is_deleted_during_its_surge_leaves_no_replica() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    cluster.scale_error = UNREACHABLE
+    cluster.world.state.remove(cluster.seen)
+    with pytest.raises(UnreachableError):
+        await cluster.step(1)
+    assert cluster.results == [], "it is tried again"
+    cluster.scale_error = None
+    assert await cluster.step(LATE_SECONDS) is None
+    assert (cluster.results, cluster.written, cluster.replicas) == ([SurgeOutcome.WITHDRAWN], ["2->1"], 1)
+    assert cluster.controller.in_progress(Purpose.REBALANCE, "even") == 0
+    assert not cluster.scaler.busy
+    assert await cluster.step(1) is None
+    assert cluster.written == ["2->1"]
+
+
+async def test_after_the_replicaset_was_deleted_the_number_that_another_client_has_set_stays() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    cluster.world.state.remove(cluster.seen)
+    cluster.replicas = 5
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.OVERTAKEN], [])
+
+
+async def test_the_move_of_a_workload_that_is_deleted_ends() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    cluster.world.state.remove(cluster.seen)
+    cluster.error = ApiError(404, "NotFound", "deployments.apps not found")
+    assert await cluster.step(1) is None
+    assert (cluster.results, cluster.written) == ([SurgeOutcome.WITHDRAWN], [])
 
 
 async def test_a_surge_that_is_not_wanted_any_more_is_undone() -> None:
