@@ -135,9 +135,12 @@ class Scene:
 
     def load(self, *percent: float) -> None:
         """A reading of the loads of the nodes; the state is fresh as well."""
+        self.load_of(dict(zip(map(NodeName, NODES), percent, strict=True)))
+
+    def load_of(self, percent: dict[NodeName, float]) -> None:
+        """The same of other nodes."""
         self.world.state.mark_synced()
-        loads = dict(zip(map(NodeName, NODES), percent, strict=True))
-        self.world.board.set_loads("even", Loads(loads, self.clock.now()))
+        self.world.board.set_loads("even", Loads(percent, self.clock.now()))
 
     @property
     def in_progress(self) -> int:

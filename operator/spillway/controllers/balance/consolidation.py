@@ -18,8 +18,9 @@ from spillway.api.consolidation import Consolidation, ConsolidationStatus
 from spillway.api.elasticpolicy import ElasticPolicy
 from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.emptiable import Emptiable, NodesSeen, leaving, observe
+from spillway.controllers.balance.look_turns import LookTurns
 from spillway.controllers.balance.node_pools import NodePools
-from spillway.controllers.balance.workload_looks import LOOKS, WorkloadLooks
+from spillway.controllers.balance.workload_looks import WorkloadLooks
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
@@ -167,21 +168,22 @@ class ConsolidationController(Controller):
         name, now = policy.metadata.name, self.world.now()
         await memory.looks.refresh()
         self._surges.arrivals.forget(now)
+        turns = LookTurns(memory.looks)
         found = Emptiable(
             self.world,
             name,
             rule,
             observed,
             looks=memory.looks,
+            turns=turns,
             bounds=memory.bounds,
             arrivals=self._surges.arrivals,
             rests=lambda node: memory.nodes.rests(node, now),
         )
-        reserve, reads = await self._reserve(name, rule, memory, observed), LOOKS
+        reserve = await self._reserve(name, rule, memory, observed)
         budgets = await self._node_pools.budgets(observed.nodes, observed.empty, now)
         while True:
-            # As long as workloads are read, the plan shows which ones have to be; those that were not keep their nodes.
-            nodes = await found.nodes(optimistic=reads > 0)
+            nodes = await found.nodes()
             # In a thread, because admission requests are answered in the event loop.
             plan = await asyncio.to_thread(
                 plan_consolidation,
@@ -192,15 +194,10 @@ class ConsolidationController(Controller):
                 admits=found.admits,
                 budgets=budgets,
             )
-            unread = found.unread(plan.nodes) if reads else ()
-            if not unread:
-                if await found.read_other_pods(plan.nodes):
-                    continue
-                memory.left = dict(found.left)
-                return plan
-            for owner, pod in unread[:reads]:
-                await memory.looks.read(owner, pod)
-            reads -= len(unread[:reads])
+            if await turns.read(found.readable(plan.nodes)) or await found.read_other_pods(plan.nodes):
+                continue
+            memory.left = dict(found.left)
+            return plan
 
     async def _reserve(self, policy: str, rule: Consolidation, memory: _Memory, observed: NodesSeen) -> Usage:
         """The requests that are expected to be added, and those of pods that wait for a node, or whose node is down."""

@@ -1,7 +1,7 @@
 """The nodes that one ElasticPolicy might empty, with their pods, and the nodes to which these could go.
 
 Contract: reads the state and never writes. A pod whose workload was not looked at (`WorkloadLooks`), or is due to be
-looked at again, counts as movable only if the caller asks for that, to learn which workloads have to be looked at.
+looked at again, counts as movable while it may be looked at in this pass (`LookTurns`), to learn which ones have to be.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from spillway.api.consolidation import Consolidation
+from spillway.controllers.balance.look_turns import LookTurns
 from spillway.controllers.balance.movable import pods_by_zone, unsettled
 from spillway.controllers.balance.workload_looks import WorkloadLooks
 from spillway.controllers.base import World
@@ -124,6 +125,7 @@ class _Workload:
     max_skew: int = 1
     zone_key: str = ZONE_LABEL
     looked_at: bool = True
+    """Whether it was looked at, or may be in this pass."""
     surging: bool = False
     going: PodUid | None = None
     """The pod that a surge replaces, once the additional replica is on a node."""
@@ -140,6 +142,7 @@ class Emptiable:
         observed: NodesSeen,
         *,
         looks: WorkloadLooks,
+        turns: LookTurns,
         bounds: MoveBounds,
         arrivals: Arrivals,
         rests: Callable[[NodeName], bool],
@@ -150,11 +153,11 @@ class Emptiable:
         self._rule = rule
         self._observed = observed
         self._looks = looks
+        self._turns = turns
         self._bounds = bounds
         self._arrivals = arrivals
         self._refused = bounds.refused(world.now())
         self._rests = rests
-        self._optimistic = False
         self._workloads: dict[OwnerUid, _Workload] = {}
         self._admitted: dict[tuple[OwnerUid, NodeName], bool] = {}
         self._left_by_others: dict[OwnerUid, frozenset[NodeName] | None] = {}
@@ -163,9 +166,8 @@ class Emptiable:
         self.left: dict[str, Left | SurgeOutcome] = {}
         """The workloads with pods on little used nodes that are left as they are, and why."""
 
-    async def nodes(self, *, optimistic: bool) -> list[ConsolidationNode]:
-        """The nodes; if `optimistic`, workloads that have to be looked at, also again, count as movable."""
-        self._optimistic = optimistic
+    async def nodes(self) -> list[ConsolidationNode]:
+        """The nodes, as it is known now which workloads may be moved."""
         self._workloads.clear()
         self._admitted.clear()
         self.left.clear()
@@ -205,15 +207,15 @@ class Emptiable:
         without = _going(self._world, owner) or NO_POD
         return nodes_left(self._world.state, incoming(look.fit, owner), may_run, without=without)
 
-    def unread(self, nodes: Iterable[NodeName]) -> list[tuple[ReplicaSetRecord, PodRecord]]:
-        """The ReplicaSets on these nodes whose workloads have to be read, with a pod of each."""
+    def readable(self, nodes: Iterable[NodeName]) -> list[tuple[ReplicaSetRecord, PodRecord]]:
+        """The ReplicaSets on these nodes whose workloads may be read, with a pod of each."""
         pods = {pod.owner_uid: pod for name in nodes for pod in leaving(self._world, name)}
         owners = self._world.state.replicasets
         return [
             (owners[uid], pod)
             for uid, pod in pods.items()
             # During a surge the workload has one replica too many, so what was read before counts.
-            if uid in owners and not owners[uid].surge and self._looks.due(uid)
+            if uid in owners and not owners[uid].surge
         ]
 
     def _node(self, node: NodeRecord, order: Mapping[NodeName, int]) -> ConsolidationNode:
@@ -270,7 +272,7 @@ class Emptiable:
             one.key,
             pod.requests,
             one.zones,
-            movable=(one.reason is None or passing) and (one.looked_at or self._optimistic) and (begun or not again),
+            movable=(one.reason is None or passing) and one.looked_at and (begun or not again),
             ready_to_move=one.reason is None
             and settled
             and not again
@@ -300,12 +302,11 @@ class Emptiable:
             return _Workload(key, {}, Left.EXACT_REPLICAS)
         pods = world.state.active_pods_of(owner.uid)
         zones = pods_by_zone(pods, world.state.nodes, claim.zone_key)
-        look = self._looks.get(owner.uid)
         reason = (
             self._refused.get(key)
             # During a surge the workload is not read again.
-            or self._looks.reason(owner.uid, again=self._optimistic and not owner.surge)
+            or (self._looks.reason(owner.uid) if owner.surge else self._turns.reason(owner))
             or unsettled(world, owner, pods, world.now() - self._rule.settle.seconds)
         )
         surges, going = proven_surge(world, owner) is not None, _going(world, owner)
-        return _Workload(key, zones, reason, claim.max_skew, claim.zone_key, look is not None, surges, going)
+        return _Workload(key, zones, reason, claim.max_skew, claim.zone_key, self._turns.is_known(owner), surges, going)

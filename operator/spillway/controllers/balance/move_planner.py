@@ -20,9 +20,10 @@ from spillway.controllers.balance.class_use import class_use
 from spillway.controllers.balance.emptiable import leaving
 from spillway.controllers.balance.in_transit import PodsInTransit
 from spillway.controllers.balance.load import current_loads, nodes_of, physical_nodes
+from spillway.controllers.balance.look_turns import LookTurns
 from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_zone, unsettled
 from spillway.controllers.balance.readings import Readings
-from spillway.controllers.balance.workload_looks import LOOKS, WorkloadLooks
+from spillway.controllers.balance.workload_looks import WorkloadLooks
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController, incoming
 from spillway.domain.balance.class_moves import crowded_nodes, plan_class_moves
@@ -201,13 +202,9 @@ class MovePlanner:
                 found[key] = None if waits else pods_by_zone(pods, nodes, spec.zone_key)
         return found
 
-    def left_by_look(self, balance: ZonalBalance, owner: OwnerUid, *, again: bool = False) -> Left | None:
-        """Why no pod of a ReplicaSet is moved for this ZonalBalance, as far as its workload was read.
-
-        With `again`, a reason does not count for which the workload is due to be read again.
-        """
-        reason = self._looks.reason(owner, again=again)
-        return None if _evicts(balance) and reason not in _AGAINST_EVICTION else reason
+    def left_by_look(self, balance: ZonalBalance, owner: OwnerUid) -> Left | None:
+        """Why no pod of a ReplicaSet is moved for this ZonalBalance, as far as its workload was read."""
+        return _counted(balance, self._looks.reason(owner))
 
     async def _admitted(
         self, balance: ZonalBalance, movable: Movable, planned: Callable[[Sequence[MovablePod], Admits], P]
@@ -220,12 +217,12 @@ class MovePlanner:
         Raises:
             RequestError: a workload of the plan could not be read.
         """
-        state, reads, rounds = self._world.state, LOOKS, COMPARED_ROUNDS
+        state, turns, rounds = self._world.state, LookTurns(self._looks), COMPARED_ROUNDS
         left_to: LeftTo = {}
 
         def admits(pod: MovablePod, name: NodeName) -> bool:
             known, node = state.pods.get(pod.uid), state.nodes.get(name)
-            if known is None or node is None or (not reads and self._looks.get(known.owner_uid) is None):
+            if known is None or node is None:
                 return False
             key = _compared_key(balance, known)
             if not rounds and key not in left_to:
@@ -234,23 +231,18 @@ class MovePlanner:
             return self._looks.admits(known.owner_uid, node) and (others is None or name in others)
 
         def compute() -> tuple[P, dict[str, Left]]:
-            pods, left = self._without_left(balance, movable, again=reads > 0)
+            pods, left = self._without_left(balance, movable, turns)
             return planned(pods, admits), left
 
         while True:
-            # As long as workloads are read, the plan shows which ones have to be.
             plan, left = await asyncio.to_thread(compute)
             moved = {pod.owner_uid: pod for move in plan.moves if (pod := state.pods.get(move.pod)) is not None}
-            due = [uid for uid in moved if uid in state.replicasets and self._looks.due(uid)][:reads]
-            if not due:
-                if not rounds or await self._compared(balance, plan.moves, left_to):
-                    return plan, left
-                rounds -= 1
+            owners = ((state.replicasets.get(uid), pod) for uid, pod in moved.items())
+            if await turns.read([(owner, pod) for owner, pod in owners if owner is not None]):
                 continue
-            for uid in due:
-                if (owner := state.replicasets.get(uid)) is not None:
-                    await self._looks.read(owner, moved[uid])
-            reads -= len(due)
+            if not rounds or await self._compared(balance, plan.moves, left_to):
+                return plan, left
+            rounds -= 1
 
     async def _compared(self, balance: ZonalBalance, moves: Sequence[ZoneMove | Move], left_to: LeftTo) -> bool:
         """Compare the pods of a plan with other pods; False if these do not leave a target to one of them.
@@ -279,16 +271,17 @@ class MovePlanner:
         return nodes_left(state, incoming(look.fit, owner), may_run, without=without)
 
     def _without_left(
-        self, balance: ZonalBalance, movable: Movable, *, again: bool
+        self, balance: ZonalBalance, movable: Movable, turns: LookTurns
     ) -> tuple[list[MovablePod], dict[str, Left]]:
         """The pods without those of workloads against which their own objects speak, and why workloads are left."""
         state, pods, left = self._world.state, list[MovablePod](), dict(movable.left)
         for pod in movable.pods:
             known = state.pods.get(pod.uid)
+            owner = None if known is None else state.replicasets.get(known.owner_uid)
             # Of a ReplicaSet that is gone, nothing can be read.
-            if known is None or known.owner_uid not in state.replicasets:
+            if owner is None or not turns.is_known(owner):
                 continue
-            reason = self.left_by_look(balance, known.owner_uid, again=again)
+            reason = _counted(balance, turns.reason(owner))
             if reason is None:
                 pods.append(pod)
             else:
@@ -308,6 +301,11 @@ class MovePlanner:
 
 def _evicts(balance: ZonalBalance) -> bool:
     return balance.spec.rebalance is not None and balance.spec.rebalance.by == "Evict"
+
+
+def _counted(balance: ZonalBalance, reason: Left | None) -> Left | None:
+    """What was read of a workload, as far as it counts for the moves of this ZonalBalance."""
+    return None if _evicts(balance) and reason not in _AGAINST_EVICTION else reason
 
 
 def _compared_key(balance: ZonalBalance, pod: PodRecord) -> tuple[OwnerUid, NodeName]:

@@ -1,11 +1,12 @@
 """What was read of workloads of which pods may be moved: the nodes that their pods may use, and why none is moved.
 
-Contract: it reads the objects of workloads through the controller of moves by surge, and never writes. How many are
-read in one pass is the caller's decision; `LOOKS` is what planners allow themselves. A reason counts until it is read
-again, which is due after `LOOK_SECONDS` for those that may pass. A workload that cannot be read although the API server
-answers, because of what is in its namespace, is left for that reason and holds up no other. The nodes are those for a
-pod as it is admitted: each pass begins with `refresh`, which finds out what resources that have changed add to pods
-now.
+Contract: it reads the objects of workloads through the controller of moves by surge, and never writes. Which are read
+in one pass is the caller's decision (`LookTurns`). A reason counts until it is read again, which is due after
+`LOOK_SECONDS` for those that may pass, and each time after twice as long, up to `LONGEST_LOOK_SECONDS`, while it is the
+same. A workload that cannot be read although the API server answers, because of what is in its namespace, is left for
+that reason and holds up no other. The nodes are those for a pod as it is admitted: each pass begins with `refresh`,
+which finds out what resources that have changed add to pods now. What bounds the replicas of a namespace is read once
+in a pass.
 """
 
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from spillway.controllers.surge.moves import SurgeMovesController, admitted_fit
+from spillway.controllers.surge.namespace_bounds import NamespaceBounds
 from spillway.controllers.surge.scaler import itself
 from spillway.domain.fit.placement import placement
+from spillway.domain.model.backoff import backoff_seconds
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import NamespaceRecord, NodeRecord, PodRecord, ReplicaSetRecord
@@ -26,8 +29,8 @@ from spillway.state.node_room import PodFit
 
 LOOK_SECONDS: Final = 300.0
 """So long counts what was read of a workload; the surge itself reads it again."""
-LOOKS: Final = 20
-"""Workloads that are read from the API server in one pass; the others are read in the next ones."""
+LONGEST_LOOK_SECONDS: Final = 1200.0
+"""So long counts a reason at most that was read again and again."""
 _LASTING: Final = frozenset({Left.DO_NOT_DISRUPT, Left.VOLUMES})
 """Reasons in the pod template, which the owner of a ReplicaSet never changes: for another one it makes another."""
 
@@ -46,6 +49,8 @@ class WorkloadLook:
     """The nodes for one more of its pods."""
     admission: tuple[Governance | None, NamespaceRecord | None] = (None, None)
     """By what these pods are admitted."""
+    times: int = 1
+    """How many times in a row this reason was read."""
 
 
 class WorkloadLooks:
@@ -55,6 +60,7 @@ class WorkloadLooks:
         self._surges = surges
         self._now = now
         self._looks: dict[OwnerUid, WorkloadLook] = {}
+        self._bounds = NamespaceBounds(surges.scaler)
 
     def get(self, owner: OwnerUid) -> WorkloadLook | None:
         """What is known of the workload of a ReplicaSet; None if it was never read."""
@@ -67,15 +73,19 @@ class WorkloadLooks:
             RequestError: the API server is not reached, or answers no request now.
         """
         try:
-            self._looks[owner.uid] = await self._look(owner, pod)
+            look = await self._look(owner, pod)
         except RequestError as error:
             if error.retryable:
                 raise
             self._surges.log.warning("a workload cannot be read, it is left", key=owner.key, error=str(error))
-            self._looks[owner.uid] = WorkloadLook(self._now(), Left.UNREAD, lasting=False)
+            look = WorkloadLook(self._now(), Left.UNREAD, lasting=False)
+        before = self._looks.get(owner.uid)
+        if before is not None and look.reason is not None and look.reason is before.reason:
+            look = replace(look, times=before.times + 1)
+        self._looks[owner.uid] = look
 
     async def _look(self, owner: ReplicaSetRecord, pod: PodRecord) -> WorkloadLook:
-        present, reason = await self._surges.examine(owner, pod)
+        present, reason = await self._surges.examine(owner, pod, self._bounds)
         if present is None or present["metadata"]["uid"] != owner.uid:
             # During a rollout, and after one that the watch does not show yet, a Deployment has another template.
             present = await self._surges.scaler.workload(itself(owner))
@@ -101,22 +111,21 @@ class WorkloadLooks:
         look = self._looks.get(owner)
         return look is None or look.fit is None or look.fit.admits(node)
 
-    def reason(self, owner: OwnerUid, *, again: bool) -> Left | None:
-        """Why no pod of a ReplicaSet is moved, as far as its workload was read; None if nothing is known against it.
-
-        With `again`, the workload can be read again, so a reason for which that is due does not count.
-        """
+    def reason(self, owner: OwnerUid) -> Left | None:
+        """Why no pod of a ReplicaSet is moved, as far as its workload was read; None if nothing is known against it."""
         look = self._looks.get(owner)
-        return None if look is None or (again and self.due(owner)) else look.reason
+        return None if look is None else look.reason
 
     def due(self, owner: OwnerUid) -> bool:
         """Whether the workload has to be read, for the first time or again."""
         look = self._looks.get(owner)
-        return look is None or (not look.lasting and self._now() - look.at > LOOK_SECONDS)
+        if look is None or look.lasting:
+            return look is None
+        return self._now() - look.at > backoff_seconds(look.times, first=LOOK_SECONDS, longest=LONGEST_LOOK_SECONDS)
 
     async def refresh(self) -> None:
         """Forget the ReplicaSets that are gone, and find out what the present resources add to pods of the others."""
-        owners = self._surges.world.state.replicasets
+        owners, self._bounds = self._surges.world.state.replicasets, NamespaceBounds(self._surges.scaler)
         async for uid, look in in_slices(list(self._looks.items())):
             owner = owners.get(uid)
             if owner is None:

@@ -18,6 +18,7 @@ from spillway.api.virtualnodebudget import Cordon
 from spillway.api.zonalbalance import ZonalBalanceSpec
 from spillway.controllers.base import World
 from spillway.controllers.surge.base import SurgeController
+from spillway.controllers.surge.namespace_bounds import NamespaceBounds
 from spillway.controllers.surge.room import physical_room
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, proven_surge, target_of
@@ -187,18 +188,22 @@ class SurgeMovesController(SurgeController):
         )
         return surge, SurgeOutcome.SUCCEEDED
 
-    async def examine(self, replicaset: ReplicaSetRecord, pod: PodRecord) -> tuple[Json | None, Left | None]:
+    async def examine(
+        self, replicaset: ReplicaSetRecord, pod: PodRecord, bounds: NamespaceBounds | None = None
+    ) -> tuple[Json | None, Left | None]:
         """The object of a pod's workload, read now, and why the pod cannot be moved by surge; None if it can.
 
-        Without an object there is nothing that could be scaled.
+        Without an object there is nothing that could be scaled. `bounds` were read a short time ago; None if they are
+        to be read now.
         """
+        bounds = bounds or NamespaceBounds(self.scaler)
         target = target_of(replicaset)
         present = None if target is None else await self.scaler.workload(target)
         if present is None:
             return None, Left.CANNOT_SURGE
-        reason = cannot_surge(present, await self.scaler.autoscalers(replicaset.namespace))
+        reason = cannot_surge(present, await bounds.autoscalers(replicaset.namespace))
         if reason is None and at_quota(
-            await self.scaler.quotas(replicaset.namespace), cpu_millis=pod.cpu_millis, memory_bytes=pod.memory_bytes
+            await bounds.quotas(replicaset.namespace), cpu_millis=pod.cpu_millis, memory_bytes=pod.memory_bytes
         ):
             reason = Left.AT_QUOTA
         return present, reason or self._hindrance(replicaset, present)

@@ -15,8 +15,9 @@ from spillway.controllers.balance.consolidation import ORPHANS, ConsolidationCon
 from spillway.controllers.balance.consolidation_status import ConsolidationContributor
 from spillway.controllers.balance.descheduling import Deschedulers
 from spillway.controllers.balance.emptiable import observe
+from spillway.controllers.balance.look_turns import LOOKS
 from spillway.controllers.balance.node_pools import NodePools
-from spillway.controllers.balance.workload_looks import LOOK_SECONDS, LOOKS
+from spillway.controllers.balance.workload_looks import LOOK_SECONDS
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
@@ -89,6 +90,8 @@ class Scene(Lists):
         self.clock.forward(3600.0)
         self.template: dict[str, Any] = {"spec": {}}
         self.spec: dict[str, Any] = {}
+        self.pauses = ""
+        """The Deployments with this prefix are paused; empty if none is."""
         self.down = False
         self.unreadable = ""
         """The namespace whose HorizontalPodAutoscalers cannot be read."""
@@ -122,12 +125,13 @@ class Scene(Lists):
                 raise ApiError(404, "NotFound", path)
             return {"items": self.pools}
         self.read.append(name)
+        paused = {"paused": True} if self.pauses and name.startswith(self.pauses) else {}
         kind = "rs" if "/replicasets/" in path else "deploy"
         replicas = self.world.state.replicasets[make_replicaset(name).uid].replicas
         status = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas)
         return {
             "metadata": {"name": name, "uid": f"{kind}-{name}", "generation": 1},
-            "spec": {"replicas": replicas, "template": self.template, **self.spec},
+            "spec": {"replicas": replicas, "template": self.template, **self.spec, **paused},
             "status": {"observedGeneration": 1, **status},
         }
 
@@ -856,6 +860,19 @@ async def test_few_workloads_are_read_in_one_pass() -> None:
     assert before > 0
     await scene.reconcile()
     assert len(scene.tainted) > before
+
+
+async def test_paused_workloads_do_not_keep_the_node_of_another_one_from_being_emptied() -> None:
+    more: list[Record] = [make_node("big", labels={ZONE_LABEL: "a"}, cpu_millis=64_000)]
+    for index in range(14 * LOOKS):
+        node, name = f"d{index // 10:02}", f"app{index:03}"
+        more += [make_node(node, labels=LABELS), make_replicaset(name, replicas=1)]
+        more.append(make_pod(name, node=NodeName(node), owner_uid=f"rs-{name}", cpu_millis=10))
+    scene = Scene(more=tuple(more))
+    scene.pauses = "app"
+    for _ in range(2 * 14):
+        await scene.reconcile(seconds=PERIOD_SECONDS)
+    assert scene.tainted == {"e1": "online", "e2": "online"}
 
 
 async def test_the_taint_of_another_policy_is_removed() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from spillway.controllers.balance.workload_looks import LOOK_SECONDS, WorkloadLooks
+from spillway.controllers.balance.workload_looks import LONGEST_LOOK_SECONDS, LOOK_SECONDS, WorkloadLooks
 from spillway.domain.fit.placement import NOWHERE
 from spillway.domain.surge.hindrance import Left
 from spillway.kube import paths
@@ -34,7 +34,7 @@ async def test_the_template_of_a_rollout_says_nothing_about_the_pods_before_it(
     looks = WorkloadLooks(scene.surges, scene.clock.now)
     scene.rolled_out, scene.spec = newer, {"paused": paused}
     await read(scene, looks)
-    assert looks.reason(API.uid, again=False) is (Left.PAUSED if paused else None)
+    assert looks.reason(API.uid) is (Left.PAUSED if paused else None)
     scene.clock.forward(LOOK_SECONDS + 1.0)
     assert looks.due(API.uid)
 
@@ -49,7 +49,8 @@ async def test_pods_of_a_template_that_keeps_them_stay_while_another_one_is_roll
     scene.template, scene.rolled_out = own["spec"], {"spec": {}}
     await read(scene, looks)
     scene.clock.forward(LOOK_SECONDS + 1.0)
-    assert looks.reason(API.uid, again=True) is reason
+    assert looks.reason(API.uid) is reason
+    assert not looks.due(API.uid)
 
 
 async def test_the_nodes_that_pods_may_use_are_those_of_their_own_template() -> None:
@@ -95,7 +96,7 @@ async def test_an_api_server_that_does_not_answer_says_nothing_about_a_workload(
     assert looks.get(API.uid) is None
     scene.workloads.objects[paths.AUTOSCALERS.within("shop")] = TooSlowError(1.0)
     await read(scene, looks)
-    assert looks.reason(API.uid, again=False) is Left.UNREAD
+    assert looks.reason(API.uid) is Left.UNREAD
     scene.clock.forward(LOOK_SECONDS + 1.0)
     assert looks.due(API.uid)
 
@@ -106,9 +107,9 @@ async def test_a_replicaset_that_nothing_owns_may_get_another_template() -> None
     scene.world.state.apply(msgspec.structs.replace(API, replicas=2, owner_uid="", owner_kind="", owner_name=""))
     scene.template = CLAIM["spec"]
     await read(scene, looks)
-    assert looks.reason(API.uid, again=False) is Left.VOLUMES
+    assert looks.reason(API.uid) is Left.VOLUMES
     scene.clock.forward(LOOK_SECONDS + 1.0)
-    assert looks.reason(API.uid, again=True) is None, "it is due to be read again"
+    assert looks.due(API.uid)
 
 
 async def test_the_nodes_are_those_for_a_pod_as_it_is_admitted_now() -> None:
@@ -170,3 +171,39 @@ async def test_a_template_with_more_than_can_be_kept_fits_on_no_node() -> None:
     assert look is not None
     assert look.spec is NOWHERE
     assert not any(looks.admits(API.uid, node) for node in scene.world.state.nodes.values())
+
+
+async def test_a_reason_that_stays_the_same_is_read_less_often() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    scene.spec = {"paused": True}
+    for seconds in (LOOK_SECONDS, 2 * LOOK_SECONDS, LONGEST_LOOK_SECONDS, LONGEST_LOOK_SECONDS):
+        await read(scene, looks)
+        scene.clock.forward(seconds)
+        assert not looks.due(API.uid)
+        scene.clock.forward(1.0)
+        assert looks.due(API.uid)
+    for spec in ({}, {}, {"paused": True}):
+        scene.spec = spec
+        await read(scene, looks)
+        scene.clock.forward(LOOK_SECONDS + 1.0)
+        assert looks.due(API.uid), "it is another answer, or nothing is against it"
+
+
+@pytest.mark.parametrize("resource", [paths.AUTOSCALERS, paths.RESOURCE_QUOTAS])
+@pytest.mark.parametrize("unreadable", [False, True])
+async def test_what_bounds_the_replicas_of_a_namespace_is_read_once_in_a_pass(
+    resource: paths.ApiResource, *, unreadable: bool
+) -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    path = resource.within("shop")
+    if unreadable:
+        scene.workloads.objects[path] = TooLargeError(1)
+    for times in (1, 2):
+        await looks.refresh()
+        for app in ("api", "web"):
+            owner = scene.world.state.replicasets[make_replicaset(app).uid]
+            await looks.read(owner, scene.world.state.pods[make_pod(f"{app}-1").uid])
+            assert (looks.reason(owner.uid) is Left.UNREAD) is unreadable
+        assert scene.workloads.read.count(path) == times
