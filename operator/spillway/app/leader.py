@@ -7,10 +7,12 @@ controller.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
 
 from spillway.app.controllers import Controllers
 from spillway.app.settings import Settings
-from spillway.controllers.base import World
+from spillway.controllers.base import Controller, World
 from spillway.kube.client import KubeClient
 from spillway.kube.events import EventRecorder
 from spillway.state.board import Board
@@ -19,6 +21,22 @@ from spillway.state.cluster import ClusterState
 from spillway.state.node_places import NodePlaces
 from spillway.state.open_pools import OpenPools
 from spillway.state.pool_membership import PoolMembership
+
+LONGEST_TAKE_OVER_SECONDS: Final = 10.0
+"""How long controllers wait at most for those for which admission waits."""
+
+
+async def run_in_order(controller: Controller, board: Board) -> None:
+    """Run a controller, once it is known what the pools have cost, if admission does not wait for it.
+
+    All controllers take turns in one event loop. The first passes of all of them at once would make admission wait
+    for what a new leader takes over as long as for all of them.
+    """
+    if not controller.admission_waits:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_TAKE_OVER_SECONDS):
+                await board.spent_read.wait()
+    await controller.run()
 
 
 class Leader:
@@ -52,7 +70,10 @@ class Leader:
         ).all
         async with asyncio.TaskGroup() as group:
             recorder = group.create_task(events.run(), name="events")
-            tasks = [group.create_task(controller.run(), name=controller.name) for controller in controllers]
+            tasks = [
+                group.create_task(run_in_order(controller, self._world.board), name=controller.name)
+                for controller in controllers
+            ]
             await stopping.wait()
             for controller in controllers:
                 controller.queue.close()

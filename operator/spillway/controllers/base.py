@@ -27,6 +27,8 @@ class Controller(ABC):
 
     name: ClassVar[str]
     workers: ClassVar[int] = 1
+    admission_waits: ClassVar[bool] = False
+    """Whether admission waits for its first reconcile after a change of leader."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -41,6 +41,7 @@ class BudgetController(Controller):
     """The controller of budgets, with one key for all pools."""
 
     name: ClassVar = "budget"
+    admission_waits: ClassVar = True
 
     def __init__(self, world: World, *, period_seconds: float) -> None:
         super().__init__(world)

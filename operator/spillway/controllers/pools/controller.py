@@ -76,6 +76,7 @@ class PoolsController(Controller):
     """The pool controller. `events` follows Events about pods."""
 
     name: ClassVar = "pools"
+    admission_waits: ClassVar = True
 
     def __init__(
         self,

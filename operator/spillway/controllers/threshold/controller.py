@@ -100,6 +100,7 @@ class ThresholdController(Controller):
     """The controller of thresholds, with two keys: the plan, and the observation of the workloads."""
 
     name: ClassVar = "thresholds"
+    admission_waits: ClassVar = True
     workers: ClassVar = 2
     """A plan takes long; the observation does not wait for it."""
 
