@@ -141,6 +141,11 @@ class ClusterState:
     def pods_on(self, node: NodeName) -> Collection[PodRecord]:
         return self._pods_by_node.get(node, {}).values()
 
+    @property
+    def nodes_with_pods(self) -> Collection[NodeName]:
+        """The nodes that pods name, also those that are gone: a live view."""
+        return self._pods_by_node.keys()
+
     def pods_in(self, namespace: str) -> Collection[PodRecord]:
         return self._pods_by_name.get(namespace, {}).values()
 

@@ -1,20 +1,26 @@
 """The ledgers and totals of all pools: which pods are on each, and since when they are charged.
 
-Contract: called by the ledger controller, with times in whole Unix seconds; nothing here waits. A pod counts in the
+Contract: called by the budget controller, with times in whole Unix seconds; only `take_up` waits. A pod counts in the
 pool of its node, which is the oldest VirtualNodeBudget that selects the node. A pod that was seen from its start is
 charged from its start; a pod that enters a pool by a change of labels or budgets is charged from that change. A ledger
 begins with the total that the status has stored and the time of that total, from which running pods are charged. A pod
 is charged at most what its node can allocate: anybody may name a node in a pod that requests more than there is. A
 budget without a stored total, or with one in another currency, is charged from the opening of its ledger.
+
+`open` says which pools there are, and `take_up` then takes up their pods in slices of time. A pod that changes before
+`take_up` has reached it is first taken up as it was, on the pool in which its node was when the ledger was opened, and
+then changed. So every pod counts once, as if all had been taken up at once, and a pool is shown when it is complete.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
+from spillway.controllers.budget.pod_walk import PodWalk
 from spillway.controllers.budget.resource_seconds import Account, Key, WorkloadConsumption
 from spillway.domain.budget.ledger import PoolLedger
 from spillway.domain.budget.limits import LimitUse, room
@@ -22,9 +28,10 @@ from spillway.domain.budget.month import time_zone
 from spillway.domain.budget.price import billed, per_hour
 from spillway.domain.budget.resource_seconds import counts_as_physical
 from spillway.domain.model.names import NodeName, PodUid, Tier
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Governance
+from spillway.kube.slices import in_slices
 from spillway.state.cluster import ClusterState
 from spillway.state.pool_membership import PoolMembership
 
@@ -39,7 +46,15 @@ class StoredSpending(NamedTuple):
     currency: str
 
 
-class _Held(NamedTuple):
+class _Place(NamedTuple):
+    """Where a pod is accounted for."""
+
+    pool: str
+    node: NodeRecord | None
+    """None where the node is gone, or not seen yet."""
+
+
+class _Held(msgspec.Struct, frozen=True, gc=False):
     """A pod on a pool, as it was last taken into account."""
 
     pool: str
@@ -85,6 +100,15 @@ class PoolAccounting:
         self._book = book
         self._governance: Governance | None = None
         self.pools: dict[str, PoolTotals] = {}
+        """The pools whose pods are all taken up."""
+        self._totals: dict[str, PoolTotals] = {}
+        """These, and those that are being opened."""
+        self._opening: dict[str, int] = {}
+        """The pools that are being opened, and until when the pods that ran then have been charged."""
+        self._places: dict[NodeName, _Place] = {}
+        """The nodes of these pools, as they were when the opening began."""
+        self._left = PodWalk(state)
+        """The pods that are still to be taken up."""
         self._held: dict[PodUid, _Held] = {}
 
     def open(
@@ -95,22 +119,26 @@ class PoolAccounting:
         *,
         moved: Collection[NodeName] = (),
     ) -> None:
-        """Budgets have changed: which pools there are, at what price, and which pods are on them.
+        """Budgets have changed: which pools there are, and at what price. `take_up` is due.
 
         `moved` are the nodes that are in another pool since.
         """
+        # An exception may have interrupted `take_up`.
+        for pod in self._left:
+            self._take(pod, now)
+        self._complete(now)
         self._governance = governance
-        for pool in self.pools.values():
+        for pool in self._totals.values():
             pool.ledger.advance(now)
-        for name in self.pools.keys() - governance.budgets.keys():
+        for name in self._totals.keys() - governance.budgets.keys():
             for uid in [uid for uid, held in self._held.items() if held.pool == name]:
                 self._drop(uid, now)
-            del self.pools[name]
-        opened = [name for name in governance.budgets if name not in self.pools]
+            del self._totals[name], self.pools[name]
+        opened: dict[str, PoolTotals] = {}
         for name, budget in governance.budgets.items():
             price, zone = budget.spec.price, time_zone(budget.spec.time_zone)
-            if name in self.pools:
-                if self.pools[name].ledger.reprice(price, zone, now=now) and price is not None:
+            if name in self._totals:
+                if self._totals[name].ledger.reprice(price, zone, now=now) and price is not None:
                     log.info(
                         "the cost of the month starts at zero in another currency", key=name, currency=price.currency
                     )
@@ -119,13 +147,37 @@ class PoolAccounting:
             if before is None or price is None or before.currency != price.currency:
                 before = StoredSpending(now, Decimal(0), "")
             ledger = PoolLedger[Account](at=min(before.at, now), zone=zone, price=price, spent=before.spent)
-            self.pools[name] = PoolTotals(ledger)
-        joined = [node.name for name in opened for node in self._membership.nodes(name)]
-        for node in dict.fromkeys((*moved, *joined)):
-            self._follow_pods(node, now, seen=False)
-        for name in opened:
-            self._end_unseen(name, now)
-            self.pools[name].ledger.advance(now)
+            opened[name] = PoolTotals(ledger)
+        self._totals |= opened
+        self._opening = {name: pool.ledger.at for name, pool in opened.items()}
+        self._places = {node.name: _Place(name, node) for name in opened for node in self._membership.nodes(name)}
+        self._left = PodWalk(self._state, (*moved, *self._places))
+
+    async def take_up(self, now: Callable[[], int]) -> None:
+        """Take up the pods of the pools that are being opened, and of the nodes that have moved, in slices of time."""
+        async for pod in in_slices(self._left):
+            self._take(pod, now())
+        self._complete(now())
+
+    def _take(self, pod: PodRecord, now: int) -> None:
+        place = self._places.get(pod.node)
+        if place is None:
+            # Its node has moved to another pool.
+            self._account(pod, self._place_of(pod), now, charged_until=now)
+            return
+        charged_until = self._opening[place.pool]
+        if not pod.finished:
+            self._account(pod, place, now, charged_until=charged_until)
+        elif charged_until < pod.ended <= now:
+            # It ended without a leader, and its object still exists.
+            self._charge(pod, place, now, charged_until=charged_until)
+
+    def _complete(self, now: int) -> None:
+        for name in self._opening:
+            self._totals[name].ledger.advance(now)
+            self.pools[name] = self._totals[name]
+        self._opening = {}
+        self._places = {}
 
     def limits(self, name: str) -> tuple[LimitUse, ...]:
         """How far each limit of a pool is used; what has a place there and has not started counts."""
@@ -141,102 +193,115 @@ class PoolAccounting:
 
         Its pods are charged from now on; if only the watch is late, from their start.
         """
-        for pool in self.pools.values():
-            pool.ledger.advance(now)
-        self._follow_pods(name, now, seen=seen_late)
-
-    def _follow_pods(self, name: NodeName, now: int, *, seen: bool) -> None:
+        for pod in self._left.on(name):
+            self._take(pod, now)
         for pod in tuple(self._state.pods_on(name)):
-            self.follow(pod, now, seen=seen)
+            self._account(pod, self._place_of(pod), now, charged_until=None if seen_late else now)
 
-    def follow(
-        self, pod: PodRecord, now: int, *, gone: bool = False, seen: bool = True, finished: bool = False
+    def follow(self, old: PodRecord | None, new: PodRecord | None, now: int) -> bool:
+        """Account for a change of a pod that the watch showed; False if nothing of it counts differently."""
+        if old is not None and self._left.take(old):
+            self._take(old, now)
+        if new is not None:
+            # One that came after the opening is accounted for by its changes alone.
+            self._left.take(new)
+        pod = new or old
+        if pod is None:
+            return False
+        place, held = self._place_of(pod), self._held.get(pod.uid)
+        finished = new is not None and new.finished and (old is None or not old.finished)
+        if finished and (held is None or not held.started):
+            self._charge(pod, place, now)
+        return self._account(pod, place, now, gone=new is None, charged_until=None)
+
+    def _account(
+        self, pod: PodRecord, place: _Place, now: int, *, gone: bool = False, charged_until: int | None
     ) -> bool:
-        """Account for the present state of a pod; False if nothing of it counts differently.
+        """Account for the present state of a pod at this place; False if nothing of it counts differently.
 
-        `seen` says that the watch showed it from its start, `finished` that this change is its end.
+        What it cost until `charged_until` is charged already; None for a pod that was seen from its start.
         """
         held = self._held.get(pod.uid)
-        if finished and (held is None or not held.started):
-            self._charge(pod, now)
-        wanted = None if gone else self._wanted(pod)
+        wanted = None if gone else self._wanted(pod, place)
         if held == wanted:
             return False
-        if held is not None and wanted is not None and held[:2] == wanted[:2] and held.started == wanted.started:
+        if (
+            held is not None
+            and wanted is not None
+            and (held.pool, held.account, held.started) == (wanted.pool, wanted.account, wanted.started)
+        ):
             self._resize(pod.uid, held, wanted, now)
             return True
         if held is not None:
             self._drop(pod.uid, min(now, int(pod.ended)) if pod.ended else now)
         if wanted is not None:
-            if held is not None and held.started and held.pool == wanted.pool:
-                # Another is charged for it from now on: its owner has let it go.
-                self.pools[wanted.pool].ledger.advance(now)
-                seen = False
-            self._hold(pod.uid, wanted, now, seen=seen)
+            if held is not None and held.started:
+                # Another pool is charged for it from now on, or another account, since its owner has let it go.
+                charged_until = max(now, self._totals[wanted.pool].ledger.at)
+            self._hold(pod.uid, wanted, now, charged_until=charged_until)
         return True
 
-    def _wanted(self, pod: PodRecord) -> _Held | None:
-        pool = "" if pod.finished else self._pool_of(pod)
-        if not pool:
+    def _wanted(self, pod: PodRecord, place: _Place) -> _Held | None:
+        if pod.finished or not place.pool:
             return None
+        granted = self._granted(pod, place)
         return _Held(
-            pool,
+            place.pool,
             self._book.account_of(pod),
             pod.requests,
-            self._granted(pod),
-            self._billed(pod, pool),
+            granted,
+            self._billed(pod, place.pool, granted),
             int(pod.started),
             not counts_as_physical(pod),
         )
 
-    def _billed(self, pod: PodRecord, pool: str) -> Usage:
+    def _billed(self, pod: PodRecord, pool: str, granted: Usage) -> Usage:
         size = self._membership.size_of(pod)
         ladder = self._governance.ladder(pool) if size and self._governance is not None else ()
-        return billed(self._granted(pod), size, ladder)
+        return billed(granted, size, ladder)
 
-    def _granted(self, pod: PodRecord) -> Usage:
+    def _granted(self, pod: PodRecord, place: _Place) -> Usage:
         """What its node holds for the pod, which is at most what it can allocate."""
-        granted, node = pod.granted, self._state.nodes.get(pod.node)
+        granted, node = pod.granted, place.node
         if node is None:
             held = self._held.get(pod.uid)
             return granted if held is None else granted.at_most(held.granted)
         return granted.at_most(Usage(1, node.cpu_millis, node.memory_bytes))
 
-    def _pool_of(self, pod: PodRecord) -> str:
+    def _place_of(self, pod: PodRecord) -> _Place:
         pool = self._membership.pool_of_pod(pod)
-        return pool if pool in self.pools else ""
+        return _Place(pool if pool in self._totals else "", self._state.nodes.get(pod.node))
 
-    def _charge(self, pod: PodRecord, now: int) -> None:
-        """Charge a pod that started and ended between two observations."""
-        pool = self._pool_of(pod)
-        if pool and pod.started:
-            charged = self._billed(pod, pool)
+    def _charge(self, pod: PodRecord, place: _Place, now: int, *, charged_until: int = 0) -> None:
+        """Charge what a pod that has ended cost since `charged_until`, none of which was observed."""
+        if place.pool and pod.started:
             started = int(pod.started)
-            self.pools[pool].ledger.charge(
+            self._totals[place.pool].ledger.charge(
                 self._book.account_of(pod),
                 started=started,
                 ended=max(started, int(pod.ended)) if pod.ended else now,
-                billed=charged,
+                billed=self._billed(pod, place.pool, self._granted(pod, place)),
                 now=now,
+                charged_until=charged_until,
             )
 
-    def _hold(self, uid: PodUid, held: _Held, now: int, *, seen: bool) -> None:
+    def _hold(self, uid: PodUid, held: _Held, now: int, *, charged_until: int | None) -> None:
         self._held[uid] = held
-        pool = self.pools[held.pool]
+        pool = self._totals[held.pool]
         pool.used += held.used
         pool.resizing += held.used - held.granted
         if not held.started:
             pool.waiting += held.billed
             return
-        if seen:
+        if charged_until is None:
             pool.ledger.begin(uid, held.account, started=held.started, billed=held.billed, now=now)
         else:
-            pool.ledger.resume(uid, held.account, started=held.started, billed=held.billed)
+            pool.ledger.resume(uid, held.account, started=held.started, billed=held.billed, charged_until=charged_until)
         self._meter(held, 1, now)
 
     def _drop(self, uid: PodUid, now: int) -> None:
         held = self._held.pop(uid)
-        pool = self.pools[held.pool]
+        pool = self._totals[held.pool]
         pool.used -= held.used
         pool.resizing -= held.used - held.granted
         if not held.started:
@@ -247,7 +312,7 @@ class PoolAccounting:
 
     def _resize(self, uid: PodUid, held: _Held, wanted: _Held, now: int) -> None:
         self._held[uid] = wanted
-        pool = self.pools[held.pool]
+        pool = self._totals[held.pool]
         pool.used = pool.used - held.used + wanted.used
         pool.resizing = pool.resizing - (held.used - held.granted) + (wanted.used - wanted.granted)
         if not held.started:
@@ -262,20 +327,3 @@ class PoolAccounting:
             key = Key(held.account, Tier.VIRTUAL.value, held.pool)
             change = self._book.meter.add if sign > 0 else self._book.meter.remove
             change(key, held.granted.cpu_millis, held.granted.memory_bytes, now=now)
-
-    def _end_unseen(self, name: str, now: int) -> None:
-        """Charge pods that ended without a leader and whose objects still exist."""
-        ledger = self.pools[name].ledger
-        nodes = [node.name for node in self._membership.nodes(name)]
-        ended = [
-            pod
-            for node in nodes
-            for pod in self._state.pods_on(node)
-            if pod.finished and pod.started and ledger.at < pod.ended <= now
-        ]
-        for pod in ended:
-            charged = self._billed(pod, name)
-            account = self._book.account_of(pod)
-            ledger.resume(pod.uid, account, started=int(pod.started), billed=charged)
-        for pod in sorted(ended, key=lambda pod: pod.ended):
-            ledger.end(pod.uid, now=int(pod.ended))

@@ -1,10 +1,12 @@
 """The accounting of every pool: its cost this month, its cost now, and the consumption of each workload.
 
-Contract: follows the events of pods, so a pod that lives between two ticks is charged as well. A tick, every
-`period_seconds`, brings the totals up to date, exports them as metrics and publishes them on the board for admission.
-Nothing is written here: the status controller writes `status.used`, and `status_due` is emitted when a total has to be
-stored (`PERSIST_SECONDS`), a month has ended, or a limit comes near. The next leader goes on from the status that was
-written last: the time since then is charged from the start times of the pods.
+Contract: follows the events of pods, so a pod that lives between two ticks is charged as well. The first tick takes up
+the pods that there are, in slices of time, and follows their events from its beginning; what the pools have cost is
+published when all are taken up. A tick, every `period_seconds`, brings the totals up to date, exports them as metrics
+and publishes them on the board for admission. Nothing is written here: the status controller writes `status.used`, and
+`status_due` is emitted when a total has to be stored (`PERSIST_SECONDS`), a month has ended, or a limit comes near. The
+next leader goes on from the status that was written last: the time since then is charged from the start times of the
+pods.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,17 +18,18 @@ from pydantic import ValidationError
 from spillway.api.virtualnodebudget import BudgetUse, VirtualNodeBudgetStatus
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.budget.accounting import PoolAccounting, StoredSpending
+from spillway.controllers.budget.pod_walk import PodWalk
 from spillway.controllers.budget.pool_costs import PoolCosts, must_persist
 from spillway.controllers.budget.resource_seconds import Account, Charge, Key, WorkloadConsumption
 from spillway.domain.budget.alerts import TURNING_SHARES
 from spillway.domain.budget.limits import LimitUse
 from spillway.domain.budget.price import per_hour
 from spillway.domain.budget.resource_seconds import counts_as_physical
-from spillway.domain.model.names import NodeName, PodUid
+from spillway.domain.model.names import NodeName
 from spillway.domain.model.records import PodRecord
 from spillway.domain.model.usage import NOTHING, Usage
 from spillway.domain.policies.governance import Governance
-from spillway.kube.slices import TimeSlice
+from spillway.kube.slices import in_slices
 from spillway.state.catalog import Kind
 from spillway.state.pool_membership import NodeChange
 from spillway.state.signal import Signal
@@ -52,8 +55,10 @@ class BudgetController(Controller):
         """The budgets that the accounting is about; None until it is opened."""
         self._moved: set[NodeName] = set()
         """Nodes that changed their pool since the budgets changed, while the accounting is still about the old ones."""
-        self._not_taken_up: set[PodUid] = set()
-        """Pods whose consumption is not metered yet, while a leader begins."""
+        self._begun = False
+        """Whether it is known what the pools have cost."""
+        self._unmetered = PodWalk(world.state)
+        """Pods whose consumption on physical nodes is not metered yet, while a leader begins."""
         self._turns: dict[str, object] = {}
         """The turning points between which the use of each limit lies, by pool."""
         self.status_due: Signal[()] = Signal("BudgetStatus")
@@ -107,18 +112,15 @@ class BudgetController(Controller):
         now = self._now()
         self.world.membership.refresh()
         if self._governance is not self.world.governance:
-            begins = self._governance is None
-            # What was charged until now is in the currency of the price that ends.
-            ended = {} if begins else self._collect_charges(now)
-            self._accounting.open(self.world.governance, self._kept(now), now, moved=self._moved)
-            self._governance = self.world.governance
-            self._moved.clear()
-            if begins:
-                # Admission waits for what the pools have cost.
-                self._publish()
-                await self._take_up()
-            else:
-                await self._consumption.export(now, ended, {})
+            await self._open(now)
+        await self._accounting.take_up(self._now)
+        if not self._begun:
+            # Admission waits for what the pools have cost.
+            self._begun = True
+            self._publish()
+        async for pod in in_slices(self._unmetered):
+            self._meter_physical(None, pod, self._now())
+        now = self._now()
         tell = False
         for name, pool in self._accounting.pools.items():
             tell |= pool.ledger.advance(now)
@@ -133,6 +135,19 @@ class BudgetController(Controller):
         if tell:
             self.status_due.emit()
         return self._period_seconds
+
+    async def _open(self, now: int) -> None:
+        begins = self._governance is None
+        # What was charged until now is in the currency of the price that ends.
+        ended = {} if begins else self._collect_charges(now)
+        if begins:
+            self._unmetered = PodWalk(self.world.state, self.world.state.nodes_with_pods)
+        self._accounting.open(self.world.governance, self._kept(now), now, moved=self._moved)
+        self._governance = self.world.governance
+        self._moved = set()
+        # From here on the accounting follows every change, although its pods are not all taken up.
+        if not begins:
+            await self._consumption.export(now, ended, {})
 
     def _now(self) -> int:
         return int(self.world.now())
@@ -168,16 +183,18 @@ class BudgetController(Controller):
             self._accounting.follow_node(change.name, self._now(), seen_late=change.old is None)
 
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        pod = new or old
-        if pod is None or self._governance is None:
+        if self._governance is None:
             return
         if old is not None and new is not None and _counted_alike(old, new):
             return
         now = self._now()
-        finished = new is not None and new.finished and (old is None or not old.finished)
-        if self._accounting.follow(pod, now, gone=new is None, finished=finished):
+        if self._accounting.follow(old, new, now):
             self._publish()
-        self._meter_physical(pod.uid, old, new, now)
+        if old is not None and self._unmetered.take(old):
+            old = None
+        if new is not None:
+            self._unmetered.take(new)
+        self._meter_physical(old, new, now)
 
     def _proof_changed(self) -> None:
         """The sizes in the marks of some pods may be believed now."""
@@ -185,25 +202,12 @@ class BudgetController(Controller):
             return
         now = self._now()
         for pod in [pod for pod in self.world.state.pods.values() if pod.size]:
-            self._accounting.follow(pod, now)
+            self._accounting.follow(pod, pod, now)
         self._publish()
 
     # Consumption on physical nodes
 
-    async def _take_up(self) -> None:
-        """Meter the governed pods that already run on physical nodes, in slices of time."""
-        pods = self.world.state.pods
-        self._not_taken_up = set(pods)
-        time_slice = TimeSlice()
-        while self._not_taken_up:
-            uid = self._not_taken_up.pop()
-            self._meter_physical(uid, None, pods.get(uid), self._now())
-            await time_slice.pause()
-
-    def _meter_physical(self, uid: PodUid, old: PodRecord | None, new: PodRecord | None, now: int) -> None:
-        if uid in self._not_taken_up:
-            self._not_taken_up.discard(uid)
-            old = None
+    def _meter_physical(self, old: PodRecord | None, new: PodRecord | None, now: int) -> None:
         if old is not None and (key := self._physical(old)) is not None:
             self._consumption.meter.remove(key, old.granted.cpu_millis, old.granted.memory_bytes, now=now)
         if new is not None and (key := self._physical(new)) is not None:
@@ -220,6 +224,8 @@ class BudgetController(Controller):
     # Publishing and exporting
 
     def _publish(self) -> None:
+        if not self._begun:
+            return
         pools = self._accounting.pools.items()
         self.world.board.set_spent({name: pool.ledger.owed for name, pool in pools if pool.ledger.price is not None})
 

@@ -21,6 +21,8 @@ from datetime import tzinfo
 from decimal import ROUND_CEILING, Context, Decimal, localcontext
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 from spillway.api.virtualnodebudget import PoolPrice
 from spillway.domain.budget.month import month_of
 from spillway.domain.budget.price import EXACT, per_hour
@@ -40,8 +42,7 @@ def owed_seconds(started: int, minimum_seconds: int, until: int) -> int:
     return 0 if until <= started else max(minimum_seconds, until - started)
 
 
-@dataclass(slots=True)
-class _Tab:
+class _Tab(msgspec.Struct, gc=False):
     """The charges of one pod."""
 
     started: int
@@ -139,15 +140,15 @@ class PoolLedger(Generic[A]):
     def begin(self, uid: str, account: A, *, started: int, billed: Usage, now: int) -> None:
         """Add a pod that has not been charged; it may have started before `now`, or start later."""
         self._catch_up(account, now)
-        since = owed_seconds(started, self._minimum, self._month.start)
-        seconds = owed_seconds(started, self._minimum, self._accounts[account].at) - since
-        self._charge(self._accounts[account], billed * seconds)
-        self._open(uid, account, _Tab(started, billed))
+        self._enter(uid, account, _Tab(started, billed), self._month.start)
 
-    def resume(self, uid: str, account: A, *, started: int, billed: Usage) -> None:
-        """Add a pod that was charged until `at`: by an earlier ledger, or to another account."""
-        self._catch_up(account, self._at)
-        self._open(uid, account, _Tab(started, billed))
+    def resume(self, uid: str, account: A, *, started: int, billed: Usage, charged_until: int) -> None:
+        """Add a pod that was charged until then: by an earlier ledger, on another pool or to another account.
+
+        The ledger may have been advanced since: the pod is charged for the time in between.
+        """
+        self._catch_up(account, max(charged_until, self._at))
+        self._enter(uid, account, _Tab(started, billed), charged_until)
 
     def resize(self, uid: str, *, billed: Usage, now: int) -> None:
         """A pod is billed differently from now on; it pays no second minimum."""
@@ -176,10 +177,10 @@ class PoolLedger(Generic[A]):
             self._charge(left, tab.billed * self._minimum)
         self._close(account)
 
-    def charge(self, account: A, *, started: int, ended: int, billed: Usage, now: int) -> None:
-        """Charge the life of a pod that started and ended unseen, without the part before this month."""
+    def charge(self, account: A, *, started: int, ended: int, billed: Usage, now: int, charged_until: int = 0) -> None:
+        """Charge the life of a pod that ended unseen, without the parts until `charged_until` and before this month."""
         self._catch_up(account, now)
-        before = owed_seconds(started, self._minimum, self._month.start)
+        before = owed_seconds(started, self._minimum, max(charged_until, self._month.start))
         seconds = max(0, max(self._minimum, ended - started) - before)
         self._charge(self._accounts[account], billed * seconds)
         self._close(account)
@@ -268,11 +269,15 @@ class PoolLedger(Generic[A]):
             self._ended_cost[account] = self._sum(self._ended_cost.get(account, _ZERO), one.cost)
             del self._accounts[account]
 
-    def _open(self, uid: str, account: A, tab: _Tab) -> None:
+    def _enter(self, uid: str, account: A, tab: _Tab, charged_until: int) -> None:
+        """Open the tab of a pod, with the charge from `charged_until` until the time of its account, in this month."""
         if uid in self._tabs:
             raise ValueError(f"{uid} has a tab")
         self._tabs[uid] = (account, tab)
         one = self._accounts[account]
+        since = owed_seconds(tab.started, self._minimum, max(charged_until, self._month.start))
+        if seconds := owed_seconds(tab.started, self._minimum, one.at) - since:
+            self._charge(one, tab.billed * seconds)
         tab.begun = one.at > tab.started
         tab.running = one.at >= tab.started + self._minimum and tab.begun
         self._count(account, tab, 1)

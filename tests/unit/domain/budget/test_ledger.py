@@ -50,12 +50,13 @@ class Life:
             now=now,
         )
 
-    def resume(self, to: PoolLedger[str]) -> None:
+    def resume(self, to: PoolLedger[str], charged_until: int) -> None:
         to.resume(
             self.name,
             self.account,
             started=START + self.started,
             billed=Usage(1, self.cores * 1000, self.gib * GIB),
+            charged_until=charged_until,
         )
 
     def cost(self, minimum: int, until: int) -> Decimal:
@@ -201,29 +202,34 @@ def test_the_total_never_falls(pods: list[Life], minimum: int) -> None:
         before = one.spent
 
 
-@given(lives(), ticks, st.integers(1, 1300), st.integers(0, 120))
+@given(lives(), ticks, st.integers(1, 1300), st.integers(0, 120), st.integers(0, 8))
 def test_a_restart_changes_nothing_for_pods_that_still_run(
-    pods: list[Life], cuts: list[int], restart: int, minimum: int
+    pods: list[Life], cuts: list[int], restart: int, minimum: int, late: int
 ) -> None:
+    """Also for those that the ledger gets only after it was advanced."""
     first = ledger(minimum_seconds=minimum)
     play(first, pods, cuts, until=restart)
     second = ledger(at=first.at, spent=first.spent, minimum_seconds=minimum)
-    for life in pods:
-        if life.started < restart < life.ended:
-            life.resume(second)
+    stored, running = first.at, [life for life in pods if life.started < restart < life.ended]
+    for number, life in enumerate(running):
+        if number == late:
+            second.advance(START + restart)
+        life.resume(second, stored)
     play(second, pods, [], begin=restart, until=1400)
     assert second.spent == sum((life.cost(minimum, 1400) for life in pods), Decimal(0))
 
 
-@given(lives(), st.integers(1, 600), st.integers(0, 600), st.integers(0, 120))
-def test_a_gap_is_filled_from_the_starts(pods: list[Life], stopped: int, away: int, minimum: int) -> None:
+@given(lives(), st.integers(1, 600), st.integers(0, 600), st.integers(0, 120), st.integers(0, 8))
+def test_a_gap_is_filled_from_the_starts(pods: list[Life], stopped: int, away: int, minimum: int, late: int) -> None:
+    """Also for pods that the ledger gets only after it was advanced."""
     first = ledger(minimum_seconds=minimum)
     play(first, pods, [], until=stopped)
     back = stopped + away
     second = ledger(at=first.at, spent=first.spent, minimum_seconds=minimum)
-    for life in pods:
-        if life.started < back < life.ended:
-            life.resume(second)
+    for number, life in enumerate(life for life in pods if life.started < back < life.ended):
+        if number == late:
+            second.advance(START + back)
+        life.resume(second, first.at)
     play(second, pods, [], begin=back, until=1400)
     missed = [life for life in pods if stopped < life.ended <= back]
     expected = sum((life.cost(minimum, 1400) for life in pods if life not in missed), Decimal(0))
@@ -349,7 +355,7 @@ def test_of_a_new_month_only_its_own_share_counts(
 
 def test_a_total_that_is_months_old_has_nothing_of_this_month() -> None:
     one = ledger(at=START, spent=Decimal(500), minimum_seconds=0)
-    one.resume("p", "a", started=START - 50, billed=Usage(1, 1000, 0))
+    one.resume("p", "a", started=START - 50, billed=Usage(1, 1000, 0), charged_until=START)
     now = int(datetime(2027, 2, 1, 0, 0, 10, tzinfo=UTC).timestamp())
     assert one.advance(now)
     assert one.spent == Decimal("0.01")
