@@ -181,7 +181,8 @@ class ConsolidationController(Controller):
             rests=lambda node: memory.nodes.rests(node, now),
         )
         reserve = await self._reserve(name, rule, memory, observed)
-        budgets = await self._node_pools.budgets(observed.nodes, observed.empty, now)
+        taken = observed.empty | observed.tainted_elsewhere | self._emptied_by_others(name, now)
+        budgets = await self._node_pools.budgets(observed.nodes, taken, now)
         while True:
             nodes = await found.nodes()
             # In a thread, because admission requests are answered in the event loop.
@@ -190,7 +191,7 @@ class ConsolidationController(Controller):
                 nodes,
                 below=rule.below / 100,
                 most=rule.max_moves_per_minute,
-                reserve=reserve,
+        reserve=reserve,
                 admits=found.admits,
                 budgets=budgets,
             )
@@ -198,6 +199,11 @@ class ConsolidationController(Controller):
                 continue
             memory.left = dict(found.left)
             return plan
+
+    def _emptied_by_others(self, policy: str, now: float) -> set[NodeName]:
+        """The nodes that other policies empty, also if the watch does not show their taints yet."""
+        others = (one for name, one in self._memories.items() if name != policy)
+        return {node for one in others for node in one.nodes.tainted(now)}
 
     async def _reserve(self, policy: str, rule: Consolidation, memory: _Memory, observed: NodesSeen) -> Usage:
         """The requests that are expected to be added, and those of pods that wait for a node, or whose node is down."""

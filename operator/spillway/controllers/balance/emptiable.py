@@ -54,6 +54,8 @@ class NodesSeen:
     """Elastic nodes without pods other than those that come with a node."""
     tainted: set[NodeName] = field(default_factory=set)
     """Elastic nodes that carry the taint of nodes that are being emptied."""
+    tainted_elsewhere: set[NodeName] = field(default_factory=set)
+    """Elastic nodes of other policies that carry this taint."""
     requested: Usage = NOTHING
     """What is requested of all of these nodes by pods that stay: not by those that are deleted, or are to be."""
     sizes: set[Usage] = field(default_factory=set)
@@ -74,11 +76,11 @@ async def observe(world: World, policy: str) -> NodesSeen:
             continue
         if not leaving(world, node.name):
             found.empty.add(node.name)
-        if owner.policy != policy:
-            continue
-        found.elastic[node.name] = node
+        own = owner.policy == policy
+        if own:
+            found.elastic[node.name] = node
         if any(one.key == EMPTYING_TAINT for one in node.taints):
-            found.tainted.add(node.name)
+            (found.tainted if own else found.tainted_elsewhere).add(node.name)
     physical = {node.name for node in found.nodes}
     async for replicaset in in_slices(list(world.state.replicasets.values())):
         # A move ends with two pods in the place of one, for as long as the one that was replaced takes to end.

@@ -21,9 +21,9 @@ class NodePools:
         self._reader = reader
 
     async def budgets(
-        self, nodes: Collection[NodeRecord], empty: Collection[NodeName], now: float
+        self, nodes: Collection[NodeRecord], taken: Collection[NodeName], now: float
     ) -> Mapping[str, DisruptionBudget]:
-        """The budgets by NodePool, counted over these nodes.
+        """The budgets by NodePool, counted over these nodes; `taken` are empty, or another policy empties them.
 
         Raises:
             RequestError: the NodePools could not be read.
@@ -36,4 +36,4 @@ class NodePools:
             if error.not_found:
                 return {}
             raise
-        return disruption_budgets(found.get("items") or (), nodes, empty, now)
+        return disruption_budgets(found.get("items") or (), nodes, taken, now)

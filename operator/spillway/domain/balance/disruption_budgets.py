@@ -3,8 +3,8 @@
 Contract: pure; a NodePool is the JSON of the API server. Budgets are read as Karpenter reads them (`nodepool.go` of
 karpenter.sh/v1): the least of those that hold now counts, a percentage is rounded up, and a budget that cannot be
 understood allows no node. Emptying a node counts as the reason `Underutilized`, and so do the nodes that Karpenter is
-removing, those that are not ready, and the empty ones, which it removes next: together they stay within what the user
-allows. A node of a NodePool that does not exist is not emptied.
+removing, those that are not ready, the empty ones, which it removes next, and those that other ElasticPolicies empty:
+together they stay within what the user allows. A node of a NodePool that does not exist is not emptied.
 """
 
 import re
@@ -54,11 +54,14 @@ class DisruptionBudget:
 
 
 def disruption_budgets(
-    pools: Iterable[Json], nodes: Iterable[NodeRecord], empty: Iterable[NodeName], now: float
+    pools: Iterable[Json], nodes: Iterable[NodeRecord], taken: Iterable[NodeName], now: float
 ) -> Mapping[str, DisruptionBudget]:
-    """The budgets of the NodePools of these nodes, by the name of the NodePool; `empty` are nodes without pods."""
+    """The budgets of the NodePools of these nodes, by the name of the NodePool.
+
+    `taken` are the nodes without pods, and those that other policies empty.
+    """
     specs: Mapping[str, Any] = {pool["metadata"]["name"]: pool.get("spec") or {} for pool in pools}
-    idle = frozenset(empty)
+    others = frozenset(taken)
     count: dict[str, int] = {}
     disrupted: dict[str, int] = {}
     for node in nodes:
@@ -68,7 +71,7 @@ def disruption_budgets(
         count.setdefault(name, 0)
         if node.labels.get(_INITIALIZED) == "true":
             count[name] += 1
-            if node.leaves or node.deleting or not node.ready or node.name in idle:
+            if node.leaves or node.deleting or not node.ready or node.name in others:
                 disrupted[name] = disrupted.get(name, 0) + 1
     return {
         name: DisruptionBudget(allowed_nodes(specs[name], total, now) if name in specs else 0, disrupted.get(name, 0))

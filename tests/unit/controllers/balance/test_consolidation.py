@@ -951,6 +951,54 @@ async def test_the_disruption_budgets_of_a_node_pool_bound_its_nodes(pools: Any,
     assert scene.status.left == (() if pools is None else ("NodePool/spot: DisruptionBudget",))
 
 
+def _two_policies() -> tuple[dict[str, Any], ...]:
+    """The policies `online`, of the namespace `shop`, and `batch`, of its own namespace and elastic nodes."""
+    found = policy(), policy(version=2)
+    for raw, name, pool in zip(found, ("online", "batch"), ("elastic", "batch"), strict=True):
+        raw["metadata"] |= {"name": name, "uid": f"uid-{name}"}
+        raw["spec"]["tiers"]["elastic"] = {"nodeSelector": {"matchLabels": {"pool": pool}}}
+        raw["spec"]["workloads"][0]["match"] = {"namespaces": {"matchLabels": {"for": name}}}
+    return found
+
+
+def _of_batch() -> tuple[Record, ...]:
+    """An elastic node `b1` of the policy `batch` with a pod of `beta`, and the namespaces of both policies."""
+    beta = make_replicaset("beta", namespace="batch", replicas=1)
+    return (
+        make_namespace("shop", **{"for": "online"}),
+        make_namespace("batch", **{"for": "batch"}),
+        beta,
+        make_node("b1", labels={**LABELS, "pool": "batch"}),
+        make_pod("beta-0", namespace="batch", node=NodeName("b1"), owner_uid=beta.uid),
+    )
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["its taint is seen", "its taint is not seen yet"])
+async def test_policies_with_nodes_of_one_node_pool_keep_its_budget_together(*, seen: bool) -> None:
+    def in_pool(record: Record) -> Record:
+        karpenter = {NODE_POOL_LABEL: "spot", "karpenter.sh/initialized": "true"}
+        if not isinstance(record, NodeRecord) or "pool" not in record.labels:
+            return record
+        return msgspec.structs.replace(record, labels={**record.labels, **karpenter})
+
+    scene = Scene(*_two_policies(), more=_of_batch(), change=in_pool)
+    scene.pools = [{"metadata": {"name": "spot"}, "spec": {"disruption": {"budgets": [{"nodes": "1"}]}}}]
+    if seen:
+        await scene.reconcile("online")
+        scene.lead()
+    else:
+        await scene.controller.reconcile("online")
+    await scene.reconcile("batch")
+    assert "b1" not in scene.tainted
+    status = scene.controller.status("batch")
+    assert status is not None
+    assert status.left == ("NodePool/spot: DisruptionBudget",)
+    scene.replace(policy(mode="DryRun", version=3), _two_policies()[1])
+    await scene.reconcile("online", ORPHANS)
+    await scene.reconcile("batch")
+    assert scene.tainted == {"b1": "batch"}
+
+
 async def test_without_an_answer_about_node_pools_no_node_is_begun() -> None:
     scene = Scene(change=_in_pool)
     scene.down = True

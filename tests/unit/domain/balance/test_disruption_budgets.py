@@ -41,10 +41,11 @@ def _node(name: str, pool: str = "spot", **changes: Any) -> NodeRecord:
     return make_node(name, labels=labels, **changes)
 
 
-def test_nodes_that_are_disrupted_or_idle_count() -> None:
+def test_nodes_that_are_disrupted_idle_or_emptied_by_others_count() -> None:
     nodes = [
         *(_node(f"n{n}") for n in range(10)),
         _node("idle"),
+        _node("theirs"),
         _node("leaves", taints=(Taint("karpenter.sh/disrupted", "NoSchedule"),)),
         _node("down", ready=False),
         _node("deleted", deleting=True),
@@ -53,8 +54,8 @@ def test_nodes_that_are_disrupted_or_idle_count() -> None:
         make_node("fixed"),
     ]
     pools = [{"metadata": {"name": "spot"}, "spec": {"disruption": {"budgets": [{"nodes": "50%"}]}}}]
-    found = disruption_budgets(pools, nodes, {NodeName("idle")}, NOON)
-    assert found == {"spot": DisruptionBudget(7, 4), "gone": DisruptionBudget(0, 0)}
+    found = disruption_budgets(pools, nodes, {NodeName("idle"), NodeName("theirs")}, NOON)
+    assert found == {"spot": DisruptionBudget(8, 5), "gone": DisruptionBudget(0, 0)}
 
 
 def test_what_was_begun_is_finished_while_the_budget_itself_allows_it() -> None:
