@@ -54,8 +54,10 @@ class NodesSeen:
     """Elastic nodes without pods other than those that come with a node."""
     tainted: set[NodeName] = field(default_factory=set)
     """Elastic nodes that carry the taint of nodes that are being emptied."""
+    elsewhere: set[NodeName] = field(default_factory=set)
+    """Nodes that are elastic for another policy."""
     tainted_elsewhere: set[NodeName] = field(default_factory=set)
-    """Elastic nodes of other policies that carry this taint."""
+    """Those of them that carry this taint."""
     requested: Usage = NOTHING
     """What is requested of all of these nodes by pods that stay: not by those that are deleted, or are to be."""
     sizes: set[Usage] = field(default_factory=set)
@@ -79,6 +81,8 @@ async def observe(world: World, policy: str) -> NodesSeen:
         own = owner.policy == policy
         if own:
             found.elastic[node.name] = node
+        else:
+            found.elsewhere.add(node.name)
         if any(one.key == EMPTYING_TAINT for one in node.taints):
             (found.tainted if own else found.tainted_elsewhere).add(node.name)
     physical = {node.name for node in found.nodes}
@@ -230,6 +234,7 @@ class Emptiable:
             may_empty=may_empty,
             order=order.get(node.name, 0),
             emptying=emptying,
+            of_other_policy=node.name in self._observed.elsewhere,
             candidate=node.removal_candidate,
             node_pool=node.labels.get(NODE_POOL_LABEL, ""),
             other_zones={key: node.zone_by(key) for key in self._zone_keys},

@@ -61,6 +61,8 @@ class ConsolidationNode(PlannedNode):
     """Its place in the shared emptying order; the highest empties first."""
     emptying: bool = False
     """Whether it is being emptied already."""
+    of_other_policy: bool = False
+    """Whether it is elastic for another policy: no pod is moved there, because neither policy could move it again."""
     candidate: bool = False
     """Whether cluster-autoscaler is going to drain it: moves that come before that spare its pods an eviction."""
     node_pool: str = ""
@@ -159,13 +161,14 @@ class _Board:
     def __init__(self, nodes: Iterable[ConsolidationNode]) -> None:
         self.nodes = {node.name: node for node in nodes}
         self._free = {node.name: node.free for node in self.nodes.values()}
-        staying = [node for node in self.nodes.values() if node.accepts and not node.emptying]
+        with_room = [node for node in self.nodes.values() if node.accepts and not node.emptying]
+        staying = [node for node in with_room if not node.of_other_policy]
         # A node that stays anyway (fixed, or kept by a pod) is preferred; then the elastic one that empties last. A pod
         # on another one would have to be moved twice, or keep that node.
         self._rank = {node.name: (node.can_empty, node.order) for node in staying}
         staying.sort(key=lambda one: (*self._rank[one.name], one.name))
         self._staying = {node.name: node for node in staying}
-        self._room = sum((node.free.at_least(NOTHING) for node in staying), NOTHING)
+        self._room = sum((node.free.at_least(NOTHING) for node in with_room), NOTHING)
         self._zones: dict[str, dict[Zone, int]] = {}
         self._targets: set[NodeName] = set()
         self.failed = 0

@@ -973,6 +973,17 @@ def _of_batch() -> tuple[Record, ...]:
     )
 
 
+async def test_no_pod_is_moved_to_an_elastic_node_of_another_policy() -> None:
+    scene = Scene(*_two_policies(), more=_of_batch())
+    scene.world.state.remove(scene.world.state.nodes[NodeName("e2")])
+    scene.change(scene.world.state.nodes[NodeName("f1")], cpu_millis=400)
+    await scene.reconcile()
+    assert scene.status.emptying == (), "only b1 has room for web and api"
+    scene.world.state.apply(make_node("f2", labels={ZONE_LABEL: "a"}))
+    await scene.reconcile()
+    assert scene.status.next == ("shop/api-0: e1 to f2", "shop/web-0: e1 to f2")
+
+
 @pytest.mark.parametrize("seen", [True, False], ids=["its taint is seen", "its taint is not seen yet"])
 async def test_policies_with_nodes_of_one_node_pool_keep_its_budget_together(*, seen: bool) -> None:
     def in_pool(record: Record) -> Record:

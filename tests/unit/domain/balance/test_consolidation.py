@@ -158,6 +158,12 @@ def test_a_pod_does_not_go_to_a_node_that_is_emptied_too() -> None:
     assert planned(one, two) == {"p": "two"}
 
 
+def test_a_pod_does_not_go_to_an_elastic_node_of_another_policy_whose_room_counts() -> None:
+    source, other = node("e", pod("p"), elastic=True), replace(node("other"), of_other_policy=True)
+    assert planned(source, other) == {}
+    assert planned(source, other, node("f", size=1000), reserve=Usage(0, 4000)) == {"p": "f"}
+
+
 def test_a_candidate_of_cluster_autoscaler_comes_before_the_emptying_order() -> None:
     first = replace(node("first", pod("p", "one"), elastic=True), order=9)
     soon = replace(node("soon", pod("q", "two"), elastic=True), order=1, candidate=True)
