@@ -213,14 +213,14 @@ class ConsolidationController(Controller):
             async for owner in in_slices(list(state.replicasets.values())):
                 forecast = self.world.board.forecasts.get(workload_of(owner).key) if owner.replicas else None
                 claim = None if forecast is None else self.world.claim_of(owner)
-                pod = next(iter(state.pods_of(owner.uid)), None)
+                pod = next((one for one in state.pods_of(owner.uid) if one.node not in observed.unusable), None)
                 if claim is not None and claim.policy == policy and pod is not None:
                     replicas = rise_of(forecast, replicas=owner.replicas, most=None, now=now)
                     rise += pod.requests * replicas
         without_node = [pod async for pod in in_slices(list(state.pods.values())) if not pod.node]
         needed = Counter(waiting_requests((pod for pod in without_node if self._adds(pod)), now))
         async for node in in_slices(observed.nodes):
-            if not node.ready:
+            if not node.ready and node.name not in observed.unusable:
                 needed.update(pod.requests for pod in state.pods_on(node.name) if self._is_lost_with_its_node(pod))
         # One that no node could hold, were it empty, keeps no room of them free.
         holdable = (one * count for one, count in needed.items() if any(size.covers(one) for size in observed.sizes))

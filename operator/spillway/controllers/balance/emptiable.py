@@ -19,6 +19,7 @@ from spillway.domain.balance.arrivals import Arrivals
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod
 from spillway.domain.fit.node_fit import takes_pods
+from spillway.domain.fit.taint_toleration import lasting_taints
 from spillway.domain.model.names import (
     EMPTYING_TAINT,
     NODE_POOL_LABEL,
@@ -58,10 +59,13 @@ class NodesSeen:
     """Nodes that are elastic for another policy."""
     tainted_elsewhere: set[NodeName] = field(default_factory=set)
     """Those of them that carry this taint."""
+    unusable: set[NodeName] = field(default_factory=set)
+    """Nodes with lasting taints that no elastic node of the policy has: they take none of the pods that are expected on
+    its elastic nodes, so neither their room counts, nor what is requested of them."""
     requested: Usage = NOTHING
-    """What is requested of all of these nodes by pods that stay: not by those that are deleted, or are to be."""
+    """What is requested of all other nodes by pods that stay: not by those that are deleted, or are to be."""
     sizes: set[Usage] = field(default_factory=set)
-    """What one of these nodes can allocate."""
+    """What one of these other nodes can allocate."""
 
 
 async def observe(world: World, policy: str) -> NodesSeen:
@@ -71,8 +75,6 @@ async def observe(world: World, policy: str) -> NodesSeen:
         if pool or world.places.place(policy, node).tier is Tier.VIRTUAL:
             continue
         found.nodes.append(node)
-        found.requested += world.state.node_usage.on_node(node.name)
-        found.sizes.add(node.allocatable)
         owner = world.governance.elastic_owner(node)
         if owner is None:
             continue
@@ -85,13 +87,26 @@ async def observe(world: World, policy: str) -> NodesSeen:
             found.elsewhere.add(node.name)
         if any(one.key == EMPTYING_TAINT for one in node.taints):
             (found.tainted if own else found.tainted_elsewhere).add(node.name)
-    physical = {node.name for node in found.nodes}
+    await _note_requests(world, found)
+    return found
+
+
+async def _note_requests(world: World, found: NodesSeen) -> None:
+    """Find out which of the nodes are unusable, and what is requested of the others."""
+    tolerated = frozenset(taint for node in found.elastic.values() for taint in lasting_taints(node))
+    counted: set[NodeName] = set()
+    async for node in in_slices(found.nodes):
+        if tolerated.issuperset(lasting_taints(node)):
+            counted.add(node.name)
+            found.requested += world.state.node_usage.on_node(node.name)
+            found.sizes.add(node.allocatable)
+        else:
+            found.unusable.add(node.name)
     async for replicaset in in_slices(list(world.state.replicasets.values())):
         # A move ends with two pods in the place of one, for as long as the one that was replaced takes to end.
         for pod in _not_staying(world, replicaset):
-            if pod.node in physical:
+            if pod.node in counted:
                 found.requested -= pod.requests
-    return found
 
 
 def _not_staying(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
@@ -234,6 +249,7 @@ class Emptiable:
             may_empty=may_empty,
             order=order.get(node.name, 0),
             emptying=emptying,
+            usable=node.name not in self._observed.unusable,
             of_other_policy=node.name in self._observed.elsewhere,
             candidate=node.removal_candidate,
             node_pool=node.labels.get(NODE_POOL_LABEL, ""),

@@ -61,6 +61,8 @@ class ConsolidationNode(PlannedNode):
     """Its place in the shared emptying order; the highest empties first."""
     emptying: bool = False
     """Whether it is being emptied already."""
+    usable: bool = True
+    """Whether pods of the policy may use it, as far as its taints show it: only then its free room counts."""
     of_other_policy: bool = False
     """Whether it is elastic for another policy: no pod is moved there, because neither policy could move it again."""
     candidate: bool = False
@@ -168,7 +170,7 @@ class _Board:
         self._rank = {node.name: (node.can_empty, node.order) for node in staying}
         staying.sort(key=lambda one: (*self._rank[one.name], one.name))
         self._staying = {node.name: node for node in staying}
-        self._room = sum((node.free.at_least(NOTHING) for node in with_room), NOTHING)
+        self._room = sum((node.free.at_least(NOTHING) for node in with_room if node.usable), NOTHING)
         self._zones: dict[str, dict[Zone, int]] = {}
         self._targets: set[NodeName] = set()
         self.failed = 0

@@ -748,6 +748,54 @@ async def test_room_that_is_expected_to_be_needed_is_kept() -> None:
     assert scene.tainted
 
 
+GPU = Taint("nvidia.com/gpu", "NoSchedule")
+
+
+def _with_gpu(taint: Taint = GPU, **changes: Any) -> NodeRecord:
+    return make_node("gpu", labels={ZONE_LABEL: "a"}, cpu_millis=64_000, taints=(taint,), **changes)
+
+
+@pytest.mark.parametrize(
+    ("taint", "of_elastic", "counts"),
+    [
+        pytest.param(GPU, (), False, id="a taint that elastic nodes do not have"),
+        pytest.param(GPU, (GPU,), True, id="a taint that elastic nodes have"),
+        pytest.param(THEIRS, (), True, id="a soft taint"),
+        pytest.param(Taint("node.kubernetes.io/disk-pressure", "NoSchedule"), (), True, id="a taint that passes"),
+    ],
+)
+async def test_room_on_nodes_that_pods_of_elastic_nodes_cannot_use_does_not_count(
+    taint: Taint, of_elastic: tuple[Taint, ...], *, counts: bool
+) -> None:
+    scene = Scene(more=(_with_gpu(taint),))
+    elastic = scene.world.state.nodes[NodeName("e1")]
+    scene.change(elastic, taints=(*elastic.taints, *of_elastic))
+    forecast = DemandForecast(START, present=3.0, highest=40.0, predictable=True)
+    scene.world.board.forecasts = {"Deployment/shop/cart": forecast}
+    await scene.reconcile()
+    assert bool(scene.tainted) is counts
+
+
+async def test_what_is_requested_of_nodes_that_pods_of_elastic_nodes_cannot_use_needs_no_room_of_others() -> None:
+    train = make_replicaset("train", replicas=1)
+    pod = make_pod("train-0", node=NodeName("gpu"), owner_uid=train.uid, cpu_millis=7500)
+    forecast = DemandForecast(START, present=3.0, highest=40.0, predictable=True)
+    for ready in (True, False):
+        scene = Scene(more=(_with_gpu(ready=ready), train, pod))
+        before = (await observe(scene.world, "online")).requested
+        scene.world.board.forecasts = {"Deployment/shop/train": forecast}
+        scene.world.state.apply(msgspec.structs.replace(pod, uid=PodUid("other"), name="train-1", owner_uid="rs"))
+        assert (await observe(scene.world, "online")).requested == before
+        await scene.reconcile()
+        assert scene.tainted == {"e1": "online"}
+
+
+async def test_a_pod_that_only_such_a_node_could_hold_keeps_no_room_of_others() -> None:
+    scene = Scene(more=(_with_gpu(), _waiting(cpu_millis=20_000)))
+    await scene.reconcile()
+    assert scene.tainted == {"e1": "online"}
+
+
 def _waiting(**changes: Any) -> PodRecord:
     waits = make_pod("waits", node=NodeName(""), owner_uid="rs-other", phase=Phase.PENDING, ready=False, created=START)
     return msgspec.structs.replace(waits, **({"cpu_millis": 7500} | changes))

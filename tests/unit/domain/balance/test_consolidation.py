@@ -18,6 +18,7 @@ from spillway.domain.balance.consolidation import (
 from spillway.domain.balance.disruption_budgets import DisruptionBudget
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.model.names import NodeName, PodUid, Zone
+from spillway.domain.model.records import Taint
 from spillway.domain.model.usage import NOTHING, Usage
 
 A, B = Zone("a"), Zone("b")
@@ -80,6 +81,13 @@ def test_room_that_is_needed_soon_stays_free() -> None:
     nodes = node("e", pod("p"), elastic=True), node("wide")
     assert planned(*nodes, reserve=Usage(0, 3000, 3000)) == {"p": "wide"}
     assert planned(*nodes, reserve=Usage(0, 3001)) == {}
+
+
+def test_room_on_nodes_that_the_pods_cannot_use_does_not_count() -> None:
+    nodes = node("e", pod("p"), elastic=True), node("wide")
+    for usable in (True, False):
+        tainted = replace(node("gpu"), usable=usable, taints=frozenset({Taint("gpu", "NoSchedule")}))
+        assert planned(*nodes, tainted, reserve=Usage(0, 3001)) == ({"p": "wide"} if usable else {})
 
 
 def test_zones_decide_where_a_pod_may_go() -> None:
