@@ -33,6 +33,12 @@ class NodeUsage:
         """How much of a resource beside CPU and memory a node has left."""
         return node.extended.get(resource, 0) - self._extended.get(node.name, NO_AMOUNTS).get(resource, 0)
 
+    def all_extended_free_on(self, node: NodeRecord) -> Mapping[str, int]:
+        """How much a node has left of each resource beside CPU and memory that it offers."""
+        if node.name not in self._extended:
+            return node.extended
+        return {name: self.extended_free_on(node, name) for name in node.extended}
+
     def ports_on(self, node: NodeName) -> Collection[HostPort]:
         """The ports of a node that its pods take."""
         return self._ports.get(node, {}).keys()

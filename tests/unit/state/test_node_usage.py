@@ -59,11 +59,13 @@ def test_what_is_left_of_a_resource_beside_cpu_and_memory() -> None:
     usage.replace(None, other)
     assert usage.extended_free_on(node, "gpu.example.com/a") == 0
     assert usage.extended_free_on(node, "other.example.com/b") == 0
+    assert usage.all_extended_free_on(node) == {"gpu.example.com/a": 0}
     assert not usage.offers(node, {"gpu.example.com/a": 1})
     usage.replace(other, make_pod("b", extended={"gpu.example.com/a": 3}, phase=Phase.SUCCEEDED))
     assert usage.offers(node, {"gpu.example.com/a": 3})
     usage.replace(one, None)
     assert usage.extended_free_on(node, "gpu.example.com/a") == 4
+    assert usage.all_extended_free_on(node) == {"gpu.example.com/a": 4}
 
 
 def test_a_port_is_free_again_when_the_last_pod_that_takes_it_is_gone() -> None:

@@ -242,10 +242,13 @@ class Emptiable:
     def _node(self, node: NodeRecord, order: Mapping[NodeName, int]) -> ConsolidationNode:
         emptying = node.name in self._observed.tainted
         may_empty = node.name in self._observed.elastic and self._old_enough(node, emptying=emptying)
+        usage = self._world.state.node_usage
         found = ConsolidationNode.of(
             node,
-            self._world.state.node_usage.free_on(node),
+            usage.free_on(node),
             ZONE_LABEL,
+            extended=usage.all_extended_free_on(node),
+            host_ports=tuple(usage.ports_on(node.name)),
             may_empty=may_empty,
             order=order.get(node.name, 0),
             emptying=emptying,
@@ -304,6 +307,8 @@ class Emptiable:
             surging=one.surging,
             max_skew=one.max_skew,
             zone_key=one.zone_key,
+            extended=pod.extended,
+            host_ports=pod.host_ports,
         )
 
     def _workload_of(self, pod: PodRecord) -> _Workload:

@@ -88,6 +88,8 @@ async def movable_pods(
                 usage.cpu_millis,
                 usage.memory_bytes,
                 zones,
+                pod.extended,
+                pod.host_ports,
             )
             for pod in chosen
             if (usage := used[owner.namespace].get(pod.name)) is not None

@@ -293,7 +293,15 @@ class MovePlanner:
         return (node for node in nodes if self._world.governance.elastic_owner(node) is None)
 
     def _node(self, node: NodeRecord, percent: float, zone_key: str) -> LoadedNode:
-        found = LoadedNode.of(node, self._world.state.node_usage.free_on(node), zone_key, percent=percent)
+        usage = self._world.state.node_usage
+        found = LoadedNode.of(
+            node,
+            usage.free_on(node),
+            zone_key,
+            percent=percent,
+            extended=usage.all_extended_free_on(node),
+            host_ports=tuple(usage.ports_on(node.name)),
+        )
         # A pod that went to an empty elastic node would keep it from the node autoscaler.
         idle = self._world.governance.elastic_owner(node) is not None and not leaving(self._world, node.name)
         return replace(found, accepts=False) if idle else found

@@ -9,14 +9,16 @@ expected within the time for which a node has to stay empty to be worth its move
 nodes and `most` moves, and one for each workload; the rest of a node follows in later plans.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from spillway.domain.balance.disruption_budgets import DisruptionBudget
 from spillway.domain.balance.node import PlannedNode
 from spillway.domain.balance.skew import keeps_zones
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import ZONE_LABEL, NodeName, PodUid, Zone
 from spillway.domain.model.usage import NOTHING, Usage
 
@@ -49,6 +51,10 @@ class NodePod:
     """The difference between two zones that its workload may have."""
     zone_key: str = ZONE_LABEL
     """The label by which its zones are counted."""
+    extended: Mapping[str, int] | None = None
+    """What it requests beside CPU and memory, by resource; None for most pods."""
+    host_ports: tuple[HostPort, ...] = ()
+    """The ports of its node that it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +178,8 @@ class _Board:
         self._staying = {node.name: node for node in staying}
         self._room = sum((node.free.at_least(NOTHING) for node in with_room if node.usable), NOTHING)
         self._zones: dict[str, dict[Zone, int]] = {}
-        self._targets: set[NodeName] = set()
+        self._come: defaultdict[NodeName, list[NodePod]] = defaultdict(list)
+        """The pods that go to each target."""
         self.failed = 0
         """The nodes for whose pods no place was found."""
 
@@ -180,7 +187,7 @@ class _Board:
         self, node: ConsolidationNode, *, reserve: Usage, admits: Callable[[NodePod, NodeName], bool]
     ) -> Sequence[tuple[NodePod, NodeName]] | None:
         """Where all pods of a node would go; None if one has no place, or too little stays free: nothing changes."""
-        if node.name in self._targets or not node.can_empty:
+        if node.name in self._come or not node.can_empty:
             return None
         room = self._room_without(node)
         if not room.covers(reserve):
@@ -199,8 +206,10 @@ class _Board:
                 counts = zones[pod.workload] = dict(self._zones.get(pod.workload, pod.zones))
 
             def takes(one: ConsolidationNode, *, pod: NodePod = pod, counts: dict[Zone, int] = counts) -> bool:
+                coming = chain(self._come.get(one.name, ()), (other for other, there in found if there == one.name))
                 return (
                     one.tolerated_from(node)
+                    and one.offers(pod, coming)
                     and keeps_zones(counts, node.zone_by(pod.zone_key), one.zone_by(pod.zone_key), pod.max_skew)
                     and admits(pod, one.name)
                 )
@@ -218,7 +227,8 @@ class _Board:
         self._zones.update(zones)
         self._room = room
         self._staying.pop(node.name, None)
-        self._targets.update(target for _, target in found)
+        for pod, to in found:
+            self._come[to].append(pod)
         return found
 
     def _room_without(self, node: ConsolidationNode) -> Usage:

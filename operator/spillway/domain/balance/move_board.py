@@ -7,7 +7,7 @@ has lost and got.
 
 import math
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -17,6 +17,7 @@ from typing import Final
 from spillway.domain.balance.load import Weights, load_points
 from spillway.domain.balance.node import PlannedNode
 from spillway.domain.balance.skew import keeps_zones
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.records import Taint
 from spillway.domain.model.usage import NOTHING, Usage
@@ -56,6 +57,10 @@ class MovablePod:
     used_bytes: float
     zones: Mapping[Zone, int]
     """The replicas of its workload by zone."""
+    extended: Mapping[str, int] | None = None
+    """What it requests beside CPU and memory, by resource; None for most pods."""
+    host_ports: tuple[HostPort, ...] = ()
+    """The ports of its node that it takes."""
 
 
 Alike = tuple[str, Usage, Zone, frozenset[Taint]]
@@ -104,6 +109,7 @@ class MoveBoard:
         self._rank()
         self.gone: Counter[NodeName] = Counter()
         self.come: Counter[NodeName] = Counter()
+        self._coming: defaultdict[NodeName, list[MovablePod]] = defaultdict(list)
         self.moved: set[str] = set()
         """The workloads of which a pod has moved."""
 
@@ -148,6 +154,7 @@ class MoveBoard:
             and target.accepts
             and self.come[name] < MOST_PER_NODE
             and self._free[name].covers(pod.requests)
+            and target.offers(pod, self._coming.get(name, ()))
             and target.tolerated_from(source)
             and keeps_zones(pod.zones, source.zone, target.zone, self._limits.max_skew)
             and self._limits.admits(pod, name)
@@ -221,6 +228,7 @@ class MoveBoard:
         self._free[target] -= pod.requests
         self.gone[pod.node] += 1
         self.come[target] += 1
+        self._coming[target].append(pod)
         self.moved.add(pod.workload)
 
     def _rank(self) -> None:

@@ -1,17 +1,32 @@
 """A node as plans of moves see it: its room, whether new pods may come, and which other nodes' pods it takes.
 
 Contract: pure. A pod that runs on one node is expected to run on another one that has no hard taint beside those of the
-first, because it tolerates these.
+first, because it tolerates these. Room is CPU, memory and a number of pods; what pods take beside that is compared by
+`offers`.
 """
 
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
 
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.taint_toleration import hard_taints
+from spillway.domain.model.host_ports import HostPort, first_taken
 from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.records import NodeRecord, Taint
-from spillway.domain.model.usage import Usage
+from spillway.domain.model.usage import NO_AMOUNTS, Usage
+
+
+class PlannedPod(Protocol):
+    """What a pod takes of its node beside CPU and memory; `PodRecord` says more."""
+
+    @property
+    def extended(self) -> Mapping[str, int] | None:
+        """The amounts by resource; None for most pods."""
+
+    @property
+    def host_ports(self) -> tuple[HostPort, ...]:
+        """The ports of its node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +43,10 @@ class PlannedNode:
     accepts: bool = True
     """Whether new pods may come: it is ready, schedulable, carries no soft taint of nodes from which pods move, and
     stays as far as taints of node autoscalers show it."""
+    extended: Mapping[str, int] = field(default_factory=dict)
+    """What no pod has requested beside CPU and memory, by resource."""
+    host_ports: Collection[HostPort] = ()
+    """The ports that pods take."""
 
     @classmethod
     def of(cls, node: NodeRecord, free: Usage, zone_key: str, **more: Any) -> Self:  # noqa: ANN401 - of the subclass
@@ -48,6 +67,19 @@ class PlannedNode:
         cpu = 1 - free.cpu_millis / there.cpu_millis if there.cpu_millis else 1.0
         memory = 1 - free.memory_bytes / there.memory_bytes if there.memory_bytes else 1.0
         return max(cpu, memory)
+
+    def offers(self, pod: PlannedPod, coming: Iterable[PlannedPod]) -> bool:
+        """Whether it has free what the pod takes beside CPU and memory, once other pods that are `coming` are there."""
+        if not pod.extended and not pod.host_ports:
+            return True
+        others = tuple(coming)
+        taken = (*self.host_ports, *(port for other in others for port in other.host_ports))
+        if first_taken(pod.host_ports, taken) is not None:
+            return False
+        return all(
+            amount + sum((other.extended or NO_AMOUNTS).get(name, 0) for other in others) <= self.extended.get(name, 0)
+            for name, amount in (pod.extended or NO_AMOUNTS).items()
+        )
 
     def tolerated_from(self, source: "PlannedNode") -> bool:
         """Whether pods of another node tolerate the hard taints of this one, as far as those of the other show it."""

@@ -6,7 +6,7 @@ node there, to the emptiest zone that has room, onto the least loaded node there
 may not run in another zone is left. Where a pod really goes is the scheduler's decision.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -96,7 +96,7 @@ class _Board:
         self._zones = open_zones(self.nodes.values())
         self._free = {name: node.free for name, node in self.nodes.items()}
         self._gone: Counter[NodeName] = Counter()
-        self._come: Counter[NodeName] = Counter()
+        self._come: defaultdict[NodeName, list[MovablePod]] = defaultdict(list)
         self._nowhere: set[Alike] = set()
         """Pods for which no node was found; there is only less room later in a plan."""
 
@@ -117,8 +117,9 @@ class _Board:
             if node.accepts
             and node.zone in self._zones
             and here - pod.zones.get(node.zone, 0) > self._max_skew
-            and self._come[node.name] < MOST_PER_NODE
+            and len(self._come[node.name]) < MOST_PER_NODE
             and self._free[node.name].covers(pod.requests)
+            and node.offers(pod, self._come[node.name])
             and node.tolerated_from(source)
             and self._admits(pod, node.name)
         ]
@@ -127,7 +128,7 @@ class _Board:
             return None
         target = min(targets, key=lambda node: (pod.zones.get(node.zone, 0), node.percent, node.name))
         self._gone[source.name] += 1
-        self._come[target.name] += 1
+        self._come[target.name].append(pod)
         self._free[target.name] -= pod.requests
         zones, counts = (source.zone, target.zone), (here, pod.zones.get(target.zone, 0))
         return ZoneMove(pod.uid, pod.key, pod.workload, source.name, target.name, zones, counts, pod.zones)

@@ -30,6 +30,7 @@ from spillway.domain.balance.emptying import (
     emptying_taint,
 )
 from spillway.domain.fit.room import LONGEST_WAIT_SECONDS
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import (
     CANDIDATE_TAINT,
     EMPTYING_TAINT,
@@ -426,6 +427,31 @@ async def test_a_pod_that_may_run_on_no_other_node_keeps_its_node() -> None:
     scene.template = {"spec": {"nodeSelector": {"pool": "elsewhere"}}}
     await scene.reconcile()
     assert (scene.tainted, scene.status.left) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("takes", "taken"),
+    [
+        pytest.param({"extended": {"nvidia.com/gpu": 1}}, {"extended": {"nvidia.com/gpu": 4}}, id="extended resource"),
+        pytest.param(
+            {"extended": {"ephemeral-storage": 60}}, {"extended": {"ephemeral-storage": 50}}, id="ephemeral storage"
+        ),
+        pytest.param({"host_ports": (HostPort(80),)}, {"host_ports": (HostPort(80),)}, id="host port"),
+    ],
+)
+async def test_a_pod_for_which_no_other_node_has_free_what_it_takes_keeps_its_node(
+    takes: dict[str, Any], taken: dict[str, Any]
+) -> None:
+    def change(record: Record) -> Record:
+        if isinstance(record, NodeRecord):
+            return msgspec.structs.replace(record, extended={"nvidia.com/gpu": 4, "ephemeral-storage": 100})
+        return msgspec.structs.replace(record, **takes) if getattr(record, "name", "") == "web-0" else record
+
+    other = make_pod("other-0", node=NodeName("f1"), owner_uid="", cpu_millis=10, **taken)
+    for more, moves in (((), ("shop/api-0: e1 to f1", "shop/web-0: e1 to f1")), ((other,), ())):
+        scene = Scene(more=more, change=change)
+        scene.world.state.remove(scene.world.state.nodes[NodeName("e2")])
+        assert await scene.shown() == moves
 
 
 def _apart(app: str) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from spillway.domain.balance.move_effect import EFFECT_SECONDS
 from spillway.domain.balance.moves import MovePlan, plan_moves
 from spillway.domain.balance.reading_state import Measure
 from spillway.domain.balance.zone_effects import ZoneEffects
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import ZONE_LABEL, NodeName
-from spillway.domain.model.records import Taint
+from spillway.domain.model.records import PodRecord, Taint
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import SurgeOutcome
 from spillway.kube.errors import UnreachableError
@@ -309,6 +310,28 @@ async def test_a_node_that_takes_no_pods_is_no_target(closed: dict[str, Any]) ->
     scene = Scene(nodes={"idle": closed})
     await scene.later()
     assert all(move.target != "idle" for move in scene.controller.plans["even"].moves)
+
+
+@pytest.mark.parametrize("by", ["Surge", "Evict"])
+@pytest.mark.parametrize(
+    "taken",
+    [{"extended": {"ephemeral-storage": 60}}, {"host_ports": (HostPort(80),)}],
+    ids=["ephemeral storage", "host port"],
+)
+async def test_a_node_of_which_other_pods_have_taken_what_a_pod_needs_is_no_target(
+    taken: dict[str, Any], by: str
+) -> None:
+    scene = Scene(
+        mode="Active",
+        by=by,
+        nodes={name: {"extended": {"ephemeral-storage": 200}, "labels": {ZONE_LABEL: "a"}} for name in NODES},
+        change=lambda one: one if not isinstance(one, PodRecord) else msgspec.structs.replace(one, **taken),
+    )
+    for name in ("idle", "other"):
+        more = taken if "host_ports" in taken else {"extended": {"ephemeral-storage": 150}}
+        scene.world.state.apply(make_pod(f"db-{name}", node=NodeName(name), owner_uid="", cpu_millis=10, **more))
+    await scene.later()
+    assert (scene.planned, scene.evicted, scene.in_progress) == ([], [], 0)
 
 
 LEAVES = (Taint("karpenter.sh/disrupted", "NoSchedule"),)

@@ -17,6 +17,7 @@ from spillway.domain.balance.consolidation import (
 )
 from spillway.domain.balance.disruption_budgets import DisruptionBudget
 from spillway.domain.balance.skew import zone_skew
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.records import Taint
 from spillway.domain.model.usage import NOTHING, Usage
@@ -75,6 +76,16 @@ def test_a_node_that_is_left(left: ConsolidationNode) -> None:
 def test_a_node_whose_pods_do_not_all_fit_is_left_as_a_whole() -> None:
     little = node("little", pod("l", "other", cpu=2500))
     assert planned(node("e", pod("p", "one"), pod("q", "two"), elastic=True), little) == {}
+
+
+@pytest.mark.parametrize("taken", [{"extended": {"gpu": 1}}, {"host_ports": (HostPort(80),)}], ids=["a GPU", "a port"])
+def test_what_is_taken_beside_cpu_and_memory_is_promised_once(taken: dict[str, Any]) -> None:
+    p, q, r = (replace(pod(name, name), **taken) for name in "pqr")
+    one, two = (replace(node(name), extended={"gpu": 1}) for name in ("one", "two"))
+    assert planned(node("e", p, q, elastic=True), one) == {}, "as a whole"
+    assert planned(node("e", p, q, elastic=True), one, two) == {"p": "one", "q": "two"}
+    nodes = node("a", p, elastic=True), node("b", q, elastic=True), node("c", r, elastic=True), one, two
+    assert planned(*nodes) == {"p": "one", "q": "two"}, "over several nodes"
 
 
 def test_room_that_is_needed_soon_stays_free() -> None:

@@ -46,6 +46,14 @@ def test_a_pod_goes_only_where_its_constraints_allow_it() -> None:
     assert targets(found) == [("p", "warm")]
 
 
+def test_what_is_taken_beside_cpu_and_memory_is_promised_once() -> None:
+    storage = {"ephemeral-storage": 60}
+    pods = [pod(name, "hot", 20.0, extended=storage) for name in ("p", "q")]
+    for free, moved in ((59, []), (60, ["p"]), (120, ["p", "q"])):
+        cold = node("cold", 10.0, extended={"ephemeral-storage": free})
+        assert [move.pod for move in plan([node("hot", 99.0), cold], pods).moves] == moved
+
+
 @pytest.mark.parametrize(
     ("nodes", "pods"),
     [

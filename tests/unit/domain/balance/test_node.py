@@ -3,10 +3,11 @@
 import pytest
 
 from spillway.domain.balance.node import PlannedNode
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import CANDIDATE_TAINT, HOT_TAINT, ZONE_LABEL, NodeName, Zone
-from spillway.domain.model.records import NodeRecord, Taint
+from spillway.domain.model.records import NodeRecord, PodRecord, Taint
 from spillway.domain.model.usage import Usage
-from tests.builders import make_node
+from tests.builders import make_node, make_pod
 
 FREE = Usage(5, 100, 100)
 GPU = Taint("gpu", "NoSchedule")
@@ -43,3 +44,26 @@ def test_pods_tolerate_the_hard_taints_of_their_own_node() -> None:
     plain, tainted = make_node("n1"), make_node("n2", taints=(GPU,))
     first, second = (PlannedNode.of(one, FREE, ZONE_LABEL) for one in (plain, tainted))
     assert (first.tolerated_from(second), second.tolerated_from(first)) == (True, False)
+
+
+ONE_GPU, TWO_GPUS = ({"gpu": amount} for amount in (1, 2))
+PORT = HostPort(80)
+
+
+@pytest.mark.parametrize(
+    ("pod", "coming", "offers"),
+    [
+        pytest.param(make_pod(), (make_pod(extended=TWO_GPUS),), True, id="it takes nothing more"),
+        pytest.param(make_pod(extended=TWO_GPUS), (), True, id="so much is free"),
+        pytest.param(make_pod(extended={"gpu": 3}), (), False, id="too little is free"),
+        pytest.param(make_pod(extended={"fpga": 1}), (), False, id="it does not offer it"),
+        pytest.param(make_pod(extended=TWO_GPUS), (make_pod(extended=ONE_GPU),), False, id="another pod takes it"),
+        pytest.param(make_pod(extended=ONE_GPU), (make_pod(extended=ONE_GPU), make_pod()), True, id="both get it"),
+        pytest.param(make_pod(host_ports=(PORT,)), (), True, id="a port is free"),
+        pytest.param(make_pod(host_ports=(HostPort(443),)), (), False, id="a pod has the port"),
+        pytest.param(make_pod(host_ports=(PORT,)), (make_pod(host_ports=(PORT,)),), False, id="another pod gets it"),
+    ],
+)
+def test_what_is_free_beside_cpu_and_memory(pod: PodRecord, coming: tuple[PodRecord, ...], *, offers: bool) -> None:
+    node = PlannedNode.of(make_node("n1"), FREE, ZONE_LABEL, extended={"gpu": 2}, host_ports=(HostPort(443),))
+    assert node.offers(pod, coming) is offers

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from spillway.domain.balance.move_board import MOST_PER_NODE, LoadedNode, MovablePod
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.balance.zone_moves import fullest_zone, moves_beside, open_zones, plan_zone_moves
+from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.records import Taint
 from spillway.domain.model.usage import Usage
@@ -71,6 +72,13 @@ def test_a_node_gets_few_pods_at_once_and_a_plan_is_bounded() -> None:
     targets = Counter(move.target for move in plan_zone_moves(nodes, pods, max_skew=1, most=10, admits=anywhere))
     assert targets == {"c1": MOST_PER_NODE, "c2": MOST_PER_NODE}
     assert len(planned(*pods, nodes=nodes, most=1)) == 1
+
+
+def test_what_is_taken_beside_cpu_and_memory_is_promised_once() -> None:
+    pods = [replace(pod(f"p{n}", f"a{n}", f"w{n}", a=3), host_ports=(HostPort(80),)) for n in (1, 2)]
+    taken = replace(NODES[2], host_ports=(HostPort(80),))
+    moves = plan_zone_moves((*NODES[:2], taken, NODES[3]), pods, max_skew=1, most=10, admits=anywhere)
+    assert [(move.pod, move.target) for move in moves] == [("p2", "c1")]
 
 
 def test_few_pods_leave_a_node_at_once_and_those_of_others_take_their_turn() -> None:
