@@ -15,6 +15,7 @@ import numpy as np
 
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod, plan_consolidation
 from spillway.domain.balance.emptying import NodeMemory
+from spillway.domain.balance.failed_nodes import FailedNodes
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.units import DAY_SECONDS, GIB
 from spillway.domain.model.usage import Usage
@@ -64,7 +65,7 @@ class SimMoves:
         cpu = np.array([one.cpu for one in scenario.workloads])
         memory = np.array([one.memory for one in scenario.workloads])
         self._demand = np.stack([(np.ceil(scenario.demand) * one[:, None]).sum(axis=0) for one in (cpu, memory)])
-        self._nodes = NodeMemory()
+        self._nodes, self._failed = NodeMemory(), FailedNodes()
         self._every = max(scenario.steps_in(PLAN_SECONDS), 1)
         self._young = scenario.steps_in(YOUNG_SECONDS)
         self.patience = scenario.steps_in(READY_SECONDS)
@@ -76,7 +77,14 @@ class SimMoves:
         cluster, rules = self._cluster, self._rules
         slots = {cluster.names[slot]: slot for slot in range(cluster.physical) if cluster.alive[slot]}
         nodes = [self._node(slot, step, order.get(name, 0), active) for name, slot in slots.items()]
-        plan = plan_consolidation(nodes, below=rules.below, most=rules.per_minute, reserve=self._reserve(step))
+        plan = plan_consolidation(
+            nodes,
+            below=rules.below,
+            most=rules.per_minute,
+            reserve=self._reserve(step),
+            failed_before=self._failed.last,
+        )
+        self._failed.note(plan, {node.name for node in nodes if node.pods})
 
         def left(name: NodeName) -> int | None:
             return sum(map(active, cluster.on_node[slots[name]].values())) if name in slots else None

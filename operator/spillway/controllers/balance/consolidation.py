@@ -29,6 +29,7 @@ from spillway.controllers.surge.words import LISTED, left_lines, told
 from spillway.domain.balance.bounds import PERIOD_SECONDS, MoveBounds, pass_period, passes
 from spillway.domain.balance.consolidation import ConsolidationMove, ConsolidationPlan, plan_consolidation
 from spillway.domain.balance.emptying import Emptied, NodeMemory, emptying_taint
+from spillway.domain.balance.failed_nodes import FailedNodes
 from spillway.domain.balance.reserve import RequestTrend
 from spillway.domain.fit.room import waiting_requests
 from spillway.domain.headroom.rise import rise_of
@@ -61,6 +62,7 @@ class _Memory:
     looks: WorkloadLooks
     bounds: MoveBounds = field(default_factory=MoveBounds)
     nodes: NodeMemory = field(default_factory=NodeMemory)
+    failed: FailedNodes = field(default_factory=FailedNodes)
     trend: RequestTrend = field(default_factory=RequestTrend)
     plan: ConsolidationPlan = _NO_PLAN
     left: Mapping[str, Left | SurgeOutcome] = field(default_factory=dict)
@@ -70,6 +72,11 @@ class _Memory:
     def over_budget(self) -> Mapping[str, Left | SurgeOutcome]:
         """The NodePools whose disruption budgets allow no further node."""
         return {f"NodePool/{name}": Left.DISRUPTION_BUDGET for name in self.plan.over_budget}
+
+    @property
+    def without_room(self) -> Mapping[str, Left | SurgeOutcome]:
+        """The nodes that are not emptied, because other nodes have no place for one of their pods."""
+        return {f"Node/{name}": Left.NO_ROOM for name in self.failed.names}
 
 
 class ConsolidationController(Controller):
@@ -116,7 +123,7 @@ class ConsolidationController(Controller):
             emptying=tuple(memory.plan.nodes[:NODES_LISTED]),
             next=tuple(self._text(move) for move in memory.plan.moves[:LISTED]),
             in_progress=self._surges.in_progress(Purpose.CONSOLIDATE, policy),
-            left=left_lines({**memory.over_budget, **memory.left}),
+            left=(*left_lines({**memory.over_budget, **memory.left}), *left_lines(memory.without_room))[:LISTED],
             moved=memory.bounds.done,
             moved_last_day=memory.bounds.last_day(self.world.now()),
             emptied=memory.emptied,
@@ -191,13 +198,15 @@ class ConsolidationController(Controller):
                 nodes,
                 below=rule.below / 100,
                 most=rule.max_moves_per_minute,
-        reserve=reserve,
+                reserve=reserve,
                 admits=found.admits,
                 budgets=budgets,
+                failed_before=memory.failed.last,
             )
             if await turns.read(found.readable(plan.nodes)) or await found.read_other_pods(plan.nodes):
                 continue
             memory.left = dict(found.left)
+            memory.failed.note(plan, {node.name for node in nodes if node.pods})
             return plan
 
     def _emptied_by_others(self, policy: str, now: float) -> set[NodeName]:

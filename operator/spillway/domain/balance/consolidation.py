@@ -3,7 +3,8 @@
 Contract: pure, deterministic and greedy. A node is emptied only as a whole: it is little used, old enough, all of its
 pods may be moved, each of them fits on a node that stays, and the zones of each workload stay within its `max_skew` or
 become no less even. Nodes are looked at in the shared emptying order, those that are being emptied already before the
-others, and among the latter those that cluster-autoscaler is going to drain first. At most as many nodes of a NodePool
+others; the latter begin with those that did not fail before (`FailedNodes`), and among these with those that
+cluster-autoscaler is going to drain. At most as many nodes of a NodePool
 are emptied as its disruption budgets allow. The nodes that stay keep `reserve` free: the rise of requests that is
 expected within the time for which a node has to stay empty to be worth its moves. A plan names at most `MOST_NODES`
 nodes and `most` moves, and one for each workload; the rest of a node follows in later plans.
@@ -25,9 +26,10 @@ from spillway.domain.model.usage import NOTHING, Usage
 MOST_NODES: Final = 20
 """Nodes that are emptied at once: with a few moves a minute, more would wait for hours with their taint."""
 MOST_FAILED: Final = 50
-"""Nodes of one plan whose pods find no place, after which no other is looked at."""
+"""Nodes of one plan whose pods find no place, after which no other is tried."""
 
 _NO_BUDGETS: Final[Mapping[str, DisruptionBudget]] = {}
+_NONE_FAILED: Final[Mapping[NodeName, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,10 @@ class ConsolidationPlan:
     """Those of the nodes of which no pod can be moved now, nor once a move of its workload has ended."""
     over_budget: Mapping[str, int] = field(default_factory=dict)
     """By NodePool, the nodes that are not emptied now, because its disruption budgets allow no further node."""
+    failed: tuple[NodeName, ...] = ()
+    """The nodes that are not emptied, because no place was found for one of their pods."""
+    tried_all: bool = True
+    """Whether all nodes were tried; otherwise a bound on their number was reached before."""
 
 
 def _anywhere(_pod: NodePod, _node: NodeName) -> bool:
@@ -128,11 +134,12 @@ def plan_consolidation(
     reserve: Usage = NOTHING,
     admits: Callable[[NodePod, NodeName], bool] = _anywhere,
     budgets: Mapping[str, DisruptionBudget] = _NO_BUDGETS,
+    failed_before: Mapping[NodeName, int] = _NONE_FAILED,
 ) -> ConsolidationPlan:
     """Empty nodes of which less than the share `below` is requested; `reserve` is what stays free on the others.
 
     `budgets` are those of NodePools, by name. `admits` says whether a pod may run on a node, as far as its selectors,
-    affinity and tolerations decide.
+    affinity and tolerations decide. Nodes of `failed_before` are tried after the others, the lowest numbers first.
     """
     board = _Board(nodes)
     emptied: list[NodeName] = []
@@ -142,8 +149,14 @@ def plan_consolidation(
     wanted = [one for one in board.nodes.values() if one.may_empty and one.pods and (one.used < below or one.emptying)]
     begun: Counter[str] = Counter()
     over_budget: Counter[str] = Counter()
-    for node in sorted(wanted, key=lambda one: (not one.emptying, not one.candidate, -one.order, one.name)):
-        if len(emptied) == MOST_NODES or board.failed == MOST_FAILED:
+    tried_all = True
+
+    def turn(one: ConsolidationNode) -> tuple[bool, int, bool, int, NodeName]:
+        return not one.emptying, failed_before.get(one.name, 0), not one.candidate, -one.order, one.name
+
+    for node in sorted(wanted, key=turn):
+        if len(emptied) == MOST_NODES or len(board.failed) == MOST_FAILED:
+            tried_all = False
             break
         budget = budgets.get(node.node_pool)
         if budget is not None and not budget.takes(begun[node.node_pool], emptying=node.emptying):
@@ -160,7 +173,9 @@ def plan_consolidation(
             if len(moves) < most and pod.ready_to_move and pod.workload not in moved:
                 moves.append(ConsolidationMove(pod.uid, pod.workload, node.name, target))
                 moved.add(pod.workload)
-    return ConsolidationPlan(tuple(emptied), tuple(moves), frozenset(waiting), dict(over_budget))
+    return ConsolidationPlan(
+        tuple(emptied), tuple(moves), frozenset(waiting), dict(over_budget), tuple(board.failed), tried_all
+    )
 
 
 class _Board:
@@ -180,7 +195,7 @@ class _Board:
         self._zones: dict[str, dict[Zone, int]] = {}
         self._come: defaultdict[NodeName, list[NodePod]] = defaultdict(list)
         """The pods that go to each target."""
-        self.failed = 0
+        self.failed: list[NodeName] = []
         """The nodes for whose pods no place was found."""
 
     def empty(
@@ -216,7 +231,7 @@ class _Board:
 
             target = self._target(pod, staying, free, takes)
             if target is None:
-                self.failed += 1
+                self.failed.append(node.name)
                 return None
             free[target.name] = free.get(target.name, self._free[target.name]) - pod.requests
             there = target.zone_by(pod.zone_key)

@@ -21,7 +21,7 @@ from spillway.controllers.balance.workload_looks import LOOK_SECONDS
 from spillway.controllers.surge.moves import MoveEnd, SurgeMovesController, asks_for_moves
 from spillway.controllers.surge.scaler import SurgeScaler
 from spillway.domain.balance.bounds import PERIOD_SECONDS, WORKLOAD_SECONDS
-from spillway.domain.balance.consolidation import MOST_NODES, ConsolidationPlan, plan_consolidation
+from spillway.domain.balance.consolidation import MOST_FAILED, MOST_NODES, ConsolidationPlan, plan_consolidation
 from spillway.domain.balance.emptying import (
     EMPTY_SECONDS,
     GIVEN_UP_SECONDS,
@@ -426,7 +426,7 @@ async def test_a_pod_that_may_run_on_no_other_node_keeps_its_node() -> None:
     scene = Scene()
     scene.template = {"spec": {"nodeSelector": {"pool": "elsewhere"}}}
     await scene.reconcile()
-    assert (scene.tainted, scene.status.left) == ({}, ())
+    assert (scene.tainted, scene.status.left) == ({}, ("Node/e1: NoRoom", "Node/e2: NoRoom"))
 
 
 @pytest.mark.parametrize(
@@ -947,6 +947,24 @@ async def test_paused_workloads_do_not_keep_the_node_of_another_one_from_being_e
     for _ in range(2 * 14):
         await scene.reconcile(seconds=PERIOD_SECONDS)
     assert scene.tainted == {"e1": "online", "e2": "online"}
+
+
+async def test_nodes_whose_pods_fit_nowhere_keep_no_other_from_being_emptied_and_are_named() -> None:
+    more: list[Record] = []
+    for index in range(MOST_FAILED + 10):
+        name = f"d{index:02}"
+        more += [make_node(name, labels=LABELS, cpu_millis=20_000), make_replicaset(name, replicas=1)]
+        more.append(make_pod(name, node=NodeName(name), owner_uid=f"rs-{name}", cpu_millis=12_000))
+    scene = Scene(more=tuple(more))
+    for _ in range(2 + MOST_FAILED // LOOKS):
+        await scene.reconcile(seconds=PERIOD_SECONDS)
+    assert set(scene.tainted) == {"e1", "e2"}
+    assert scene.status.left[0] == "Node/d00: NoRoom"
+    assert len(scene.status.left) == 10
+    for name in [one.name for one in scene.world.state.nodes.values() if one.name.startswith("d")]:
+        scene.world.state.remove(scene.world.state.nodes[name])
+    await scene.reconcile()
+    assert scene.status.left == ()
 
 
 async def test_the_taint_of_another_policy_is_removed() -> None:

@@ -129,8 +129,19 @@ def test_after_many_nodes_whose_pods_find_no_place_no_other_is_looked_at() -> No
     nodes = [replace(one, accepts=False) for one in (*large, node("b", pod("b", "b"), elastic=True))]
     rooms = node("r1", size=1500), node("r2", size=1500)
     plan = plan_consolidation([*nodes[1:], *nodes[:1], *rooms], below=BELOW, most=5)
-    assert plan.nodes == ()
-    assert plan_consolidation([*nodes[1:], *rooms], below=BELOW, most=5).nodes == ("b",)
+    assert (plan.nodes, plan.failed, plan.tried_all) == ((), tuple(one.name for one in large), False)
+    plan = plan_consolidation([*nodes[1:], *rooms], below=BELOW, most=5)
+    assert (plan.nodes, plan.failed, plan.tried_all) == (("b",), tuple(one.name for one in large[1:]), True)
+
+
+def test_nodes_that_failed_before_are_tried_after_the_others() -> None:
+    nodes = [node(name, pod(name, name), elastic=True) for name in "abcd"]
+    before = {NodeName("a"): 2, NodeName("b"): 1}
+    plan = plan_consolidation([*nodes, node("wide", size=9000)], below=BELOW, most=5, failed_before=before)
+    assert plan.nodes == ("c", "d", "b", "a")
+    begun = replace(nodes[0], emptying=True)
+    plan = plan_consolidation([begun, *nodes[1:], node("wide", size=9000)], below=BELOW, most=5, failed_before=before)
+    assert plan.nodes[0] == "a", "it was begun"
 
 
 def test_a_pod_whose_replacement_is_there_needs_no_place() -> None:
