@@ -1,14 +1,16 @@
 """The pods that have come to nodes and left them lately, and the loads that plans of moves go by.
 
-Contract: it follows the state from the subscription on, reads metrics.k8s.io, and never writes. Such a pod counts with
-the mean use of the pods of its workload that have been ready for `SETTLED_SECONDS`: what it uses itself while it starts
-says little, and what one that is gone has used is not known any more. Where no pod of the workload has been ready for
-so long, and for pods without a ReplicaSet, the reading alone counts, for those that come as for those that go.
+Contract: it follows the state from the subscription on, reads metrics.k8s.io, and never writes. A pod that has come
+counts with the mean use of the pods of its workload that have been ready for `SETTLED_SECONDS`: what it uses itself
+while it starts says little. One that has left takes off what it used itself in the last reading, and if it came lately,
+its arrival counts with the same. If that is not known, or it was never ready, it counts neither as come nor as left:
+otherwise pods that are created and deleted again would move those of others. Where no pod of the workload has been
+ready for so long, and for pods without a ReplicaSet, the reading alone counts.
 """
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Final
 
@@ -36,7 +38,8 @@ class _Passage:
     owner: OwnerUid
     node: NodeName
     at: float
-    left: bool
+    use: PodMetrics | None = None
+    """What the pod itself used; None while it is there."""
 
 
 class PodsInTransit:
@@ -45,8 +48,9 @@ class PodsInTransit:
     def __init__(self, world: World, readings: Readings) -> None:
         self._world = world
         self._readings = readings
-        self._passages: deque[_Passage] = deque()
+        self._came: OrderedDict[PodUid, _Passage] = OrderedDict()
         """In the order in which they were seen."""
+        self._left: OrderedDict[PodUid, _Passage] = OrderedDict()
         self._were_ready: set[PodUid] = set()
         """The pods that were ready and are not."""
 
@@ -68,16 +72,20 @@ class PodsInTransit:
         weights, since = weights_of(balance.spec.effective_load), loads.at - COUNTED_SECONDS
         uses: dict[str, PodMetrics | None] = {}
         transits: list[Transit] = []
-        async for one in in_slices([one for one in self._passages if one.at > since]):
+        passages = ((sign, one) for sign, found in ((1, self._came), (-1, self._left)) for one in found.values())
+        async for sign, one in in_slices([(sign, one) for sign, one in passages if one.at > since]):
             owner, node = self._world.state.replicasets.get(one.owner), nodes.get(one.node)
             if owner is None or node is None:
                 continue
-            key = workload_of(owner).key
-            if key not in uses:
-                uses[key] = await self._use_of(owner, balance.spec.effective_load)
-            if (use := uses[key]) is not None:
+            use = one.use
+            if use is None:
+                key = workload_of(owner).key
+                if key not in uses:
+                    uses[key] = await self._use_of(owner, balance.spec.effective_load)
+                use = uses[key]
+            if use is not None:
                 points = load_points(use.cpu_millis, use.memory_bytes, node.allocatable, weights)
-                transits.append(Transit(node.name, one.at, -points if one.left else points))
+                transits.append(Transit(node.name, one.at, sign * points))
         expected = expected_loads(loads, transits)
         return {name: expected[name] for name in nodes if name in expected}
 
@@ -97,20 +105,31 @@ class PodsInTransit:
     def _pod_changed(self, old: PodRecord | None, new: PodRecord | None) -> None:
         # Without a ZonalBalance no plan needs it, and nothing is kept.
         if not self._world.governance.balances:
-            self._passages.clear()
+            self._came.clear()
+            self._left.clear()
             self._were_ready.clear()
             return
         now, ran = self._world.now(), self._ran(old, new)
         change = passage_of(old, new, now)
         if change is None:
             return
-        while self._passages and self._passages[0].at <= now - _KEPT_SECONDS:
-            self._passages.popleft()
-        # What never ran is in no reading.
-        if old is not None and change.before and ran:
-            self._passages.append(_Passage(old.owner_uid, change.before, now, left=True))
+        for passages in (self._came, self._left):
+            while passages and next(iter(passages.values())).at <= now - _KEPT_SECONDS:
+                passages.popitem(last=False)
+        if old is not None and change.before:
+            self._leaves(old, change.before, now, ran=ran)
         if new is not None and change.after and change.came_at > now - _KEPT_SECONDS:
-            self._passages.append(_Passage(new.owner_uid, change.after, change.came_at, left=False))
+            self._came[new.uid] = _Passage(new.owner_uid, change.after, change.came_at)
+
+    def _leaves(self, pod: PodRecord, node: NodeName, now: float, *, ran: bool) -> None:
+        # What never ran is in no reading.
+        use = self._readings.last_use(pod.namespace, pod.name) if ran else None
+        if use is None:
+            self._came.pop(pod.uid, None)
+            return
+        if (came := self._came.get(pod.uid)) is not None:
+            self._came[pod.uid] = replace(came, use=use)
+        self._left[pod.uid] = _Passage(pod.owner_uid, node, now, use)
 
     def _ran(self, old: PodRecord | None, new: PodRecord | None) -> bool:
         """Whether a pod was ready before this change; it may not be any more while it is being deleted."""

@@ -5,6 +5,7 @@ Contract: what metrics.k8s.io reports of the nodes, or of the pods of a namespac
 metrics.k8s.io answers for the nodes, the pods of such a namespace count as not measured, and it holds up no other.
 """
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, TypeVar
 
@@ -22,6 +23,8 @@ from spillway.sources.connection import Connection
 from spillway.sources.prometheus import NoPrometheusError, PrometheusError
 
 SHARED_SECONDS: Final = 5.0
+KEPT_SECONDS: Final = 180.0
+"""For so long the last reading of a namespace says what a pod has used that is gone."""
 UNREAD_SECONDS: Final = 60.0
 """A namespace whose pods could not be read is tried again after so long."""
 
@@ -52,8 +55,8 @@ class Readings:
         self._world = world
         self._client = client
         self._prometheus = prometheus
-        self._nodes: dict[str, tuple[float, dict[NodeName, NodeMetrics]]] = {}
-        self._pods: dict[str, tuple[float, dict[str, PodMetrics]]] = {}
+        self._nodes: OrderedDict[str, tuple[float, dict[NodeName, NodeMetrics]]] = OrderedDict()
+        self._pods: OrderedDict[str, tuple[float, dict[str, PodMetrics]]] = OrderedDict()
         self._unread: dict[str, float] = {}
         """The namespaces whose pods could not be read, though the nodes were, and until when none is tried again."""
         self._failing: set[str] = set()
@@ -94,6 +97,12 @@ class Readings:
             return {}
         return measured_since(used, self._world.now() - load.stale_after.seconds)
 
+    def last_use(self, namespace: str, pod: str) -> PodMetrics | None:
+        """What a pod used in the last reading of its namespace; None if it is not in it, or that was too long ago."""
+        now = self._world.now()
+        at, used = self._pods.get(namespace, (now, {}))
+        return used.get(pod) if at <= now < at + KEPT_SECONDS else None
+
     def unread(self, namespace: str) -> bool:
         """Whether a namespace counts as not measured, because it alone has no answer."""
         now = self._world.now()
@@ -127,15 +136,17 @@ class Readings:
             raise NoPrometheusError("the operator has no Prometheus (--prometheus-url)")
         return ApiClient(self._prometheus)
 
-    async def _once(self, kept: dict[str, tuple[float, V]], key: str, read: Callable[[], Awaitable[V]]) -> V:
+    async def _once(self, kept: OrderedDict[str, tuple[float, V]], key: str, read: Callable[[], Awaitable[V]]) -> V:
         now = self._world.now()
-        for old in [name for name, (at, _) in kept.items() if not at <= now < at + SHARED_SECONDS]:
-            del kept[old]
-        if key not in kept:
-            try:
-                kept[key] = now, await read()
-            except RequestError as error:
-                raise MetricsError(str(error), refused=isinstance(error, ApiError) and not error.retryable) from error
+        while kept and not (at := next(iter(kept.values()))[0]) <= now < at + KEPT_SECONDS:
+            kept.popitem(last=False)
+        if (last := kept.get(key)) is not None and last[0] <= now < last[0] + SHARED_SECONDS:
+            return last[1]
+        try:
+            kept[key] = now, await read()
+        except RequestError as error:
+            raise MetricsError(str(error), refused=isinstance(error, ApiError) and not error.retryable) from error
+        kept.move_to_end(key)
         return kept[key][1]
 
 

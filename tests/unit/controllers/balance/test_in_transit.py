@@ -1,12 +1,13 @@
-"""The loads that plans go by, over the real state: pods that come and go count with the use of their workload."""
+"""The loads that plans go by, over the real state: with the pods that come, and with those that go."""
 
 from typing import Any
 
 import msgspec
 import pytest
 
+from spillway.api.zonalbalance import Load
 from spillway.controllers.balance.in_transit import SETTLED_SECONDS, PodsInTransit
-from spillway.controllers.balance.readings import Readings
+from spillway.controllers.balance.readings import KEPT_SECONDS, Readings
 from spillway.domain.model.names import NodeName, OwnerUid
 from spillway.domain.model.records import Phase, PodRecord
 from spillway.state.catalog import Kind
@@ -25,13 +26,20 @@ class Transit(Scene):
     async def settled(cls, **metrics: str) -> "Transit":
         scene = cls()
         scene.metrics.cpu |= {name.replace("_", "-"): value for name, value in metrics.items()}
-        scene.transit = PodsInTransit(scene.world, Readings(scene.world, scene.metrics, None))
+        scene.readings = Readings(scene.world, scene.metrics, None)
+        scene.transit = PodsInTransit(scene.world, scene.readings)
         scene.transit.subscribe()
         await scene.clock.advance(SETTLE_SECONDS)
         scene.load(80.0, 20.0, 60.0)
+        await scene.read()
         return scene
 
     transit: PodsInTransit
+    readings: Readings
+
+    async def read(self) -> None:
+        """Read what the pods use, as a plan does."""
+        await self.readings.pods("shop", Load())
 
     async def expected(self) -> dict[str, float]:
         nodes = self.world.state.nodes
@@ -94,7 +102,49 @@ async def test_a_moved_pod_counts_on_its_new_node_and_no_more_on_its_old_one() -
     scene.metrics.cpu["web-2"] = "2"
     scene.world.state.remove(scene.pod("web-1"))
     await scene.clock.advance(5.0)
-    assert await scene.expected() == {BUSY: 80.0 - PER_POD, IDLE: 20.0 + PER_POD, OTHER: 60.0}
+    gone = 1.5 * PER_POD
+    assert await scene.expected() == {BUSY: 80.0 - gone, IDLE: 20.0 + PER_POD, OTHER: 60.0}, "with what it used itself"
+
+
+@pytest.mark.parametrize("changes", [{"ready": False}, {"ready": True}], ids=["never ready", "never measured"])
+async def test_pods_that_come_and_go_at_once_are_no_load(changes: dict[str, Any]) -> None:
+    """As in a rollout that is restarted again and again; else the pods of others would be moved off the node."""
+    scene = await Transit.settled()
+    for _ in range(20):
+        pod = scene.comes(**changes)
+        assert (await scene.expected())[IDLE] == 20.0 + PER_POD
+        await scene.clock.advance(1.0)
+        scene.world.state.remove(pod)
+    assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0, OTHER: 60.0}
+
+
+async def test_a_pod_that_was_measured_between_its_coming_and_going_counts_with_what_it_used() -> None:
+    scene = await Transit.settled()
+    pod = scene.comes()
+    scene.metrics.names.append(pod.name)
+    scene.metrics.cpu[pod.name] = "1"
+    await scene.clock.advance(60.0)
+    await scene.read()
+    scene.world.state.remove(pod)
+    assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0, OTHER: 60.0}, "the reading is from before it came"
+    scene.load(80.0, 20.0 + 0.632 * PER_POD / 2, 60.0)
+    assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0, OTHER: 60.0}
+
+
+async def test_an_idle_pod_of_a_busy_workload_takes_no_load_with_it() -> None:
+    """Else a node from which several such pods are deleted at once would look idle, and pods of others move to it."""
+    scene = await Transit.settled(web_1="0", web_2="8")
+    scene.world.state.remove(scene.pod("web-1"))
+    assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0, OTHER: 60.0}
+
+
+@pytest.mark.parametrize(("age", "busy"), [(KEPT_SECONDS - 1.0, 80.0 - PER_POD), (KEPT_SECONDS, 80.0)])
+async def test_a_pod_that_was_read_too_long_ago_takes_no_load_with_it(age: float, busy: float) -> None:
+    scene = await Transit.settled()
+    await scene.clock.advance(age)
+    scene.load(80.0, 20.0, 60.0)
+    scene.world.state.remove(scene.pod("web-1"))
+    assert (await scene.expected())[BUSY] == busy
 
 
 async def test_the_next_readings_show_it() -> None:
@@ -133,14 +183,14 @@ async def test_a_leader_that_starts_counts_the_pods_that_have_come_lately() -> N
     assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0 + PER_POD, OTHER: 60.0}
 
 
-async def test_while_no_pod_of_a_workload_has_settled_none_of_it_counts() -> None:
+async def test_while_no_pod_of_a_workload_has_settled_one_that_comes_does_not_count() -> None:
     scene = await Transit.settled()
     for name in ("web-1", "web-2"):
         pod = scene.pod(name)
         scene.world.state.apply(msgspec.structs.replace(pod, ready_since=scene.clock.now() - SETTLED_SECONDS + 1.0))
     scene.comes()
     scene.world.state.remove(scene.pod("web-1"))
-    assert await scene.expected() == {BUSY: 80.0, IDLE: 20.0, OTHER: 60.0}
+    assert await scene.expected() == {BUSY: 80.0 - PER_POD, IDLE: 20.0, OTHER: 60.0}
     await scene.clock.advance(1.0)
     assert await scene.expected() == {BUSY: 80.0 - PER_POD, IDLE: 20.0 + PER_POD, OTHER: 60.0}
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from spillway.api.zonalbalance import Load
-from spillway.controllers.balance.readings import SHARED_SECONDS, UNREAD_SECONDS, MetricsError, Readings
+from spillway.controllers.balance.readings import KEPT_SECONDS, SHARED_SECONDS, UNREAD_SECONDS, MetricsError, Readings
 from spillway.kube.errors import ApiError, RequestError, TooLargeError, UnreachableError
 from spillway.kube.pages import PAGE_BYTES
 from spillway.kube.resource_metrics import NODE_METRICS, POD_METRICS, PodMetrics
@@ -110,3 +110,23 @@ async def test_a_refusal_says_nothing_about_a_namespace() -> None:
     server.errors[SHOP] = ApiError(403, "Forbidden", "pods.metrics.k8s.io")
     with pytest.raises(MetricsError, match="Forbidden"):
         await readings.pods("shop", Load())
+
+
+async def test_what_a_pod_used_last_is_known_for_a_while_after_the_pod_is_gone() -> None:
+    _, readings, clock = scene()
+    await readings.pods("shop", Load())
+    await clock.advance(KEPT_SECONDS - 1.0)
+    assert (readings.last_use("shop", "web-1"), readings.last_use("shop", "web-2")) == (WEB, None)
+    assert readings.last_use("evil", "web-1") is None
+    await clock.advance(1.0)
+    assert readings.last_use("shop", "web-1") is None
+    await readings.pods("evil", Load())
+    assert list(readings._pods) == ["evil"], "and then it is not kept"
+
+
+async def test_a_kept_reading_is_not_answered_again() -> None:
+    server, readings, clock = scene()
+    for seconds in (0.0, SHARED_SECONDS - 1.0, 1.0):
+        await clock.advance(seconds)
+        await readings.pods("shop", Load())
+    assert server.asked == [SHOP, SHOP]
