@@ -19,6 +19,7 @@ from spillway.domain.model.documents import Json
 from spillway.domain.model.names import OwnerUid
 from spillway.domain.model.records import ReplicaSetRecord
 from spillway.domain.surge.patience import patience_seconds
+from spillway.domain.surge.readings import SurgeReading, reading_of
 from spillway.domain.surge.steps import Progress, Purpose, Step, Surge, SurgeOutcome, next_step
 
 STEP_SECONDS: Final = 1.0
@@ -53,6 +54,8 @@ class SurgeRunner:
         """The surges whose workload has been scaled back and whose chosen pod is not going yet, and until when."""
         self._ending: dict[OwnerUid, Ended] = {}
         """The surges whose scale-down was sent and not refused, and how each ends once the replicas show it."""
+        self._readings: dict[OwnerUid, SurgeReading] = {}
+        """What was last read of the workloads that surge."""
         self._unmarked: dict[OwnerUid, deque[str]] = {}
 
     @property
@@ -85,16 +88,20 @@ class SurgeRunner:
     async def step(self, replicaset: ReplicaSetRecord, look: Callable[[Surge, Json], Progress]) -> Ended | None:
         """Take the next step; returns how the surge has ended, None while it has not.
 
-        `look` gives the progress from the workload's object as it was just read.
+        `look` gives the progress from the workload's object as it was last read. Nothing is done by an object that was
+        not just read.
         """
         if replicaset.uid in self._shrunk:
             return await self._follow(replicaset)
         target, surge = target_of(replicaset), self.surge_of(replicaset)
+        if surge is not None and self._waits(replicaset, surge, look):
+            return None
         present = None if target is None else await self._scaler.workload(target)
         if surge is None or target is None or present is None or not self._occupy(replicaset.uid, surge):
             await self._scaler.forget(replicaset)
             return Ended(SurgeOutcome.WITHDRAWN if present is None else SurgeOutcome.FORGOTTEN, surge)
-        progress, patience = look(surge, present), patience_seconds(present["spec"], self._ready_seconds)
+        progress, patience = look(surge, present), self._patience(present)
+        self._note(replicaset, present, progress)
         step, ended = self._next_step(replicaset.uid, surge, progress, patience)
         if ended is None or (step is Step.SHRINK and not await self._shrink(replicaset, target, surge, ended)):
             return None
@@ -103,6 +110,22 @@ class SurgeRunner:
             return None
         await self._scaler.forget(replicaset)
         return ended
+
+    def _waits(self, replicaset: ReplicaSetRecord, surge: Surge, look: Callable[[Surge, Json], Progress]) -> bool:
+        """Whether the workload need not be read: the surge goes on by what was read, and that still holds."""
+        reading, now = self._readings.get(replicaset.uid), self._now()
+        if reading is None:
+            return False
+        progress, patience = look(surge, reading.workload), self._patience(reading.workload)
+        _, outcome = next_step(surge, progress, now, patience)
+        return outcome is None and reading.holds(replicaset, progress, now)
+
+    def _note(self, replicaset: ReplicaSetRecord, present: Json, progress: Progress) -> None:
+        before = self._readings.get(replicaset.uid)
+        self._readings[replicaset.uid] = reading_of(present, replicaset, progress, self._now(), before=before)
+
+    def _patience(self, workload: Json) -> float:
+        return patience_seconds(workload["spec"], self._ready_seconds)
 
     def _next_step(self, uid: OwnerUid, surge: Surge, progress: Progress, patience: float) -> tuple[Step, Ended | None]:
         """The next step of a surge, and how it ends by that; None while it has not ended."""
@@ -147,6 +170,7 @@ class SurgeRunner:
         if surge is not None:
             self._scaler.busy.discard(uid)
         self._ending.pop(uid, None)
+        self._readings.pop(uid, None)
         # The watch may still show the mark of the previous surge.
         own = self._scaler.proven(replicaset, surge.mark) if surge is not None else ""
         marks = {replicaset.surge, own} - {""}
@@ -156,6 +180,7 @@ class SurgeRunner:
         """Forget the surge of a ReplicaSet; with `gone` also its removed marks, which the watch shows no more."""
         self._shrunk.pop(uid, None)
         self._ending.pop(uid, None)
+        self._readings.pop(uid, None)
         if self._running.pop(uid, None) is not None:
             self._scaler.busy.discard(uid)
         if gone:

@@ -145,6 +145,8 @@ class Progress:
     settling: bool = False
     """Whether all of its pods are ready, and one has not been ready for `minReadySeconds`: of two ready pods a
     scale-down may take the one that is available."""
+    ready_since: float = 0.0
+    """When the last of its ready pods became ready."""
 
 
 def progress_of(
@@ -171,6 +173,7 @@ def progress_of(
         wanted=wanted,
         refused=bool(replicaset.refused),
         settling=settling,
+        ready_since=max((pod.ready_since for pod in pods if pod.ready), default=0.0),
     )
 
 

@@ -14,6 +14,7 @@ from spillway.domain.model.names import POD_DELETION_COST, SURGE, ZONE_LABEL, No
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.patience import LONGEST_READY_SECONDS
+from spillway.domain.surge.readings import LONGEST_PAUSE_SECONDS
 from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
 from spillway.kube.errors import ApiError, RequestError, UnreachableError
 from spillway.state.catalog import Kind
@@ -49,6 +50,8 @@ class Cluster(FakeWriter, Lists):
         self.autoscalers: list[dict[str, Any]] = []
         self.quotas: list[dict[str, Any]] = []
         self.written: list[str] = []
+        self.reads = 0
+        """How often the Deployment was read."""
         self.error: RequestError | None = None
         """What reads end with."""
         self.scale_error: RequestError | None = None
@@ -101,6 +104,7 @@ class Cluster(FakeWriter, Lists):
             return {"items": self.autoscalers}
         if path.endswith("resourcequotas"):
             return {"items": self.quotas}
+        self.reads += 1
         status = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), self.replicas)
         return {
             "metadata": {"name": "web", "uid": "deploy-web", "generation": 1},
@@ -273,6 +277,48 @@ async def test_a_replica_that_starts_slowly_completes_its_move() -> None:
     cluster.goes()
     await cluster.step(1)
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
+
+
+async def test_while_a_replica_starts_its_deployment_is_read_ever_less_often() -> None:
+    cluster = Cluster()
+    cluster.spec = {"progressDeadlineSeconds": 600}
+    await cluster.begun()
+    appears(cluster, ready=False)
+    cluster.reads = 0
+    for _ in range(500):
+        assert await cluster.step(1) == STEP_SECONDS
+    assert cluster.reads < 500 / LONGEST_PAUSE_SECONDS + 10
+    appears(cluster)
+    await cluster.step()
+    await cluster.step(SEEN_SECONDS)
+    assert cluster.written[-1] == "2->1", "a pod that becomes ready is no reason to wait"
+
+
+async def test_a_replica_is_known_to_be_available_when_it_has_been_ready_for_long_enough() -> None:
+    cluster = Cluster()
+    cluster.spec, cluster.status = {"minReadySeconds": 100}, {"availableReplicas": 1}
+    await cluster.begun()
+    appears(cluster, ready_since=cluster.clock.now())
+    cluster.reads = 0
+    for _ in range(99):
+        await cluster.step(1)
+    assert cluster.reads < 20
+    cluster.status = {}
+    await cluster.step(1)
+    await cluster.step(SEEN_SECONDS)
+    assert cluster.written[-1] == "2->1"
+
+
+async def test_another_client_that_scales_is_noticed_while_a_replica_starts() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    appears(cluster, ready=False)
+    for _ in range(100):
+        await cluster.step(1)
+    cluster.replicas = 3
+    cluster.changed(cluster.seen, replicas=3)
+    await cluster.step(1)
+    assert cluster.results == [SurgeOutcome.OVERTAKEN]
 
 
 async def test_a_move_that_is_not_wanted_any_more_takes_no_replica_that_is_available() -> None:

@@ -214,7 +214,7 @@ def test_progress_follows_from_the_pods(available: int | None, ready: int) -> No
     waits = Pending(unschedulable_since=90.0)
     pods = [make_pod("a"), make_pod("b"), make_pod("c", node=NodeName(""), ready=False, pending=waits)]
     found = progress_of(make_replicaset(replicas=3), pods, 100.0, asked=3, placed=1, wanted=True, available=available)
-    assert found == Progress(asked=3, active=3, ready=ready, placed=1, unschedulable_seconds=10.0)
+    assert found == Progress(asked=3, active=3, ready=ready, placed=1, unschedulable_seconds=10.0, ready_since=100.0)
 
 
 @pytest.mark.parametrize(
