@@ -22,7 +22,7 @@ from spillway.controllers.surge.namespace_bounds import NamespaceBounds
 from spillway.controllers.surge.room import physical_room
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, proven_surge, target_of
-from spillway.domain.balance.arrivals import Arrivals
+from spillway.domain.balance.arrivals import CLOCK_SECONDS, Arrivals
 from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.fit.neighbours import Incoming
 from spillway.domain.model.documents import Json
@@ -267,9 +267,10 @@ class SurgeMovesController(SurgeController):
         return None
 
     def _additional(self, replicaset: ReplicaSetRecord, surge: Surge) -> PodRecord | None:
-        """The additional replica: the one pod that was created during the surge."""
+        """The additional replica: the one pod that was created during the surge, as far as clocks agree."""
         pods = self.world.state.active_pods_of(replicaset.uid)
-        new = [pod for pod in pods if pod.created >= surge.since and pod.uid != surge.pod]
+        since = surge.since - CLOCK_SECONDS
+        new = [pod for pod in pods if pod.created >= since and pod.uid != surge.pod]
         return new[0] if len(new) == 1 else None
 
     def _end(self, replicaset: ReplicaSetRecord) -> None:

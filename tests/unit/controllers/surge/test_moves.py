@@ -9,6 +9,7 @@ import pytest
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.runner import GOING_SECONDS, STEP_SECONDS
 from spillway.controllers.surge.scaler import LATE_SECONDS, SEEN_SECONDS, SurgeScaler
+from spillway.domain.balance.arrivals import CLOCK_SECONDS
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.model.names import POD_DELETION_COST, SURGE, ZONE_LABEL, NodeName, OwnerUid
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
@@ -211,6 +212,21 @@ async def test_of_several_new_pods_it_is_not_known_which_one_replaced_the_other(
     cluster.goes()
     await cluster.step(1)
     assert (cluster.results, cluster.came) == ([SurgeOutcome.SUCCEEDED], [("", "")])
+
+
+@pytest.mark.parametrize("ahead", [-CLOCK_SECONDS, -2.0, 2.0, CLOCK_SECONDS])
+async def test_the_new_replica_is_known_also_if_the_clock_of_the_api_server_differs(ahead: float) -> None:
+    cluster = Cluster()
+    cluster.changed(cluster.pod("p0", "hot"), created=0.0)
+    await cluster.begun()
+    created = cluster.clock.now() + ahead
+    appears(cluster, created=created)
+    for _ in range(3):
+        await cluster.step(SEEN_SECONDS)
+    cluster.goes()
+    await cluster.step(1)
+    assert (cluster.results, cluster.came) == ([SurgeOutcome.SUCCEEDED], [("new", "idle")])
+    assert cluster.controller.arrivals.moved("Deployment/shop/web", created, cluster.clock.now(), within=60.0)
 
 
 async def test_a_pod_that_stays_after_the_scale_down_was_not_moved() -> None:

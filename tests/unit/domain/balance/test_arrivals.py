@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
+from spillway.domain.balance.arrivals import AGAIN_SECONDS, CLOCK_SECONDS, Arrivals
 
 WEB = "Deployment/shop/web"
 BEGAN, ENDED = 1000.0, 1030.0
@@ -16,8 +16,10 @@ BEGAN, ENDED = 1000.0, 1030.0
         pytest.param(WEB, BEGAN, ENDED, True, id="created when the move began"),
         pytest.param(WEB, 1012.0, ENDED + AGAIN_SECONDS - 1, True, id="until the time is over"),
         pytest.param(WEB, 1012.0, ENDED + AGAIN_SECONDS, False, id="after that time"),
-        pytest.param(WEB, BEGAN - 1, ENDED, False, id="an older replica"),
-        pytest.param(WEB, ENDED + 1, ENDED + 2, False, id="a newer replica"),
+        pytest.param(WEB, BEGAN - CLOCK_SECONDS, ENDED, True, id="by a clock that is behind"),
+        pytest.param(WEB, ENDED + CLOCK_SECONDS, ENDED, True, id="by a clock that is ahead"),
+        pytest.param(WEB, BEGAN - CLOCK_SECONDS - 1, ENDED, False, id="an older replica"),
+        pytest.param(WEB, ENDED + CLOCK_SECONDS + 1, ENDED + 2, False, id="a newer replica"),
         pytest.param("Deployment/shop/api", 1012.0, ENDED, False, id="of another workload"),
     ],
 )
@@ -40,5 +42,5 @@ def test_no_pod_that_a_move_created_is_moved_within_the_time(begins: list[int], 
     for began in begins:
         arrivals.note(WEB, began, began + 10)
     arrivals.forget(now)
-    expected = any(began <= created <= began + 10 and now - began - 10 < 60 for began in begins)
+    expected = any(-30 <= created - began <= 10 + 30 and now - began - 10 < 60 for began in begins)
     assert arrivals.moved(WEB, created, now, within=60.0) is expected
