@@ -1,7 +1,7 @@
 """The nodes that one ElasticPolicy might empty, with their pods, and the nodes to which these could go.
 
-Contract: reads the state and never writes. A pod whose workload was not looked at (`WorkloadLooks`), or is due to be
-looked at again, counts as movable while it may be looked at in this pass (`LookTurns`), to learn which ones have to be.
+Contract: reads the state and never writes. A pod whose workload was not looked at (`WorkloadLooks`) counts as movable
+while it may be looked at in this pass (`LookTurns`), to learn which workloads have to be.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -333,7 +333,7 @@ class Emptiable:
         reason = (
             self._refused.get(key)
             # During a surge the workload is not read again.
-            or (self._looks.reason(owner.uid) if owner.surge else self._turns.reason(owner))
+            or (self._looks.reason(owner.uid) if owner.surge else self._turns.reason(owner, pod))
             or unsettled(world, owner, pods, world.now() - self._rule.settle.seconds)
         )
         surges, going = proven_surge(world, owner) is not None, _going(world, owner)

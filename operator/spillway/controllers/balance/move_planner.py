@@ -279,9 +279,9 @@ class MovePlanner:
             known = state.pods.get(pod.uid)
             owner = None if known is None else state.replicasets.get(known.owner_uid)
             # Of a ReplicaSet that is gone, nothing can be read.
-            if owner is None or not turns.is_known(owner):
+            if known is None or owner is None or not turns.is_known(owner):
                 continue
-            reason = _counted(balance, turns.reason(owner))
+            reason = _counted(balance, turns.reason(owner, known))
             if reason is None:
                 pods.append(pod)
             else:

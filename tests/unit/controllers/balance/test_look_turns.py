@@ -39,7 +39,7 @@ class Reads:
     async def passes(self, workloads: Planned) -> list[str]:
         """Let one pass plan moves of all workloads that count as movable, and return those that it read, in order."""
         before, turns = len(self.scene.workloads.read), LookTurns(self.looks)
-        while await turns.read([one for one in workloads if turns.is_known(one[0]) and turns.reason(one[0]) is None]):
+        while await turns.read([one for one in workloads if turns.is_known(one[0]) and turns.reason(*one) is None]):
             pass
         names = (path.partition("/deployments/")[2] for path in self.scene.workloads.read[before:])
         return [name for name in names if name]
@@ -61,19 +61,30 @@ async def test_workloads_that_were_never_read_come_before_those_that_are_read_ag
     assert found[:3] == [owner.name for owner, _ in new]
 
 
-async def test_a_reason_counts_until_it_is_the_turn_of_its_workload() -> None:
+async def test_a_reason_counts_until_its_workload_is_read_again_though_no_plan_has_it() -> None:
     reads = Reads()
-    [(owner, pod)] = reads.workloads("shop", 1)
-    await reads.passes([(owner, pod)])
+    [one] = reads.workloads("shop", 1)
+    await reads.passes([one])
     reads.scene.clock.forward(LOOK_SECONDS + 1.0)
     turns = LookTurns(reads.looks)
-    assert turns.reason(owner) is Left.PAUSED
-    assert await turns.read([]), "nothing else has to be read, so it is its turn"
-    assert turns.reason(owner) is None
+    assert turns.reason(*one) is Left.PAUSED
     reads.scene.spec = {}
-    assert await turns.read([(owner, pod)])
-    assert turns.reason(owner) is None
-    assert not await turns.read([(owner, pod)])
+    assert await turns.read([])
+    assert turns.reason(*one) is None
+    assert not await turns.read([one])
+
+
+async def test_the_workloads_of_every_namespace_are_read_again_those_first_that_wait_longest() -> None:
+    reads = Reads()
+    many, few = reads.workloads("many", 5 * LOOKS), reads.workloads("few", 2)
+    for workloads in (*(many[at : at + LOOKS] for at in range(0, len(many), LOOKS)), few):
+        await reads.passes(workloads)
+        reads.scene.clock.forward(1.0)
+    reads.scene.clock.forward(LOOK_SECONDS)
+    found = [await reads.passes([*many, *few]) for _ in range(6)]
+    assert _count(found[0]) == {"few": 2, "many": LOOKS - 2}
+    names = [name for one in found for name in one]
+    assert [name for name in names if name.startswith("many")] == [owner.name for owner, _ in many]
 
 
 async def test_a_namespace_leaves_turns_to_the_others() -> None:
@@ -81,11 +92,6 @@ async def test_a_namespace_leaves_turns_to_the_others() -> None:
     many, few = reads.workloads("many", 3 * LOOKS), reads.workloads("few", NAMESPACE_LOOKS)
     counts = {"few": NAMESPACE_LOOKS, "many": LOOKS - NAMESPACE_LOOKS}
     assert _count(await reads.passes([*many, *few])) == counts
-    await reads.passes(many)
-    await reads.passes(many)
-    await reads.passes(many)
-    reads.scene.clock.forward(LOOK_SECONDS + 1.0)
-    assert _count(await reads.passes([*many, *few])) == counts, "the same holds when they are read again"
 
 
 async def test_one_namespace_alone_has_all_turns_and_a_pass_without_reads_plans_once() -> None:
@@ -94,7 +100,7 @@ async def test_one_namespace_alone_has_all_turns_and_a_pass_without_reads_plans_
     assert len(await reads.passes(workloads)) == LOOKS
     assert len(await reads.passes(workloads)) == 1
     turns = LookTurns(reads.looks)
-    assert {turns.reason(owner) for owner, _ in workloads} == {Left.PAUSED}
+    assert {turns.reason(*one) for one in workloads} == {Left.PAUSED}
     assert not await turns.read([])
 
 
