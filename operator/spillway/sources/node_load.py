@@ -1,6 +1,9 @@
 """The load of nodes from Prometheus: one query for each resource, with one value by the label `node`."""
 
+import math
 from collections.abc import Mapping
+
+import numpy as np
 
 from spillway.domain.balance.load import NodeShare
 from spillway.domain.model.names import NodeName
@@ -39,7 +42,6 @@ def _by_node(answer: list[Series]) -> Mapping[NodeName, float]:
     for series in answer:
         name = NodeName(series.labels.get("node", ""))
         if name and series.values.size:
-            value = float(series.values[-1])
-            # A comparison with nan is false, so nan is kept only where it is the only value, and is refused later.
-            found[name] = max(found[name], value) if name in found else value
+            # Unlike `max`, `fmax` keeps nan only where there is no other value; it is refused later.
+            found[name] = float(np.fmax(found.get(name, math.nan), series.values[-1]))
     return found

@@ -1,5 +1,7 @@
 """The load of nodes is read from samples that are young enough, by the label `node`."""
 
+import math
+
 import pytest
 
 from spillway.domain.balance.load import NodeShare
@@ -18,6 +20,13 @@ async def test_no_sample_is_read_that_is_older_than_stale_after() -> None:
     found = await node_shares(prometheus, "cpu", "memory", now=NOW, stale_after=180.0)
     assert found == {"a": NodeShare(0.4, NOW, 0.5)}
     assert prometheus.lookbacks == [180.0, 180.0]
+
+
+@pytest.mark.parametrize("values", [(0.1, 0.5), (0.5, 0.1), (math.nan, 0.5), (0.5, math.nan)])
+async def test_of_several_series_of_a_node_the_highest_counts(values: tuple[float, float]) -> None:
+    prometheus = FakePrometheus(cpu=[({"node": "a", "pod": str(index)}, one) for index, one in enumerate(values)])
+    found = await node_shares(prometheus, "cpu", None, now=NOW, stale_after=180.0)
+    assert found == {"a": NodeShare(0.5, NOW)}
 
 
 @pytest.mark.parametrize(
