@@ -13,6 +13,7 @@ from spillway.controllers.balance.load import current_loads
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.controllers.nodes.soft_taints import SoftTaints
 from spillway.domain.balance.hot_nodes import HotPlan, HotRule, hot_taint, plan_hot
+from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import HOT_TAINT, NodeName
 from spillway.domain.model.owners import reference_to
@@ -88,7 +89,8 @@ class HotNodesController(Controller):
         zones = {name: node.zone_by(balance.spec.zone_key) for name, node in nodes.items()}
         since = self._since.get(balance.metadata.name, {})
         hot = HotRule(rule.above, rule.for_.seconds)
-        return plan_hot(zones, loads, hot, since=since, tainted=tainted, now=self.world.now())
+        taking = {name for name, node in nodes.items() if takes_pods(node)}
+        return plan_hot(zones, loads, hot, since=since, tainted=tainted, taking=taking, now=self.world.now())
 
     async def _remove_orphans(self) -> float | None:
         done = await self._taints.remove_orphans(self.world.governance.hot_balance_of)

@@ -2,10 +2,12 @@
 
 Contract: pure. A node becomes hot once its load has been above the limit for the whole time that is asked for, and
 stops being hot once the load has fallen `HYSTERESIS_POINTS` below it. Of the hot nodes of one zone the hottest are
-tainted, never more than `MOST_SHARE` of the zone's nodes, because a taint on all of them would say nothing to the
-scheduler. A hot node without a load stays hot, and for any other one the time begins again with its next load.
+tainted, never more than `MOST_SHARE` of the zone's nodes that take pods, because a taint on all of them would say
+nothing to the scheduler. A hot node that takes no pods keeps its taint, and counts for none of this. A hot node without
+a load stays hot, and for any other one the time begins again with its next load.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +19,7 @@ from spillway.domain.nodes.taints import SOFT
 HYSTERESIS_POINTS: Final = 10.0
 """Percentage points below the limit at which a node has cooled."""
 MOST_SHARE: Final = 1 / 3
-"""The part of a zone's nodes that may be tainted; one node may be wherever there are two."""
+"""The part of a zone's nodes that take pods that may be tainted; one node may be wherever there are two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,12 @@ def plan_hot(
     *,
     since: Mapping[NodeName, float],
     tainted: Collection[NodeName],
+    taking: Collection[NodeName],
     now: float,
 ) -> HotPlan:
     """The plan for these nodes; `since` is that of the plan before, `tainted` are the nodes with the taint.
+
+    `taking` are those of them to which the scheduler may bring pods.
 
     A node with the taint is hot until it has cooled, also if nothing is known of the time before (another leader).
     """
@@ -72,20 +77,21 @@ def plan_hot(
             if was_hot or now - began >= rule.seconds:
                 hot.append(name)
     hot.sort(key=lambda name: (-loads.get(name, 0.0), name))
-    return HotPlan(counting, tuple(hot), _chosen(hot, zones, tainted))
+    return HotPlan(counting, tuple(hot), _chosen(hot, zones, tainted, taking))
 
 
 def _chosen(
-    hot: Sequence[NodeName], zones: Mapping[NodeName, Zone], tainted: Collection[NodeName]
+    hot: Sequence[NodeName],
+    zones: Mapping[NodeName, Zone],
+    tainted: Collection[NodeName],
+    taking: Collection[NodeName],
 ) -> frozenset[NodeName]:
     """The hot nodes that carry the taint: first those that do already, so that it does not move back and forth."""
-    left: dict[Zone, int] = {}
-    for zone in zones.values():
-        left[zone] = left.get(zone, 0) + 1
-    left = {zone: max(int(count * MOST_SHARE), 1 if count > 1 else 0) for zone, count in left.items()}
-    chosen: set[NodeName] = set()
+    counts = Counter(zone for name, zone in zones.items() if name in taking)
+    left = {zone: max(int(count * MOST_SHARE), 1 if count > 1 else 0) for zone, count in counts.items()}
+    chosen = {name for name in hot if name in tainted and name not in taking}
     for name in sorted(hot, key=lambda one: one not in tainted):
-        if left[zones[name]]:
+        if name in taking and left[zones[name]]:
             left[zones[name]] -= 1
             chosen.add(name)
     return frozenset(chosen)

@@ -135,6 +135,18 @@ async def test_a_virtual_node_is_never_tainted() -> None:
     assert scene.hot == {"n2": "even"}
 
 
+@pytest.mark.parametrize("down", [{"ready": False}, {"unschedulable": True}], ids=["not ready", "cordoned"])
+async def test_a_node_that_is_left_alone_in_its_zone_loses_its_taint(down: dict[str, bool]) -> None:
+    scene = Scene(balance(hotNodes={"above": 80, "for": "0s"}))
+    scene.load("even", 95.0, 90.0, 20.0)
+    await scene.reconcile("even")
+    assert scene.hot == {"n1": "even"}
+    for name in ("n2", "n3"):
+        scene.world.state.apply(make_node(name, labels={ZONE_LABEL: "a", "pool": name}, **down))
+    await scene.reconcile("even")
+    assert scene.hot == {}
+
+
 async def test_a_node_that_changed_in_the_meantime_is_tried_again() -> None:
     async def refuse(_: object) -> bool:
         return False

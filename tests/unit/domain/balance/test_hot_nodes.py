@@ -21,7 +21,7 @@ def plan(
     since: Mapping[NodeName, float] | None = None,
     tainted: tuple[NodeName, ...] = (),
 ) -> HotPlan:
-    return plan_hot(ONE_ZONE, loads, RULE, since=since or {}, tainted=tainted, now=NOW)
+    return plan_hot(ONE_ZONE, loads, RULE, since=since or {}, tainted=tainted, taking=NAMES, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,33 @@ def test_a_taint_does_not_move_to_a_node_that_is_a_little_hotter() -> None:
 def test_a_small_zone(count: int, tainted: int) -> None:
     zones = dict.fromkeys(NAMES[:count], Zone("a"))
     loads = dict.fromkeys(zones, 95.0)
-    found = plan_hot(zones, loads, RULE, since=dict.fromkeys(zones, 0.0), tainted=(), now=NOW)
+    found = plan_hot(zones, loads, RULE, since=dict.fromkeys(zones, 0.0), tainted=(), taking=zones, now=NOW)
     assert len(found.tainted) == tainted
+
+
+@pytest.mark.parametrize(
+    ("taking", "tainted", "found"),
+    [
+        pytest.param("01", "", "0", id="one of two that take pods, whatever the zone had"),
+        pytest.param("01", "01", "0", id="a taint of two that is one too many now"),
+        pytest.param("0", "0", "", id="none of one"),
+        pytest.param("0123", "5", "05", id="one that takes no pods keeps its taint, and counts for nothing"),
+        pytest.param("0123", "", "0", id="one that takes no pods gets none"),
+    ],
+)
+def test_the_nodes_that_take_no_pods_do_not_count(taking: str, tainted: str, found: str) -> None:
+    zones = dict.fromkeys(NAMES[:6], Zone("a"))
+    loads = {NAMES[0]: 95.0, NAMES[1]: 93.0, NAMES[5]: 99.0}
+    plan = plan_hot(
+        zones,
+        loads,
+        RULE,
+        since=dict.fromkeys(loads, 0.0),
+        tainted=[NAMES[int(one)] for one in tainted],
+        taking=[NAMES[int(one)] for one in taking],
+        now=NOW,
+    )
+    assert plan.tainted == {NAMES[int(one)] for one in found}
 
 
 def test_a_low_limit_cools_at_its_half() -> None:
@@ -81,15 +106,21 @@ def test_a_low_limit_cools_at_its_half() -> None:
     st.dictionaries(st.sampled_from(NAMES), st.floats(0, 200)),
     st.dictionaries(st.sampled_from(NAMES), st.floats(0, NOW)),
     st.sets(st.sampled_from(NAMES)),
+    st.sets(st.sampled_from(NAMES)),
 )
 def test_the_share_of_a_zone_is_bounded_and_only_hot_nodes_are_tainted(
-    zones: dict[NodeName, str], loads: dict[NodeName, float], since: dict[NodeName, float], tainted: set[NodeName]
+    zones: dict[NodeName, str],
+    loads: dict[NodeName, float],
+    since: dict[NodeName, float],
+    tainted: set[NodeName],
+    taking: set[NodeName],
 ) -> None:
     places = {name: Zone(zone) for name, zone in zones.items()}
-    found = plan_hot(places, loads, RULE, since=since, tainted=tainted & set(places), now=NOW)
+    found = plan_hot(places, loads, RULE, since=since, tainted=tainted & set(places), taking=taking, now=NOW)
     assert found.tainted <= set(found.hot) <= set(places)
     for zone in set(places.values()):
-        members = [name for name in places if places[name] == zone]
-        assert len(found.tainted & set(members)) <= max(len(members) * MOST_SHARE, 1)
-    again = plan_hot(places, loads, RULE, since=found.since, tainted=found.tainted, now=NOW)
+        members = {name for name in taking if places.get(name) == zone}
+        assert len(found.tainted & members) <= max(len(members) * MOST_SHARE, 1)
+    assert found.tainted - taking <= tainted
+    again = plan_hot(places, loads, RULE, since=found.since, tainted=found.tainted, taking=taking, now=NOW)
     assert (set(again.hot), again.tainted) == (set(found.hot), found.tainted)
