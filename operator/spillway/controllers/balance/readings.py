@@ -59,8 +59,8 @@ class Readings:
         self._pods: OrderedDict[str, tuple[float, dict[str, PodMetrics]]] = OrderedDict()
         self._unread: dict[str, float] = {}
         """The namespaces whose pods could not be read, though the nodes were, and until when none is tried again."""
-        self._failing: set[str] = set()
-        """The namespaces whose last reading failed, though the nodes could be read afterwards."""
+        self._failing: dict[str, float] = {}
+        """The namespaces whose last reading failed, though the nodes could be read afterwards, and since when."""
 
     async def nodes(self) -> Mapping[NodeName, NodeMetrics]:
         """What each node uses.
@@ -74,21 +74,22 @@ class Readings:
         """What each pod of a namespace uses, by its name; a value that is older than `load.staleAfter` is left out.
 
         Nothing if the answer for this namespace alone is too large, or fails twice in a row: a single failure may be
-        one of metrics.k8s.io, and must not end the readings that still count.
+        one of metrics.k8s.io, and must not end the readings that still count. A failure within `SHARED_SECONDS` of
+        the first one counts as the same.
 
         Raises:
             MetricsError: metrics.k8s.io has no answer for the nodes either, refuses, or fails for the first time.
         """
         if self.unread(namespace):
             return {}
+        asked = self._world.now()
         try:
             used = await self._once(self._pods, namespace, lambda: pod_usage(self._client, namespace))
-            self._failing.discard(namespace)
+            self._failing.pop(namespace, None)
         except MetricsError as error:
             if error.refused or not await self._answers():
                 raise
-            again = namespace in self._failing
-            self._failing.add(namespace)
+            again = self._failing.setdefault(namespace, self._world.now()) + SHARED_SECONDS <= asked
             if not again and not isinstance(error.__cause__, TooLargeError):
                 raise
             log.warning("what the pods of a namespace use is not known", key=namespace, error=str(error))

@@ -54,6 +54,7 @@ async def test_a_namespace_that_alone_has_no_answer_counts_as_not_measured(error
         with pytest.raises(MetricsError):
             await readings.pods("evil", Load())
         assert not readings.unread("evil"), "it may have been metrics.k8s.io as a whole, for a moment"
+        await clock.advance(SHARED_SECONDS)
     assert await readings.pods("evil", Load()) == {}
     assert await readings.pods("shop", Load()) == {"web-1": WEB}
     assert (readings.unread("evil"), readings.unread("shop")) == (True, False)
@@ -75,6 +76,17 @@ async def test_an_outage_just_after_the_nodes_were_read_is_not_one_of_a_namespac
     for _ in range(3):
         with pytest.raises(MetricsError, match="connection refused"):
             await readings.pods("evil", Load())
+    server.errors.clear()
+    assert await readings.pods("evil", Load()) == {"web-1": WEB}
+
+
+async def test_one_failure_that_several_ask_about_ends_no_reading() -> None:
+    server, readings, clock = scene()
+    server.errors[EVIL] = UnreachableError("connection reset")
+    for _ in range(3):
+        with pytest.raises(MetricsError, match="connection reset"):
+            await readings.pods("evil", Load())
+        await clock.advance(SHARED_SECONDS / 3)
     server.errors.clear()
     assert await readings.pods("evil", Load()) == {"web-1": WEB}
 

@@ -169,6 +169,30 @@ async def test_a_namespace_that_cannot_be_read_holds_up_no_other() -> None:
     assert weights(controller) == {}, "its zones count as equal, and those of the other namespace are read"
 
 
+async def test_a_single_failure_ends_the_readings_of_no_zonal_balance() -> None:
+    controller, metrics, clock = scene(
+        balance(match={"labels": {"matchLabels": {"app": "other"}}}),
+        resource(Kind.ZONAL_BALANCE, "second", version=2, zonePreference={}),
+    )
+    preferred = {"a": 100, "b": 0}
+    controller.world.state.apply(make_pod("other-2", node=NodeName("b1"), owner_uid=make_replicaset("other").uid))
+    metrics.used |= {"other-1": "900m", "other-2": "100m"}
+
+    async def read() -> list[Any]:
+        for name in ("even", "second"):
+            await controller.reconcile(name)
+        board = controller.world.board
+        return [board.zone_weights(name, "shop", workload) for name, workload in (("even", "other"), ("second", "web"))]
+
+    assert await read() == [preferred, preferred]
+    metrics.unreadable = "shop"
+    await clock.advance(30.0)
+    assert await read() == [preferred, preferred]
+    metrics.unreadable = ""
+    await clock.advance(30.0)
+    assert await read() == [preferred, preferred]
+
+
 async def test_a_kept_reading_ends_as_the_present_spec_says() -> None:
     controller, metrics, clock = scene(balance(load={"staleAfter": "10m"}))
     world = controller.world
