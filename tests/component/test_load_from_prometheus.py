@@ -256,6 +256,7 @@ async def test_the_query_of_the_page_about_zones_prefers_the_busiest_zone(server
     ("rates", "preferred", "problem"),
     [
         pytest.param({"a": 1, "b": 2, "c": 9}, {"shop/web": {"a": 0, "b": 12, "c": 100}}, "", id="an empty zone"),
+        pytest.param({"a": 1, "b": 2, "v": 9}, {"shop/web": {"a": 0, "b": 100}}, "", id="no physical node in a zone"),
         pytest.param({"a": 10, "c": 4}, {}, "shop/web has none in b", id="no value for one of its zones"),
         pytest.param({"zone-a": 10, "zone-b": 4}, {}, "shop/web has none in a", id="other names for the zones"),
         pytest.param({}, {}, "shop/web has none in a", id="no value at all"),

@@ -1,10 +1,10 @@
 """The controller of load classes: it measures how many cores the pods of each workload use for each GiB.
 
 Contract: one key for each ZonalBalance with `classes`, measured every `load.refresh` from metrics.k8s.io. A reading
-that fails, or has less than `LEAST_MEASURED` of a workload's ready pods, adds nothing. The measurements are kept in
-ConfigMaps for the next leader, written every `SAVE_SECONDS` at most; until they have been read nothing is measured. If
-they do not fit, those of the namespaces with the most workloads are kept in memory alone. The classes are published on
-the board, and each one that is found or changes is told by an Event.
+that fails, or has less than `LEAST_MEASURED` of a workload's ready pods on physical nodes, adds nothing. The
+measurements are kept in ConfigMaps for the next leader, written every `SAVE_SECONDS` at most; until they have been read
+nothing is measured. If they do not fit, those of the namespaces with the most workloads are kept in memory alone. The
+classes are published on the board, and each one that is found or changes is told by an Event.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Protocol
 
 from spillway.api.zonalbalance import ClassCounts, ZonalBalance
 from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of
-from spillway.controllers.balance.selected import owners_by_namespace
+from spillway.controllers.balance.selected import owners_by_namespace, physical_pods
 from spillway.controllers.base import Controller, Unsubscribe, World
 from spillway.domain.balance.classes import ClassHistories, ClassHistory, LoadClass
 from spillway.domain.balance.reading_state import Measure
@@ -143,9 +143,8 @@ class ClassController(Controller):
         used: Mapping[str, PodMetrics],
         now: float,
     ) -> None:
-        """Add what the ready pods of a workload use, if enough of them were measured."""
-        pods = self.world.state.pods_of
-        ready = [pod for owner in owners for pod in pods(owner.uid) if pod.ready and pod.active]
+        """Add what the ready pods of a workload on physical nodes use, if enough of them were measured."""
+        ready = [pod for owner in owners for pod in physical_pods(self.world, owner) if pod.ready and pod.active]
         found = [used[pod.name] for pod in ready if pod.name in used]
         if found and len(found) >= LEAST_MEASURED * len(ready):
             history.add(sum(one.cpu_millis for one in found), sum(one.memory_bytes for one in found), now)

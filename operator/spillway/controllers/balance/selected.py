@@ -1,7 +1,8 @@
 """The ReplicaSets that a ZonalBalance selects, and the ready pods of their workloads by zone.
 
 Contract: reads and never writes. The operator and `spillway explain` compute the load of a workload by zone from the
-same pods.
+same pods. Pods on virtual nodes are left out: what is derived from the others is about pods on physical nodes, and
+metrics.k8s.io may not measure them.
 """
 
 from collections import defaultdict
@@ -26,13 +27,23 @@ async def owners_by_namespace(world: World, balance: str) -> Mapping[str, list[R
     return covered
 
 
+def physical_pods(world: World, owner: ReplicaSetRecord) -> list[PodRecord]:
+    """The pods of a ReplicaSet that are not on virtual nodes, terminating and finished ones too."""
+    nodes, governance = world.state.nodes, world.governance
+    return [
+        pod
+        for pod in world.state.pods_of(owner.uid)
+        if (node := nodes.get(pod.node)) is None or governance.budget_of(node) is None
+    ]
+
+
 async def ready_by_workload(
     world: World, balance: ZonalBalance, owners: Iterable[ReplicaSetRecord]
 ) -> Mapping[str, PodsByZone]:
-    """The ready pods by zone of the workloads of these ReplicaSets, by `namespace/name`."""
+    """The ready pods on physical nodes by zone of the workloads of these ReplicaSets, by `namespace/name`."""
     pods: dict[str, list[PodRecord]] = defaultdict(list)
     for owner in owners:
-        pods[f"{owner.namespace}/{workload_of(owner).name}"] += world.state.pods_of(owner.uid)
+        pods[f"{owner.namespace}/{workload_of(owner).name}"] += physical_pods(world, owner)
     return {
         name: ready_by_zone(members, world.state.nodes, balance.spec.zone_key)
         async for name, members in in_slices(list(pods.items()))

@@ -1,9 +1,10 @@
 """The controller of zone loads: it reads how loaded each workload is in each zone.
 
 Contract: one key for each ZonalBalance with `zonePreference`, read every `load.refresh`. What is published is which
-zones a new replica of each workload prefers. The zones of a workload are equal if its load is not known in one of those
-in which it has ready pods. A reading that fails publishes nothing, so the one before ends when it is older than
-`load.staleAfter`; then all zones count as equal. What is wrong with the newest reading is on the board.
+zones a new replica of each workload on physical nodes prefers. Pods on virtual nodes, and zones that have only such
+nodes, do not count. The zones of a workload are equal if its load is not known in one of those in which it has ready
+pods. A reading that fails publishes nothing, so the one before ends when it is older than `load.staleAfter`; then all
+zones count as equal. What is wrong with the newest reading is on the board.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from spillway.api.zonalbalance import ZonalBalance, ZonePreference
+from spillway.controllers.balance.load import physical_nodes
 from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of
 from spillway.controllers.balance.selected import owners_by_namespace, ready_by_workload
 from spillway.controllers.base import Controller, Unsubscribe, World
@@ -82,7 +84,8 @@ class ZoneLoadController(Controller):
                     loads[name] = mean_cpu(pods, used)
             self._readings.check(workloads.keys())
             return loads, checked_zones(loads)
-        nodes = self.world.state.nodes.values()
+        # A pod on physical nodes can come to no other zone.
+        nodes = await physical_nodes(self.world)
         zones = {zone for node in nodes if (zone := node.zone_by(balance.spec.zone_key))}
         async with self._readings.prometheus() as prometheus:
             stale_after = float(balance.spec.effective_load.stale_after.seconds)

@@ -10,11 +10,12 @@ from spillway.controllers.balance.readings import Readings
 from spillway.domain.balance.classes import ClassHistories, LoadClass
 from spillway.domain.balance.load import LoadProblem
 from spillway.domain.balance.reading_state import Measure
+from spillway.domain.model.names import NodeName
 from spillway.kube.errors import UnreachableError
 from spillway.kube.packed_store import DoesNotFitError
 from spillway.kube.resource_metrics import NODE_METRICS
 from spillway.state.catalog import Kind
-from tests.builders import make_namespace, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.world import make_world, resource
@@ -110,6 +111,17 @@ async def test_a_reading_that_fails_or_lacks_a_workload_adds_nothing() -> None:
     await scene.pass_for(150)
     assert scene.classes == {WEB: LoadClass.CPU}
     assert scene.unknown is None
+
+
+async def test_pods_on_virtual_nodes_need_not_be_measured() -> None:
+    scene = Scene()
+    budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": {"type": "virtual"}})
+    scene.world.catalog.replace(Kind.VIRTUAL_NODE_BUDGET, [budget], 60)
+    scene.world.state.apply(make_node("v1", labels={"type": "virtual"}))
+    scene.world.state.apply(make_pod("web-2", node=NodeName("v1"), owner_uid=make_replicaset("web").uid))
+    await scene.controller.reconcile("even")
+    await scene.pass_for(150)
+    assert scene.classes == {WEB: LoadClass.CPU, API: LoadClass.MEMORY}
 
 
 async def test_a_namespace_that_cannot_be_read_holds_up_no_other() -> None:
