@@ -241,9 +241,9 @@ class ZoneState(Model):
     name: Annotated[str, Field(max_length=63)]
     """The name of the zone; empty for nodes without the label."""
     nodes: Count = 0
-    """Selected nodes in it."""
+    """Selected nodes in it, without virtual nodes."""
     pods: Count = 0
-    """Pods of the selected workloads in it."""
+    """Pods of the selected workloads in it, without those on virtual nodes."""
     load_percent: Annotated[int | None, Field(ge=0, le=1000, json_schema_extra={"format": "int32"})] = None
     """Mean load of its nodes, in percent."""
 
@@ -294,7 +294,7 @@ class ZonalBalanceStatus(Status):
     max_skew: Count | None = None
     """The largest current difference between two zones of one workload, in replicas."""
     zones: Annotated[tuple[ZoneState, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
-    """The zones."""
+    """The zones of the selected nodes."""
     imbalance_percent: Count | None = None
     """The difference in load between the most and the least loaded node, in percentage points."""
     hot_nodes: Annotated[

@@ -80,7 +80,9 @@ class BalanceContributor:
         """The part of one balance."""
         name = model.metadata.name
         selector = Selector.of(model.spec.node_selector)
-        selected = [node for node in self._world.state.nodes.values() if selector.matches(node.labels)]
+        budget_of = self._world.governance.budget_of
+        nodes = self._world.state.nodes.values()
+        selected = [node for node in nodes if selector.matches(node.labels) and budget_of(node) is None]
         loads = self._world.board.loads.get(name) if model.spec.reads_load else None
         workloads = self._counts.zones_by_workload(self._covered(name))
         part = balance_part(

@@ -43,6 +43,7 @@ class OwnerCount(NamedTuple):
     """Kind/namespace/name of what a user calls the workload."""
     tiers: Mapping[Tier, int]
     zones: Mapping[str, int]
+    """Without pods on virtual nodes: a zone is where physical nodes are lost together."""
     pools: Mapping[str, Usage]
     """What its active pods request on the pools that the policy lists; a pool may have other pods too."""
     foreign: int
@@ -103,7 +104,7 @@ class WorkloadCounts:
         return sums
 
     def zones_by_workload(self, replicasets: Iterable[ReplicaSetRecord]) -> Mapping[str, Counter[str]]:
-        """Pods by zone of these ReplicaSets' workloads, of those that a policy governs or a ZonalBalance covers."""
+        """Pods on physical nodes by zone of these ReplicaSets' workloads, if a policy or a ZonalBalance covers them."""
         zones: dict[str, Counter[str]] = defaultdict(Counter)
         for replicaset in replicasets:
             if (count := self._owners.get(replicaset.uid)) is not None:
@@ -160,7 +161,8 @@ class WorkloadCounts:
                 continue
             place = world.places.place(policy, node, zone_key=zone_key)
             tiers[place.tier] += 1
-            zones[place.zone] += 1
+            if world.governance.budget_of(node) is None:
+                zones[place.zone] += 1
             if place.pool:
                 pools[place.pool] = pools.get(place.pool, NOTHING) + pod.requests
         foreign = foreign_pods(pods) if enforced else ()
@@ -174,7 +176,11 @@ class WorkloadCounts:
         if name is None:
             return None
         zone_key = governance.balances[name].spec.zone_key
-        return Counter(node.zone_by(zone_key) for pod in pods if (node := state.nodes.get(pod.node)) is not None)
+        return Counter(
+            node.zone_by(zone_key)
+            for pod in pods
+            if (node := state.nodes.get(pod.node)) is not None and governance.budget_of(node) is None
+        )
 
     def _add(self, count: OwnerCount | None, sign: int) -> None:
         if count is None or not count.policy:

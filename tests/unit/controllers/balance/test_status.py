@@ -118,6 +118,23 @@ async def test_a_balance_counts_the_workloads_that_it_selects_on_the_nodes_that_
     assert [(zone.name, zone.nodes, zone.pods) for zone in zones_in(part)] == [("a", 1, 3), ("b", 1, 0)]
 
 
+async def test_virtual_nodes_and_the_pods_on_them_are_in_no_zone() -> None:
+    records: list[Record] = [
+        make_node("a", labels={ZONE_LABEL: "a"}),
+        make_node("b", labels={ZONE_LABEL: "b"}),
+        *(make_node(f"v{zone}", labels={"type": "virtual", ZONE_LABEL: zone}) for zone in "av"),
+        make_replicaset("web"),
+        *(make_pod(f"web-{node}", node=NodeName(node)) for node in ("a", "b", "va", "vv")),
+    ]
+    budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": {"type": "virtual"}})
+    world = make_world(records, [budget, resource(Kind.ZONAL_BALANCE, "zb")], FakeClock())
+    counts = WorkloadCounts(world)
+    await counts.refresh()
+    part = BalanceContributor(world, counts, {}, Moving(), classes_of).part(balance_of(), ZonalBalanceStatus(), NOW)
+    assert (part.fields["uneven_workloads"], part.fields["max_skew"]) == (0, 0)
+    assert [(zone.name, zone.nodes, zone.pods) for zone in zones_in(part)] == [("a", 1, 1), ("b", 1, 1)]
+
+
 def loads_of(percent: dict[str, float], *, at: float = NOW.timestamp(), problem: LoadProblem | None = None) -> Loads:
     return Loads({NodeName(name): load for name, load in percent.items()}, at, problem)
 
