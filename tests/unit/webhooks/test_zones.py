@@ -383,6 +383,19 @@ async def test_the_planned_node_weighs_more_than_the_zone() -> None:
     assert preferred_node(await created(moving(SURGES | PREFERENCE))) == ["n4", "n4"]
 
 
+@pytest.mark.parametrize("weight", [99, 100])
+async def test_the_users_own_preference_for_the_busiest_zone_changes_neither(weight: int) -> None:
+    made = moving(SURGES | PREFERENCE | {"maxSkew": 3})
+    own = {"matchExpressions": [{"key": ZONE_LABEL, "operator": "In", "values": ["a"]}]}
+    pod = incoming()
+    pod["spec"]["affinity"] = {"nodeAffinity": {PREFERRED: [{"weight": weight, "preference": own}]}}
+    once = dict(applied(pod, (await made.ask(pod)).additions))
+    assert set(preferred_node(once["spec"])) == {"n4"}
+    replicas(made, "a", "pqr")
+    found = applied(pod, (await made.ask(pod)).additions)
+    assert len(found["spec"]["affinity"]["nodeAffinity"][PREFERRED]) == 1, "the zone is beyond maxSkew"
+
+
 async def test_a_pod_for_virtual_nodes_prefers_no_node() -> None:
     assert preferred_node(await created(moving(SURGES, placing(manual(0))))) == []
 

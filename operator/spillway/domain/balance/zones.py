@@ -128,15 +128,16 @@ def affinity_additions(
 
 
 def _preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights, node: NodeName | None) -> Json | None:
-    """The node affinity with these preferences; None if they are there already, or nodes are equal.
+    """The node affinity with those of these preferences that are not there yet; None if that is none.
 
     None also for preferences that no addition of reasonable size outweighs: more than a hundred, or invalid ones.
     """
     present = list(node_affinity.get(PREFERRED) or ())
     zones = _zone_terms(zone_key, weights)
     nodes = [] if node is None else [{"weight": HEAVIEST, "preference": _named(node)}]
-    if not (zones or nodes) or any(term in present for term in (*zones, *nodes)):
-        # The webhook is called again, because another one has changed the pod.
+    # What is there already was added before: the webhook is called again, because another one has changed the pod.
+    zones, nodes = ([] if any(term in present for term in terms) else terms for terms in (zones, nodes))
+    if not (zones or nodes):
         return None
     theirs = [term.get("weight") or 0 for term in present]
     if len(present) > _MOST_TERMS or not all(0 <= weight <= HEAVIEST for weight in theirs):
@@ -144,19 +145,21 @@ def _preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights, node: N
         return None
     times = 1 + sum(theirs) // HEAVIEST
     # What a node of the heaviest zone has, if all of the user's preferences hold there.
-    others = sum(theirs) + (times * max(weights.values()) if weights else 0)
+    others = sum(theirs) + (times * max(weights.values()) if zones else 0)
     return {**node_affinity, PREFERRED: [*present, *(zones * times), *(nodes * (1 + others // HEAVIEST))]}
 
 
 def _zone_terms(zone_key: str, weights: ZoneWeights) -> list[Json]:
     """The preferences for these zones, each once.
 
-    kube-scheduler would not place a pod that prefers an invalid value; the API server accepts such a pod.
+    kube-scheduler would not place a pod that prefers an invalid value; the API server accepts such a pod. The second
+    requirement of a term follows from the first, and distinguishes the term from one that a user would write.
     """
+    exists = {"key": zone_key, "operator": "Exists"}
     return [
         {
             "weight": weight,
-            "preference": {"matchExpressions": [{"key": zone_key, "operator": "In", "values": [zone]}]},
+            "preference": {"matchExpressions": [{"key": zone_key, "operator": "In", "values": [zone]}, exists]},
         }
         for zone, weight in sorted(weights.items())
         if weight and is_label_value(zone)

@@ -105,11 +105,10 @@ def test_an_old_reading_prefers_nothing(age: float, found: Mapping[str, int]) ->
     assert reading.of("shop", "other", now=1000.0) == {}
 
 
-def term(zone: str, weight: int) -> dict[str, Any]:
-    return {
-        "weight": weight,
-        "preference": {"matchExpressions": [{"key": ZONE_LABEL, "operator": "In", "values": [zone]}]},
-    }
+def term(zone: str, weight: int, *, own: bool = False) -> dict[str, Any]:
+    """A preference for a zone as it is added, or the user's own."""
+    expressions = [{"key": ZONE_LABEL, "operator": "In", "values": [zone]}, {"key": ZONE_LABEL, "operator": "Exists"}]
+    return {"weight": weight, "preference": {"matchExpressions": expressions[:1] if own else expressions}}
 
 
 THEIRS = {"weight": 60, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}}
@@ -130,6 +129,11 @@ MUST = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "pool", "operator": 
             {"nodeAffinity": {PREFERRED: [THEIRS, THEIRS]}},
             [THEIRS, THEIRS, term("a", 100), term("c", 50), term("a", 100), term("c", 50)],
             id="and weigh less in all",
+        ),
+        pytest.param(
+            {"nodeAffinity": {PREFERRED: [term("a", 100, own=True)]}},
+            [term("a", 100, own=True), *[term("a", 100), term("c", 50)] * 2],
+            id="and are not taken for ours",
         ),
     ],
 )
@@ -293,6 +297,12 @@ def named(name: str) -> dict[str, Any]:
         pytest.param([THEIRS, THEIRS], {}, [named("n4")] * 2, id="it outweighs the user's"),
         pytest.param([], {"a": 100, "b": 30}, [term("a", 100), term("b", 30), *[named("n4")] * 2], id="and the zone"),
         pytest.param(
+            [term("a", 100, own=True)],
+            {"a": 100},
+            [*[term("a", 100)] * 2, *[named("n4")] * 4],
+            id="and a preference of the user's that equals that for the zone",
+        ),
+        pytest.param(
             [THEIRS, THEIRS], {"a": 100}, [*[term("a", 100)] * 2, *[named("n4")] * 4], id="and both of them together"
         ),
     ],
@@ -305,6 +315,14 @@ def test_the_planned_node_outweighs_every_other_preference(
     found = result["spec"]["affinity"]["nodeAffinity"]
     assert found == {PREFERRED: [*theirs, *added], REQUIRED: MUST}
     assert affinity_additions(result, ZONE_LABEL, weights, node=NodeName("n4")) == ()
+
+
+def test_a_planned_node_is_added_beside_zones_that_are_there_already() -> None:
+    weights = {"a": 100, "b": 30}
+    pod = applied({"spec": {}}, affinity_additions({"spec": {}}, ZONE_LABEL, weights))
+    result = applied(pod, affinity_additions(pod, ZONE_LABEL, weights, node=NodeName("n4")))
+    terms = result["spec"]["affinity"]["nodeAffinity"][PREFERRED]
+    assert terms == [term("a", 100), term("b", 30), named("n4"), named("n4")]
 
 
 @given(st.lists(st.integers(1, 100), max_size=100), st.dictionaries(st.sampled_from("abc"), st.integers(1, 100)))
