@@ -186,7 +186,7 @@ class ZonalBalanceSpec(Model):
     """Gives new pods a topology spread constraint over zones. Left out: none is added."""
     zone_preference: ZonePreference | None = None
     """Gives new pods a preferred node affinity for the zones in which their own workload has the highest load, as long
-    as these zones stay within `maxSkew` of the others."""
+    as these zones stay within `maxSkew` of every other zone with a node on which the pod may run."""
     hot_nodes: HotNodes | None = None
     """What to do about nodes that are too busy."""
     classes: LoadClasses | None = None

@@ -8,6 +8,7 @@ or without a ZonalBalance.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from spillway.api.zonalbalance import ZonalBalance
@@ -23,12 +24,13 @@ from spillway.domain.balance.zones import (
     spread_additions,
     within_skew,
 )
+from spillway.domain.fit.node_fit import NodeFit, constraints, takes_pods
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid, Zone
 from spillway.domain.model.places import Claim
 from spillway.domain.model.records import PodRecord
-from spillway.domain.model.remember import FairMemory
+from spillway.domain.model.remember import FairMemory, KeptFor
 from spillway.state.board import Board
 from spillway.state.node_places import NodePlaces
 from spillway.state.reservations import RESERVATION_SECONDS
@@ -36,6 +38,10 @@ from spillway.state.zone_spread import balance_of_new_pods, spread_of_new_pod
 from spillway.webhooks.workloads import Workload
 
 _REMEMBERED: Final = 4096
+_SHAPES: Final = 256
+"""Pods that differ in which nodes may take them, for which the zones that are open to them are remembered."""
+_SHAPE_SECONDS: Final = 5.0
+"""How long they are: for a zone that is closed to a pod all of its nodes are looked at."""
 
 
 class _Answered(NamedTuple):
@@ -55,6 +61,8 @@ class Zones:
         self._board = board
         self._answered: FairMemory[tuple[str, OwnerUid], tuple[_Answered, ...]] = FairMemory(_REMEMBERED)
         """By namespace and owner: of a kind that is not followed, anybody can name the owner of another namespace."""
+        self._open: KeptFor[tuple[str, bytes], frozenset[Zone]] = KeptFor(_SHAPE_SECONDS, _SHAPES, board.now)
+        """By ZonalBalance and what decides which nodes may take a pod: the zones that are open to it."""
 
     def balance(self, namespace: str, workload: Workload, claim: Claim | None) -> ZonalBalance | None:
         """The ZonalBalance that adds something to new pods of the workload; None if none does."""
@@ -90,7 +98,7 @@ class Zones:
         # A pod that has the preference is asked about again, because another webhook has changed it.
         again = prefers_zones(pod, spec.zone_key, weights)
         if weights and not again and not requires_spread(pod, spec.zone_key, labels, when):
-            weights = self._within_skew(weights, balance, owner.namespace, replicas_of, counts=created)
+            weights = self._within_skew(weights, balance, pod, owner.namespace, replicas_of, counts=created)
         spread: tuple[Addition, ...] = ()
         if when is not None:
             prefers = bool(weights) or planned is not None or prefers_node(pod)
@@ -106,7 +114,14 @@ class Zones:
         )
 
     def _within_skew(
-        self, weights: ZoneWeights, balance: ZonalBalance, namespace: str, owner: OwnerUid, *, counts: bool
+        self,
+        weights: ZoneWeights,
+        balance: ZonalBalance,
+        pod: Json,
+        namespace: str,
+        owner: OwnerUid,
+        *,
+        counts: bool,
     ) -> ZoneWeights:
         """The weights for a pod without a required spread, which would keep its owner's replicas within `maxSkew`.
 
@@ -115,19 +130,34 @@ class Zones:
         state, spec = self._places.state, balance.spec
         replicas: Counter[Zone] = Counter()
         key = namespace, owner
-        pods = [pod for pod in state.active_pods_of(owner) if pod.namespace == namespace]
+        pods = [one for one in state.active_pods_of(owner) if one.namespace == namespace]
         coming = self._coming(key, len(pods))
-        for pod in pods:
-            node = state.nodes.get(pod.node)
+        for one in pods:
+            node = state.nodes.get(one.node)
             if node is None:
-                coming += not self._stays_out(pod)
+                coming += not self._stays_out(one)
             elif self._places.governance.budget_of(node) is None and (zone := node.zone_by(spec.zone_key)):
                 replicas[zone] += 1
-        found = within_skew(weights, replicas, coming, spec.max_skew)
+        found = within_skew(weights, replicas, self._open_zones(balance, pod), coming, spec.max_skew)
         if found and counts:
             answered = (*(self._answered.get(key) or ()), _Answered(self._board.now(), len(pods)))
             self._answered.put(key, answered, share=namespace)
         return found
+
+    def _open_zones(self, balance: ZonalBalance, pod: Json) -> Collection[Zone]:
+        """The zones with a physical node that takes pods and on which this one may run; full ones as well."""
+        name, spec = balance.metadata.name, pod.get("spec") or {}
+        key = name, constraints(spec)
+        known = self._open.get(key)
+        if known is None:
+            reading, nodes, fit = self._board.zone_readings.get(name), self._places.state.nodes, NodeFit(spec)
+            known = frozenset(
+                zone
+                for zone, names in ({} if reading is None else reading.nodes).items()
+                if any((node := nodes.get(one)) is not None and takes_pods(node) and fit.admits(node) for one in names)
+            )
+            self._open.put(key, known)
+        return known
 
     def _stays_out(self, pod: PodRecord) -> bool:
         """Whether a pod without a node will come to no zone soon: it is for a pool, or no node has room for it."""

@@ -7,9 +7,9 @@ import pytest
 from spillway.api.zonalbalance import ZonalBalance
 from spillway.domain.balance.classes import LoadClass
 from spillway.domain.balance.zones import ZoneReading
-from spillway.domain.model.documents import PREFERRED
-from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, ZONE_SPREAD, NodeName, OwnerUid, PodUid
-from spillway.domain.model.records import Pending, Phase
+from spillway.domain.model.documents import PREFERRED, REQUIRED
+from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, ZONE_SPREAD, NodeName, OwnerUid, PodUid, Zone
+from spillway.domain.model.records import Pending, Phase, Taint
 from spillway.domain.policies.governance import Governance
 from spillway.domain.surge.steps import Purpose, Surge
 from tests.builders import make_node, make_pod, make_replicaset
@@ -212,6 +212,34 @@ async def test_replicas_on_virtual_nodes_are_in_no_zone() -> None:
     made.state.apply(make_node("v1", labels={**labels_of("a"), ZONE_LABEL: "v"}))
     made.state.apply(make_pod("web-v", node=NodeName("v1")))
     assert preferred(await created(made)) == [["a"]]
+
+
+@pytest.mark.parametrize(
+    ("third", "required", "found"),
+    [
+        pytest.param({}, None, ([], ["ScheduleAnyway"]), id="a zone without a load and without a replica"),
+        pytest.param({"ready": False}, None, ([["a"]], []), id="the zone is down"),
+        pytest.param({"unschedulable": True}, None, ([["a"]], []), id="its node is cordoned"),
+        pytest.param({"taints": (Taint("gpu", "NoSchedule"),)}, None, ([["a"]], []), id="the pod does not tolerate it"),
+        pytest.param({}, "ab", ([["a"]], []), id="the pod may not run there"),
+        pytest.param({}, "bc", ([], ["ScheduleAnyway"]), id="the pod may not run in the busiest zone"),
+    ],
+)
+async def test_every_zone_that_is_open_to_the_pod_counts(
+    third: dict[str, Any], required: str | None, found: tuple[list[Any], list[str]]
+) -> None:
+    made = scene({"maxSkew": 2, **PREFERENCE, **ANYWAY})
+    replicas(made, "a", "pqr")
+    replicas(made, "b", "stu")
+    made.state.apply(make_node("in-c", labels={ZONE_LABEL: "c"}, **third))
+    nodes = {Zone(zone): [NodeName(f"in-{zone}")] for zone in "abc"}
+    made.board.set_zone_reading("even", ZoneReading(0.0, {"shop/web": {"a": 100, "b": 0}}, 180.0, nodes))
+    pod = incoming()
+    if required is not None:
+        terms = [{"matchExpressions": [{"key": ZONE_LABEL, "operator": "In", "values": [*required]}]}]
+        pod["spec"]["affinity"] = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": terms}}}
+    spec = dict(applied(pod, (await made.ask(pod)).additions)["spec"])
+    assert (preferred(spec), zones_of(spec)) == found
 
 
 @pytest.mark.parametrize(

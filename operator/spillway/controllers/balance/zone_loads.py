@@ -7,7 +7,8 @@ pods. A reading that fails publishes nothing, so the one before ends when it is 
 zones count as equal. What is wrong with the newest reading is on the board.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from spillway.domain.balance.load import LoadProblem
 from spillway.domain.balance.reading_state import Measure
 from spillway.domain.balance.zone_loads import PodsByZone, checked_zones, mean_cpu, with_gaps
 from spillway.domain.balance.zones import ZoneReading, zone_weights
+from spillway.domain.model.names import NodeName, Zone
 from spillway.kube.slices import in_slices
 from spillway.sources.prometheus import PrometheusError
 from spillway.sources.zone_load import zone_loads
@@ -64,13 +66,21 @@ class ZoneLoadController(Controller):
             board.note_reading(key, Measure.ZONE_LOAD, problem_of(error))
             if (kept := board.zone_readings.get(key)) is not None:
                 # `staleAfter` may have changed since.
-                board.set_zone_reading(key, replace(kept, stale_after=stale_after))
+                board.set_zone_reading(key, replace(kept, stale_after=stale_after, nodes=await self._nodes(balance)))
             return load.refresh_seconds
         percent = float(preference.when_differs_by_percent)
         weights = {name: found for name, zones in loads.items() if (found := zone_weights(zones, percent))}
-        board.set_zone_reading(key, ZoneReading(now, weights, stale_after))
+        board.set_zone_reading(key, ZoneReading(now, weights, stale_after, await self._nodes(balance)))
         board.note_reading(key, Measure.ZONE_LOAD, problem)
         return load.refresh_seconds
+
+    async def _nodes(self, balance: ZonalBalance) -> Mapping[Zone, Sequence[NodeName]]:
+        """The physical nodes of each zone, whether the ZonalBalance selects them or not: a replica may go there."""
+        found: dict[Zone, list[NodeName]] = defaultdict(list)
+        for node in await physical_nodes(self.world):
+            if zone := node.zone_by(balance.spec.zone_key):
+                found[zone].append(node.name)
+        return found
 
     async def _loads(
         self, balance: ZonalBalance, preference: ZonePreference, now: float

@@ -5,12 +5,13 @@ is busiest; elsewhere it lowers the mean, and the HPA adds no other. So zones ar
 alone. What its user wrote stays: a spread over the same zones is never added to one of the user's, and the preference
 is heavier than all of the user's preferred node affinities together. The additional replica of a move prefers the
 planned node, and that outweighs both. Other scores of the scheduler may count for more, as soft taints do. A zone is
-preferred only while it stays within `maxSkew` of the emptiest one: a required spread sees to that, or `within_skew`.
+preferred only while it stays within `maxSkew` of the emptiest one that is open to the pod: a required spread sees to
+that, or `within_skew`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast, get_args
 
@@ -51,6 +52,8 @@ class ZoneReading:
     """By workload, `namespace/name`; absent for one whose zones count as equal."""
     stale_after: float
     """Seconds after which all zones count as equal."""
+    nodes: Mapping[Zone, Sequence[NodeName]] = field(default_factory=dict)
+    """The physical nodes of each zone at that time."""
 
     def of(self, namespace: str, name: str, *, now: float) -> ZoneWeights:
         """The preference for a new replica of this workload; empty if the reading is too old."""
@@ -89,15 +92,18 @@ def usable_load(load: float) -> bool:
     return math.isfinite(load) and load >= 0
 
 
-def within_skew(weights: ZoneWeights, replicas: Mapping[Zone, int], coming: int, max_skew: int) -> ZoneWeights:
+def within_skew(
+    weights: ZoneWeights, replicas: Mapping[Zone, int], zones: Collection[Zone], coming: int, max_skew: int
+) -> ZoneWeights:
     """Those of the weights whose zone stays within `max_skew` of the emptiest one if it gets one more replica.
 
-    `replicas` are the replicas of one revision of the workload by zone: in a rollout there are zones with a weight in
-    which it has none yet. `coming` are replicas whose zone is not known yet, each of which may be in any zone.
+    `replicas` are the replicas of one revision of the workload by zone. `zones` are open to the pod; they count also
+    without a replica, and no other zone counts, as for a required spread. Without any of them, the zones with replicas
+    or a weight count. `coming` are replicas whose zone is not known yet, each of which may be in any zone.
     """
-    known = {zone: replicas.get(Zone(zone), 0) for zone in (*replicas, *weights)}
+    known = {zone: replicas.get(zone, 0) for zone in zones or {*replicas, *map(Zone, weights)}}
     fullest = min(known.values(), default=0) + max_skew - 1 - coming
-    return {zone: weight for zone, weight in weights.items() if weight and known[zone] <= fullest}
+    return {zone: weight for zone, weight in weights.items() if weight and known.get(Zone(zone), math.inf) <= fullest}
 
 
 def requires_spread(pod: Json, zone_key: str, labels: Mapping[str, str], when: WhenUnsatisfiable | None) -> bool:
@@ -136,7 +142,8 @@ def _preferred(node_affinity: Json, zone_key: str, weights: ZoneWeights, node: N
     zones = _zone_terms(zone_key, weights)
     nodes = [] if node is None else [{"weight": HEAVIEST, "preference": _named(node)}]
     # What is there already was added before: the webhook is called again, because another one has changed the pod.
-    zones, nodes = ([] if any(term in present for term in terms) else terms for terms in (zones, nodes))
+    zones = [] if any(term in present for term in zones) else zones
+    nodes = [] if any(term in present for term in nodes) else nodes
     if not (zones or nodes):
         return None
     theirs = [term.get("weight") or 0 for term in present]

@@ -100,25 +100,38 @@ async def test_a_zone_that_was_not_measured_makes_all_zones_equal() -> None:
     assert problem.message.startswith("1 of 1 workloads with replicas in several zones")
 
 
-def with_virtual_replicas(zone: str) -> tuple[ZoneLoadController, Metrics]:
+def with_virtual_replicas(zone: str) -> tuple[ZoneLoadController, Metrics, FakeClock]:
     """Two more replicas on a virtual node that has the label of this zone."""
-    controller, metrics, _ = scene(
+    controller, metrics, clock = scene(
         balance(), resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": {"type": "virtual"}})
     )
     controller.world.state.apply(make_node("v1", labels={"type": "virtual", ZONE_LABEL: zone}))
     for name in ("web-5", "web-6"):
         controller.world.state.apply(make_pod(name, node=NodeName("v1")))
-    return controller, metrics
+    return controller, metrics, clock
 
 
 @pytest.mark.parametrize("zone", ["a", "b", "v"])
 @pytest.mark.parametrize("used", ["", "10m", "2"], ids=["not measured", "idle", "busy"])
 async def test_replicas_on_virtual_nodes_do_not_count(zone: str, used: str) -> None:
-    controller, metrics = with_virtual_replicas(zone)
+    controller, metrics, _ = with_virtual_replicas(zone)
     metrics.used |= dict.fromkeys(("web-5", "web-6"), used) if used else {}
     await controller.reconcile("even")
     assert weights(controller) == {"shop/web": {"a": 100, "b": 0}}
     assert unknown(controller) is None
+
+
+async def test_the_nodes_of_the_zones_are_known_beside_it_without_virtual_ones() -> None:
+    controller, metrics, clock = with_virtual_replicas("v")
+    await controller.reconcile("even")
+    board, state = controller.world.board, controller.world.state
+    assert board.zone_readings["even"].nodes == {"a": ["a1"], "b": ["b1"]}
+    state.apply(make_node("c1", labels={ZONE_LABEL: "c"}))
+    state.apply(make_node("nowhere"))
+    metrics.down = True
+    await clock.advance(30.0)
+    await controller.reconcile("even")
+    assert board.zone_readings["even"].nodes == {"a": ["a1"], "b": ["b1"], "c": ["c1"]}, "also if no load can be read"
 
 
 async def test_the_workloads_that_are_measured_keep_their_preference_while_others_are_not() -> None:

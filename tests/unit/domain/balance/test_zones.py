@@ -79,7 +79,25 @@ def test_weights_are_valid_and_the_most_loaded_zone_is_preferred(loads: dict[str
     ],
 )
 def test_a_zone_is_preferred_within_max_skew(replicas: Mapping[Zone, int], coming: int, found: str) -> None:
-    assert "".join(within_skew({"a": 100, "b": 50, "c": 0}, replicas, coming, 2)) == found
+    weights = {"a": 100, "b": 50, "c": 0}
+    assert "".join(within_skew(weights, replicas, (), coming, 2)) == found
+    assert "".join(within_skew(weights, replicas, [Zone(one) for one in "abc"], coming, 2)) == found
+
+
+@pytest.mark.parametrize(
+    ("zones", "found"),
+    [
+        pytest.param("abc", "", id="a zone without a replica and without a load"),
+        pytest.param("ab", "a", id="it is closed to the pod"),
+        pytest.param("ac", "", id="a zone with replicas is closed"),
+        pytest.param("bc", "", id="the busiest zone is closed"),
+        pytest.param("a", "a", id="no other zone is open"),
+        pytest.param("", "a", id="none is"),
+    ],
+)
+def test_every_zone_that_is_open_to_the_pod_counts(zones: str, found: str) -> None:
+    replicas = {Zone("a"): 3, Zone("b"): 3}
+    assert "".join(within_skew({"a": 100, "b": 0}, replicas, [Zone(one) for one in zones], 0, 2)) == found
 
 
 @given(
@@ -91,7 +109,7 @@ def test_a_zone_is_preferred_within_max_skew(replicas: Mapping[Zone, int], comin
 def test_no_preferred_zone_leaves_max_skew(
     weights: dict[str, int], replicas: dict[Zone, int], coming: int, max_skew: int
 ) -> None:
-    for zone in within_skew(weights, replicas, coming, max_skew):
+    for zone in within_skew(weights, replicas, (), coming, max_skew):
         assert weights[zone]
         after = Counter({name: replicas.get(Zone(name), 0) for name in "abcd"})
         after[zone] += coming + 1
