@@ -2,7 +2,8 @@
 
 Contract: it reads the state, the board and metrics.k8s.io, and never writes. The class of a pod is what its template's
 label says, else what was measured of its workload; a label of the user's own that is no load class counts for nothing.
-A ReplicaSet is left out while less than `LEAST_MEASURED` of its ready pods were measured, and holds up no other.
+A ReplicaSet or StatefulSet is left out while less than `LEAST_MEASURED` of its ready pods were measured, and holds up
+no other.
 """
 
 from collections import defaultdict
@@ -20,7 +21,7 @@ from spillway.domain.balance.move_board import LoadedNode
 from spillway.domain.balance.zone_loads import LEAST_MEASURED
 from spillway.domain.model.names import LOAD_CLASS, NodeName, PodUid
 from spillway.domain.model.owners import workload_of
-from spillway.domain.model.records import ReplicaSetRecord
+from spillway.domain.model.records import OwnerRecord
 from spillway.kube.slices import in_slices
 
 _CLASSES: Final = frozenset(one.value for one in LoadClass)
@@ -66,7 +67,7 @@ async def class_use(
     return ClassUse(classes, shares)
 
 
-def _class_of(owner: ReplicaSetRecord, measured: Mapping[str, LoadClass]) -> LoadClass | None:
+def _class_of(owner: OwnerRecord, measured: Mapping[str, LoadClass]) -> LoadClass | None:
     label = owner.labels.get(LOAD_CLASS)
     if label is None:
         return measured.get(workload_of(owner).key)

@@ -21,7 +21,7 @@ from spillway.domain.balance.reading_state import Measure
 from spillway.domain.balance.zone_loads import LEAST_MEASURED
 from spillway.domain.model import event_reasons
 from spillway.domain.model.owners import workload_of
-from spillway.domain.model.records import ReplicaSetRecord
+from spillway.domain.model.records import OwnerRecord
 from spillway.kube.errors import RequestError
 from spillway.kube.packed_store import DoesNotFitError
 from spillway.kube.protocols import Recorder
@@ -117,7 +117,7 @@ class ClassController(Controller):
         namespaces = await owners_by_namespace(self.world, name)
         for namespace, owners in namespaces.items():
             used = await self._readings.pods(namespace, balance.spec.effective_load)
-            workloads: dict[str, list[ReplicaSetRecord]] = defaultdict(list)
+            workloads: dict[str, list[OwnerRecord]] = defaultdict(list)
             for owner in owners:
                 workloads[workload_of(owner).key].append(owner)
             async for key, members in in_slices(list(workloads.items())):
@@ -139,7 +139,7 @@ class ClassController(Controller):
     def _add(
         self,
         history: ClassHistory,
-        owners: Iterable[ReplicaSetRecord],
+        owners: Iterable[OwnerRecord],
         used: Mapping[str, PodMetrics],
         now: float,
     ) -> None:
@@ -149,7 +149,7 @@ class ClassController(Controller):
         if found and len(found) >= LEAST_MEASURED * len(ready):
             history.add(sum(one.cpu_millis for one in found), sum(one.memory_bytes for one in found), now)
 
-    def _announce(self, owner: ReplicaSetRecord, history: ClassHistory) -> None:
+    def _announce(self, owner: OwnerRecord, history: ClassHistory) -> None:
         ratio, workload = history.percentile or 0.0, workload_of(owner)
         self.log.info("load class found", key=workload.key, load_class=history.load_class, ratio=round(ratio, 3))
         message = (
@@ -161,7 +161,7 @@ class ClassController(Controller):
         if now - self._saved < SAVE_SECONDS:
             return
         self._saved = now
-        histories.keep({workload_of(one).key for one in self.world.state.replicasets.values()})
+        histories.keep({workload_of(one).key for one in self.world.state.owners()})
         kept = histories
         while True:
             try:

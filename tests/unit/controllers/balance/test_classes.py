@@ -15,7 +15,7 @@ from spillway.kube.errors import UnreachableError
 from spillway.kube.packed_store import DoesNotFitError
 from spillway.kube.resource_metrics import NODE_METRICS
 from spillway.state.catalog import Kind
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
 from tests.support.world import make_world, resource
@@ -122,6 +122,18 @@ async def test_pods_on_virtual_nodes_need_not_be_measured() -> None:
     await scene.controller.reconcile("even")
     await scene.pass_for(150)
     assert scene.classes == {WEB: LoadClass.CPU, API: LoadClass.MEMORY}
+
+
+async def test_a_stateful_set_has_a_class_too() -> None:
+    scene = Scene()
+    db = make_statefulset("db", replicas=1)
+    scene.world.state.apply(db)
+    scene.world.state.apply(make_pod("db-0", owner_uid=db.uid, owner_kind="StatefulSet", owner_name="db"))
+    scene.used["db-0"] = "2"
+    await scene.controller.reconcile("even")
+    await scene.pass_for(max(SAVE_SECONDS, 150.0) + 30.0)
+    assert scene.classes == {WEB: LoadClass.CPU, API: LoadClass.MEMORY, "StatefulSet/shop/db": LoadClass.CPU}
+    assert b"StatefulSet/shop/db" in scene.store.saved[-1]
 
 
 async def test_a_namespace_that_cannot_be_read_holds_up_no_other() -> None:

@@ -16,7 +16,7 @@ from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.kube.errors import UnreachableError
 from spillway.kube.resource_metrics import NODE_METRICS
 from spillway.state.catalog import Kind
-from tests.builders import make_namespace, make_node, make_pod, make_replicaset
+from tests.builders import make_namespace, make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_prometheus import FakePrometheus
 from tests.support.world import Record, make_world, resource
@@ -132,6 +132,30 @@ async def test_the_nodes_of_the_zones_are_known_beside_it_without_virtual_ones()
     await clock.advance(30.0)
     await controller.reconcile("even")
     assert board.zone_readings["even"].nodes == {"a": ["a1"], "b": ["b1"], "c": ["c1"]}, "also if no load can be read"
+
+
+async def test_a_stateful_set_prefers_the_zone_in_which_it_is_busiest() -> None:
+    controller, metrics, clock = scene(balance())
+    db = make_statefulset("db", replicas=2)
+    records: list[Record] = [
+        db,
+        *(
+            make_pod(f"db-{n}", node=NodeName(n), owner_uid=db.uid, owner_kind="StatefulSet", owner_name="db")
+            for n in ("a1", "b1")
+        ),
+    ]
+    for record in records:
+        controller.world.state.apply(record)
+    metrics.used |= {"db-a1": "100m", "db-b1": "900m"}
+    await controller.reconcile("even")
+    assert weights(controller) == {"shop/web": {"a": 100, "b": 0}, "shop/db": {"a": 0, "b": 100}}
+    metrics.used.pop("db-a1")
+    await clock.advance(30.0)
+    await controller.reconcile("even")
+    assert weights(controller) == {"shop/web": {"a": 100, "b": 0}}
+    problem = unknown(controller)
+    assert problem is not None
+    assert problem.message.endswith("shop/db has none in a")
 
 
 async def test_the_workloads_that_are_measured_keep_their_preference_while_others_are_not() -> None:
