@@ -21,7 +21,7 @@ from spillway.domain.balance.reading_state import Measure, ReadingState
 from spillway.domain.balance.skew import zone_skew
 from spillway.domain.balance.zone_loads import INVALID_ZONE, PARTIAL_ZONE_LOAD
 from spillway.domain.model.names import NodeName
-from spillway.domain.model.records import NodeRecord, ReplicaSetRecord
+from spillway.domain.model.records import NodeRecord, OwnerRecord
 from spillway.domain.model.selectors import Selector
 from spillway.state.claims import balance_of, lacks_zones
 
@@ -100,9 +100,9 @@ class BalanceContributor:
         more = {"moves": self._rebalancer.moves(name), "classes": self._classes(name)}
         return replace(part, fields={**part.fields, **more}, conditions=conditions)
 
-    def _covered(self, balance: str) -> Iterable[ReplicaSetRecord]:
+    def _covered(self, balance: str) -> Iterable[OwnerRecord]:
         state, governance = self._world.state, self._world.governance
-        return (one for one in state.replicasets.values() if balance_of(state, governance, one) == balance)
+        return (one for one in state.owners() if balance_of(state, governance, one) == balance)
 
 
 def balance_part(

@@ -2,8 +2,8 @@
 
 Contract: a change only marks the owners that it concerns, and `refresh` counts these again, so it costs as much as the
 owners' pods and not as all pods. The pods of a policy are those of the ReplicaSets and StatefulSets that it claims and,
-of other owners (a Job, for example, whose template is not watched), those that carry the mark of the policy. Of
-ReplicaSets that only a ZonalBalance covers, the zones are counted.
+of other owners (a Job, for example, whose template is not watched), those that carry the mark of the policy. Of owners
+that only a ZonalBalance covers, the zones are counted.
 """
 
 from collections import Counter, defaultdict
@@ -103,11 +103,11 @@ class WorkloadCounts:
                 sums[count.workload] = sums[count.workload] + usage
         return sums
 
-    def zones_by_workload(self, replicasets: Iterable[ReplicaSetRecord]) -> Mapping[str, Counter[str]]:
-        """Pods on physical nodes by zone of these ReplicaSets' workloads, if a policy or a ZonalBalance covers them."""
+    def zones_by_workload(self, owners: Iterable[OwnerRecord]) -> Mapping[str, Counter[str]]:
+        """Pods on physical nodes by zone of these owners' workloads, if a policy or a ZonalBalance covers them."""
         zones: dict[str, Counter[str]] = defaultdict(Counter)
-        for replicaset in replicasets:
-            if (count := self._owners.get(replicaset.uid)) is not None:
+        for owner in owners:
+            if (count := self._owners.get(owner.uid)) is not None:
                 zones[count.workload].update(count.zones)
         return zones
 
@@ -172,7 +172,7 @@ class WorkloadCounts:
     def _zones_of_ungoverned(self, record: OwnerRecord, pods: Iterable[PodRecord]) -> Counter[str] | None:
         """The pods by zone of a workload that no policy governs; None where no ZonalBalance covers it either."""
         state, governance = self._world.state, self._world.governance
-        name = balance_of(state, governance, record) if isinstance(record, ReplicaSetRecord) else None
+        name = balance_of(state, governance, record)
         if name is None:
             return None
         zone_key = governance.balances[name].spec.zone_key

@@ -20,7 +20,7 @@ from spillway.domain.balance.load import LoadProblem, Loads
 from spillway.domain.balance.reading_state import Measure, ReadingState
 from spillway.domain.model.names import ZONE_LABEL, NodeName
 from spillway.state.catalog import Kind
-from tests.builders import make_node, make_pod, make_replicaset
+from tests.builders import make_node, make_pod, make_replicaset, make_statefulset
 from tests.support.fake_clock import FakeClock
 from tests.support.statuses import balance_status
 from tests.support.world import Record, make_world, policy_resource, resource
@@ -133,6 +133,25 @@ async def test_virtual_nodes_and_the_pods_on_them_are_in_no_zone() -> None:
     part = BalanceContributor(world, counts, {}, Moving(), classes_of).part(balance_of(), ZonalBalanceStatus(), NOW)
     assert (part.fields["uneven_workloads"], part.fields["max_skew"]) == (0, 0)
     assert [(zone.name, zone.nodes, zone.pods) for zone in zones_in(part)] == [("a", 1, 1), ("b", 1, 1)]
+
+
+@pytest.mark.parametrize("policies", [[policy_resource()], []], ids=["with a policy", "without any policy"])
+async def test_a_stateful_set_is_one_of_the_workloads(policies: list[dict[str, Any]]) -> None:
+    db = make_statefulset("db")
+    records: list[Record] = [
+        *(make_node(zone, labels={ZONE_LABEL: zone}) for zone in "ab"),
+        db,
+        *(
+            make_pod(f"db-{n}", node=NodeName("a"), owner_uid=db.uid, owner_kind="StatefulSet", owner_name="db")
+            for n in range(3)
+        ),
+    ]
+    world = make_world(records, [*policies, resource(Kind.ZONAL_BALANCE, "zb")], FakeClock())
+    counts = WorkloadCounts(world)
+    await counts.refresh()
+    part = BalanceContributor(world, counts, {}, Moving(), classes_of).part(balance_of(), ZonalBalanceStatus(), NOW)
+    assert (part.fields["workloads"], part.fields["uneven_workloads"], part.fields["max_skew"]) == (1, 1, 3)
+    assert [(zone.name, zone.pods) for zone in zones_in(part)] == [("a", 3), ("b", 0)]
 
 
 def loads_of(percent: dict[str, float], *, at: float = NOW.timestamp(), problem: LoadProblem | None = None) -> Loads:
