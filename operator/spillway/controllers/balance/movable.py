@@ -103,7 +103,8 @@ def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord]
         return Left.ROLLOUT
     if not all_ready(owner, pods):
         return Left.NOT_READY
-    return Left.SETTLING if owner.surge or owner.grew > since else None
+    # A time in the future is one of before the clock was set back.
+    return Left.SETTLING if owner.surge or since < owner.grew <= world.now() else None
 
 
 def why_left(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], rule: Rebalance) -> Left | None:

@@ -190,7 +190,7 @@ class RebalanceController(Controller):
         # Until a move for even zones was judged, its workload is left.
         resting = {**memory.bounds.resting, **dict.fromkeys(memory.zone_effects.pending, math.inf)}
         now = self.world.now()
-        paused = {reason for reason, effect in memory.effects.items() if effect.paused_until > now}
+        paused = {reason for reason, effect in memory.effects.items() if effect.pauses(now)}
         found = await self._planner.plan(balance, memory.zones, resting, paused)
         if found is None:
             return None
@@ -230,7 +230,8 @@ class RebalanceController(Controller):
 
     def _waits(self, balance: ZonalBalance, plan: MovePlan, memory: _Memory, now: float) -> bool:
         """Whether the moves of a plan wait: until the load shows what the last ones did, or as they did not help."""
-        if now < memory.not_before:
+        # If the clock is set back, a time that lies further ahead is over.
+        if now < memory.not_before <= now + EFFECT_SECONDS:
             return True
         effect, name = memory.effects[plan.reason], balance.metadata.name
         if not effect.judged and (pause := effect.judge(plan.before, now, current_loads(self.world, balance))):
@@ -242,7 +243,7 @@ class RebalanceController(Controller):
                 points=round(plan.before),
                 seconds=pause,
             )
-        return now < effect.paused_until
+        return effect.pauses(now)
 
     async def _begin(
         self, balance: ZonalBalance, rule: Rebalance, move: Move | ZoneMove, memory: _Memory, now: float

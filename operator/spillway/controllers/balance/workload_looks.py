@@ -121,7 +121,8 @@ class WorkloadLooks:
         look = self._looks.get(owner)
         if look is None or look.lasting:
             return look is None
-        return self._now() - look.at > backoff_seconds(look.times, first=LOOK_SECONDS, longest=LONGEST_LOOK_SECONDS)
+        counts = backoff_seconds(look.times, first=LOOK_SECONDS, longest=LONGEST_LOOK_SECONDS)
+        return not 0 <= self._now() - look.at <= counts
 
     async def refresh(self) -> None:
         """Forget the ReplicaSets that are gone, and find out what the present resources add to pods of the others."""

@@ -6,9 +6,11 @@ what protects one workload holds up no other; each move in a row that was given 
 move that an autoscaler or a rollout overtook may be tried again sooner, `OVERTAKEN_MOST` times until one succeeds. A
 new leader knows of the moves before it only those that are in progress: it may begin as many in a minute as are allowed
 beside those that have ended, and try once what has failed. That is bounded by how often the leader changes, and costs
-an additional replica for a short time, never one that is missing.
+an additional replica for a short time, never one that is missing. If the clock is set back, what is remembered moves
+back with it, so that no bound lasts longer.
 """
 
+import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +61,8 @@ class MoveBounds:
     """Why the last move of a workload failed, did not begin, or did not help."""
     _overtaken: dict[str, tuple[int, float]] = field(default_factory=dict)
     """How many moves of a workload were overtaken in a row, and until when it rests for the last one."""
+    _latest: float = field(default=-math.inf, compare=False)
+    """The last time at which it was asked how many moves may begin."""
 
     @classmethod
     def resumed(cls, begun: Iterable[float]) -> Self:
@@ -74,8 +78,9 @@ class MoveBounds:
         `going` are the times since which moves are in progress. Those that take longer than a minute count as well, but
         one always remains, so that they stop no others.
         """
-        while self._recent and self._recent[0] <= now - _MINUTE:
-            self._recent.popleft()
+        self._follow_clock(now)
+        # Clocks of leaders differ: a move that is in progress may have begun in the future.
+        self._recent = deque(min(at, now) for at in self._recent if at > now - _MINUTE)
         over = [name for name in self._failed if self.resting.get(name, 0.0) <= now - LONGEST_REST_SECONDS]
         for name in over:
             self.helped(name)
@@ -84,6 +89,14 @@ class MoveBounds:
         self.resting = {name: until for name, until in self.resting.items() if until > now or name in failed}
         slow = sum(since <= now - _MINUTE for since in going)
         return max(per_minute - len(self._recent) - min(slow, per_minute - 1), 0)
+
+    def _follow_clock(self, now: float) -> None:
+        back, self._latest = self._latest - now, now
+        if back > 0:
+            self._recent = deque(at - back for at in self._recent)
+            self._day = deque(at - back for at in self._day)
+            self.resting = {name: until - back for name, until in self.resting.items()}
+            self._overtaken = {name: (times, until - back) for name, (times, until) in self._overtaken.items()}
 
     def last_day(self, now: float) -> int:
         """How many moves succeeded in the last 24 hours."""

@@ -53,6 +53,10 @@ class MoveEffect:
         if source in self._loads and to in self._loads:
             self._ends.append((source, to))
 
+    def pauses(self, now: float) -> bool:
+        """Whether the next moves wait; not for longer than the longest pause, even if the clock is set back."""
+        return now < self.paused_until <= now + LONGEST_PAUSE_SECONDS
+
     def judge(self, value: float, now: float, loads: NodePercent = NO_LOADS) -> float:
         """Judge the last moves by the present values; the seconds for which the next ones wait, 0.0 if they helped."""
         self.judged = True

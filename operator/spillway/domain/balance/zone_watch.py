@@ -58,7 +58,8 @@ class ZoneWatch:
             for zone, since in known
             if zone not in taking and (zone in present or now - since < GONE_SECONDS)
         }
-        self._back = {zone: since for zone, since in self._back.items() if zone in taking}
+        # A time in the future, after the clock was set back, would keep the zone from settling.
+        self._back = {zone: min(since, now) for zone, since in self._back.items() if zone in taking}
         self._open = taking
         self._remember_nodes(found)
 

@@ -351,3 +351,14 @@ async def test_moves_from_a_node_that_take_long_hold_up_only_their_own_workloads
     await scene.later(EFFECT_SECONDS)
     workloads = set(scene.surges.going(Purpose.REBALANCE, "even"))
     assert workloads == {f"Deployment/shop/{app}" for app in APPS}
+
+
+async def test_moves_go_on_after_the_clock_was_set_back() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    await scene.later()
+    assert len(scene.evicted) == 1
+    scene.clock.forward(-3600.0)
+    await scene.later(PERIOD_SECONDS)
+    assert len(scene.evicted) == 1, "the move before did not help"
+    await scene.later(EFFECT_SECONDS)
+    assert len(scene.evicted) == 2

@@ -207,3 +207,12 @@ async def test_what_bounds_the_replicas_of_a_namespace_is_read_once_in_a_pass(
             await looks.read(owner, scene.world.state.pods[make_pod(f"{app}-1").uid])
             assert (looks.reason(owner.uid) is Left.UNREAD) is unreadable
         assert scene.workloads.read.count(path) == times
+
+
+async def test_what_was_read_before_the_clock_was_set_back_is_read_again() -> None:
+    scene = Scene(mode="Active", by="Evict")
+    looks = WorkloadLooks(scene.surges, scene.clock.now)
+    await read(scene, looks)
+    assert not looks.due(API.uid)
+    scene.clock.forward(-1.0)
+    assert looks.due(API.uid)

@@ -152,3 +152,22 @@ def test_the_moves_of_the_last_day_are_counted() -> None:
     bounds.given_back(WEB, Left.PAUSED, NOW + 130)
     assert [bounds.last_day(NOW + later) for later in (120, day - 1, day, day + 60, day + 120)] == [3, 3, 2, 1, 0]
     assert bounds.done == 3
+
+
+def test_a_clock_that_is_set_back_lengthens_no_bound() -> None:
+    bounds, hour = MoveBounds(), 3600.0
+    bounds.allowed(5, NOW)
+    for _ in range(5):
+        bounds.began(NOW)
+    bounds.rest(WEB, NOW)
+    bounds.overtaken("api", Left.ROLLOUT, NOW, settle=60.0)
+    assert [bounds.allowed(5, NOW - hour + later) for later in (0, 59, 60)] == [0, 0, 5]
+    assert bounds.resting == {WEB: NOW - hour + WORKLOAD_SECONDS}
+    assert bounds.refused(NOW - hour) == {}
+    bounds.allowed(5, NOW - hour + WORKLOAD_SECONDS)
+    assert not bounds.resting
+
+
+def test_a_move_that_began_in_the_future_counts_for_a_minute() -> None:
+    bounds = MoveBounds.resumed([NOW + 3600.0])
+    assert [bounds.allowed(5, NOW + later) for later in (0, 59, 60)] == [4, 4, 5]

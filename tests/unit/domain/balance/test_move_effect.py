@@ -73,3 +73,12 @@ def test_the_next_moves_are_judged_by_their_own_nodes() -> None:
     effect.begun(60.0, {**BEFORE, NodeName("a"): 20.0})
     effect.moved(NodeName("b"), NodeName("far"))
     assert effect.judge(60.0, 1000.0, {**BEFORE, NodeName("a"): 20.0}) == EFFECT_SECONDS
+
+
+def test_a_pause_is_no_longer_than_the_longest_one_if_the_clock_is_set_back() -> None:
+    effect, now = MoveEffect(), 10_000.0
+    effect.begun(60.0)
+    effect.judge(60.0, now)
+    assert [effect.pauses(now + later) for later in (0.0, EFFECT_SECONDS - 1, EFFECT_SECONDS)] == [True, True, False]
+    assert effect.pauses(now + EFFECT_SECONDS - LONGEST_PAUSE_SECONDS)
+    assert not effect.pauses(now - LONGEST_PAUSE_SECONDS)

@@ -84,3 +84,12 @@ def test_a_zone_that_is_down_and_renamed_is_down_no_longer() -> None:
     assert watch.unsettled(1.0, SETTLE) == ("b",)
     watch.look([node("a"), node("c", name="n2")], 2.0)
     assert watch.unsettled(2.0, SETTLE) == ()
+
+
+def test_a_clock_that_is_set_back_keeps_no_zone_from_settling() -> None:
+    watch = ZoneWatch()
+    look(watch, 5000.0, a=True, b=True)
+    look(watch, 5010.0, a=True, b=False)
+    assert look(watch, 5020.0, a=True, b=True) == "b"
+    assert look(watch, 1000.0, a=True, b=True) == "b"
+    assert look(watch, 1000.0 + SETTLE, a=True, b=True) == ""
