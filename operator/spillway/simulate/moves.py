@@ -3,8 +3,9 @@
 Contract: one plan a minute, of which at most `per_minute` moves are begun; a workload has one at a time. Which nodes
 carry the soft taint, and for how long, is decided as in production. A move asks for one additional replica; once every
 replica is ready and the additional one is on another node, the chosen pod is deleted. An autoscaler or a rollout that
-changes the workload in between ends the move, and so does a replica that is not ready in time. What is known of the
-future is the rise of the same time a day before or, on the first day, the rise of the last quarter of an hour.
+changes the workload in between ends the move, and so does a replica that is not ready in time, for which all workloads
+count as Deployments without `progressDeadlineSeconds`. What is known of the future is the rise of the same time a day
+before or, on the first day, the rise of the last quarter of an hour.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +20,13 @@ from spillway.domain.balance.failed_nodes import FailedNodes
 from spillway.domain.model.names import NodeName, PodUid, Zone
 from spillway.domain.model.units import DAY_SECONDS, GIB
 from spillway.domain.model.usage import Usage
+from spillway.domain.surge.patience import DEFAULT_READY_SECONDS
 from spillway.simulate.cluster import MAX_PODS, SimCluster, SimPod
 from spillway.simulate.scenario import ZONES, Scenario
 
 PLAN_SECONDS: Final = 60.0
 YOUNG_SECONDS: Final = 600.0
 """A node that the autoscaler added more recently is not emptied."""
-READY_SECONDS: Final = 300.0
 _TREND_SECONDS: Final = 900.0
 
 
@@ -68,7 +69,7 @@ class SimMoves:
         self._nodes, self._failed = NodeMemory(), FailedNodes()
         self._every = max(scenario.steps_in(PLAN_SECONDS), 1)
         self._young = scenario.steps_in(YOUNG_SECONDS)
-        self.patience = scenario.steps_in(READY_SECONDS)
+        self.patience = scenario.steps_in(DEFAULT_READY_SECONDS)
 
     def begin(self, step: int, order: Mapping[NodeName, int], active: Callable[[SimPod], bool]) -> Sequence[SimPod]:
         """The pods to be moved now; their nodes carry the soft taint of a node that is being emptied."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from spillway.domain.surge.patience import DEFAULT_READY_SECONDS
 from spillway.simulate.autoscaler import CLUSTER_AUTOSCALER
 from spillway.simulate.clairvoyant import fewest_nodes, fewest_nodes_by_zone
 from spillway.simulate.contenders import Spillway
@@ -39,6 +40,12 @@ def test_moves_empty_nodes_without_an_eviction_or_a_dip(scenario: Scenario, move
 def test_moves_of_a_minute_are_bounded(scenario: Scenario) -> None:
     few = replay(scenario, Spillway(moves=MoveRules(per_minute=1)), CLUSTER_AUTOSCALER)
     assert few.moves <= scenario.steps * scenario.step_seconds / 60
+
+
+def test_replicas_that_become_ready_as_late_as_a_deployment_allows_are_moved(scenario: Scenario) -> None:
+    steps = scenario.steps_in(0.9 * DEFAULT_READY_SECONDS)
+    slow = tuple(replace(one, startup_steps=steps, rollouts=()) for one in scenario.workloads)
+    assert replay(replace(scenario, workloads=slow), Spillway(moves=MoveRules()), CLUSTER_AUTOSCALER).moves > 0
 
 
 def test_nobody_needs_fewer_nodes_than_the_clairvoyant(scenario: Scenario, moved: Measures) -> None:

@@ -1,15 +1,17 @@
 """How long a surge waits until all replicas of its workload are ready.
 
 Contract: pure, on the spec of the workload's own object. A Deployment says by `progressDeadlineSeconds` how long a
-replica of it may take to become ready before a rollout counts as failed; the API server stores 600 where it is not
-set. A surge that waited for less would fail again and again for a workload whose rollouts succeed. Every user who may
-change a Deployment can set that time, and a surge runs an additional replica for so long, so it is bounded. Other kinds
-have no such field.
+replica of it may take to become ready before a rollout counts as failed; the API server stores a default where it is
+not set. A surge that waited for less would fail again and again for a workload whose rollouts succeed. Every user who
+may change a Deployment can set that time, and a surge runs an additional replica for so long, so it is bounded. Other
+kinds have no such field.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+DEFAULT_READY_SECONDS: Final = 600.0
+"""The `progressDeadlineSeconds` of a Deployment that does not set it."""
 LONGEST_READY_SECONDS: Final = 1800.0
 """The most of a Deployment's `progressDeadlineSeconds` for which a surge waits, in seconds: three times the default."""
 LONGEST_AVAILABLE_SECONDS: Final = 900.0

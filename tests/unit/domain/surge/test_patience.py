@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from spillway.domain.surge.patience import LONGEST_AVAILABLE_SECONDS, LONGEST_READY_SECONDS, patience_seconds
+from spillway.domain.surge.patience import (
+    DEFAULT_READY_SECONDS,
+    LONGEST_AVAILABLE_SECONDS,
+    LONGEST_READY_SECONDS,
+    patience_seconds,
+)
 
 NEVER = 2**31 - 1
 """A Deployment with this `progressDeadlineSeconds` has no deadline."""
@@ -15,7 +20,9 @@ NEVER = 2**31 - 1
     [
         pytest.param({}, 300, id="a ReplicaSet without an owner has no deadline"),
         pytest.param({"progressDeadlineSeconds": None, "minReadySeconds": None}, 300, id="empty fields"),
-        pytest.param({"progressDeadlineSeconds": 600}, 600, id="what the API server stores by default"),
+        pytest.param(
+            {"progressDeadlineSeconds": DEFAULT_READY_SECONDS}, 600, id="what the API server stores by default"
+        ),
         pytest.param({"progressDeadlineSeconds": 60}, 300, id="a deadline shorter than the flag"),
         pytest.param({"progressDeadlineSeconds": 1200}, 1200, id="starts slowly"),
         pytest.param({"progressDeadlineSeconds": 7200}, LONGEST_READY_SECONDS, id="a huge deadline"),
