@@ -24,7 +24,8 @@ class Consolidation(Model):
     max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
     """The maximum number of moves per minute, for example 5."""
     settle: Duration = Duration("1m")
-    """How long a workload must not have changed, and a pod must have been ready, before it is moved, for example 1m."""
+    """How long a workload must not have been scaled up or rolled out, and a pod must have been ready, before it is
+    moved, for example 1m. A scale-down does not count."""
     node_settle: Duration = Duration("10m")
     """How long a node must have existed, and how long ago its last pod must have become ready, before the node is
     emptied, for example 10m."""

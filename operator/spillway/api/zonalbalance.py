@@ -161,7 +161,8 @@ class Rebalance(Model):
     max_moves_per_minute: Annotated[int, Field(ge=1, le=600, json_schema_extra={"format": "int32"})] = 5
     """The maximum number of moves per minute, for example 5."""
     settle: Duration = Duration("5m")
-    """How long a workload must not have changed, and a pod must have been ready, before it is moved, for example 5m."""
+    """How long a workload must not have been scaled up or rolled out, and a pod must have been ready, before it is
+    moved, for example 5m. A scale-down does not count."""
 
 
 class ZonalBalanceSpec(Model):

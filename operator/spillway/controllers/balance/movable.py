@@ -1,9 +1,10 @@
 """The pods that may be moved off some nodes, and why those of other workloads may not.
 
 Contract: it reads the state, and what the pods use from metrics.k8s.io. Only pods of settled workloads may be moved:
-every replica ready, no rollout, no surge, no change for as long as `settle` says, and none that a policy in Recommend
-or a class with `scheduleOnly` governs. A pod that came by a move is left for `AGAIN_SECONDS`. Pods of StatefulSets are
-not moved, neither by surge nor by eviction.
+every replica ready, no rollout, no surge, neither scaled up nor rolled out for as long as `settle` says, and none that
+a policy in Recommend or a class with `scheduleOnly` governs. A scale-down is no reason to wait: after a peak, when
+nodes can be emptied, workloads are scaled down again and again. A pod that came by a move is left for `AGAIN_SECONDS`.
+Pods of StatefulSets are not moved, neither by surge nor by eviction.
 """
 
 from collections import Counter
@@ -98,7 +99,7 @@ async def movable_pods(
 
 
 def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], since: float) -> Left | None:
-    """Why no pod of the workload may be moved; None if nothing has happened to it since then. `pods` are its active."""
+    """Why no pod of the workload may be moved; None if it has not grown since then. `pods` are its active."""
     if world.is_outgoing(owner):
         return Left.ROLLOUT
     if not all_ready(owner, pods):

@@ -729,6 +729,24 @@ async def test_moves_that_take_long_count_in_those_of_a_minute_and_one_more_is_a
     assert len(scene.asked) == 4
 
 
+@pytest.mark.parametrize(("replicas", "asked"), [(2, "cart-0"), (4, None)], ids=["down", "up"])
+async def test_a_pod_waits_after_its_workload_was_scaled_up_and_not_after_it_was_scaled_down(
+    replicas: int, asked: str | None
+) -> None:
+    scene = Scene(policy(maxMovesPerMinute=60))
+    scene.world.state.remove(scene.world.state.nodes[NodeName("e1")])
+    await scene.reconcile()
+    assert scene.tainted == {"e2": "online"}
+    cart = scene.world.state.replicasets[OwnerUid("rs-cart")]
+    scene.change(cart, replicas=replicas)
+    if replicas < 3:
+        scene.world.state.remove(scene.world.state.pods[PodUid("uid-cart-2")])
+    else:
+        scene.world.state.apply(make_pod("cart-3", node=NodeName("f1"), owner_uid=cart.uid, created=START))
+    await scene.reconcile(seconds=1.0)
+    assert scene.asked == ([] if asked is None else [asked])
+
+
 async def test_nothing_is_emptied_while_another_descheduler_runs() -> None:
     labels = {"k8s-app": "descheduler"}
     scene = Scene(more=(make_pod("descheduler", labels=labels, owner_uid="", owner_kind="Job", node=NodeName("f1")),))
