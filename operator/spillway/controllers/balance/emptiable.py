@@ -1,7 +1,8 @@
 """The nodes that one ElasticPolicy might empty, with their pods, and the nodes to which these could go.
 
 Contract: reads the state and never writes. A pod whose workload was not looked at (`WorkloadLooks`) counts as movable
-while it may be looked at in this pass (`LookTurns`), to learn which workloads have to be.
+while it may be looked at in this pass (`LookTurns`), to learn which workloads have to be. On a node that is being
+emptied one that was not looked at keeps its node waiting: a new leader has looked at none.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -298,8 +299,9 @@ class Emptiable:
             one.key,
             pod.requests,
             one.zones,
-            movable=(one.reason is None or passing) and one.looked_at and (begun or not again),
+            movable=(one.reason is None or passing) and (begun or (one.looked_at and not again)),
             ready_to_move=one.reason is None
+            and one.looked_at
             and settled
             and not again
             and self._bounds.resting.get(one.key, 0.0) <= now,

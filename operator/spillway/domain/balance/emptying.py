@@ -6,7 +6,8 @@ rests, so that its taint does not come and go. So does one without progress, bec
 the pods of one user would keep all others from it: no pod of it could be moved for long, or moves have ended for as
 long and as many pods are left as before, because new ones come in their place. It rests twice as long each time, until
 it is emptied or removed. A node whose moves take long, or that waits for the moves of other nodes, does not lack
-progress. A node that a node autoscaler removes with pods on it counts as neither emptied nor given up.
+progress. A node that a node autoscaler removes with pods on it counts as neither emptied nor given up. What a former
+leader began is known by the taint, and goes on.
 """
 
 from collections import Counter
@@ -65,6 +66,8 @@ class NodeMemory:
     """What is remembered of the nodes that one policy empties."""
 
     _emptying: frozenset[NodeName] = frozenset()
+    _taken_over: bool = field(default=False, compare=False)
+    """Whether the nodes that a former leader was emptying were taken over."""
     _empty: dict[NodeName, float] = field(default_factory=dict)
     """Since when nodes with the taint have been empty."""
     _resting: dict[NodeName, float] = field(default_factory=dict)
@@ -106,6 +109,9 @@ class NodeMemory:
         without progress is given up, and `rest`, how long a node that is given up is left alone, are in seconds.
         """
         planned = frozenset(planned)
+        if not self._taken_over:
+            self._emptying |= {name for name in tainted if left(name)}
+            self._taken_over = True
         self._note_progress(self._emptying | planned, left, now)
         stuck = self._stuck(waiting, now, longest_wait)
         planned -= stuck

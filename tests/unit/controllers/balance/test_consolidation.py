@@ -924,6 +924,30 @@ async def test_the_next_leader_goes_on() -> None:
     assert (scene.tainted, scene.asked) == ({"e1": "online"}, ["api-0", "web-0"])
 
 
+async def test_the_next_leader_keeps_the_taint_of_nodes_whose_workloads_it_has_not_read_and_moves_none() -> None:
+    many = [f"w{index:02}" for index in range(3 * LOOKS)]
+    more: list[Record] = [make_node("big", labels={ZONE_LABEL: "a"}, cpu_millis=64_000)]
+    for index, name in enumerate(many):
+        node = f"n{index // 6}"
+        more += [make_node(node, labels=LABELS), make_replicaset(name, replicas=1)]
+        more.append(make_pod(name, node=NodeName(node), owner_uid=f"rs-{name}", memory_bytes=1 << 20))
+    scene = Scene(policy(maxMovesPerMinute=600), more=tuple(more))
+    for node in ("e1", "e2"):
+        scene.world.state.remove(scene.world.state.nodes[NodeName(node)])
+    for _ in range(4):
+        await scene.reconcile()
+    begun = set(scene.tainted)
+    assert begun == {f"n{index}" for index in range(10)}
+    scene.read.clear()
+    scene.lead()
+    for passes in (1, 2, 3):
+        await scene.reconcile()
+        assert set(scene.tainted) == begun
+        assert len(set(scene.read)) == passes * LOOKS
+        assert set(scene.asked) <= set(scene.read)
+    assert set(scene.asked) == set(many)
+
+
 async def test_the_moves_in_progress_count_for_the_next_leader() -> None:
     scene = Scene(policy(maxMovesPerMinute=2))
     await scene.reconcile()

@@ -127,6 +127,17 @@ def test_the_next_leader_keeps_the_taint_of_an_empty_node() -> None:
     assert memory.tainted(NOW + EMPTY_SECONDS) == frozenset()
 
 
+def test_the_next_leader_gives_up_a_node_no_sooner_than_the_one_before() -> None:
+    memory = NodeMemory()
+    assert follow(memory, "b", tainted="ab") == ("", "")
+    assert memory.tainted(NOW) == {A, B}
+    late = NOW + MISSING_SECONDS
+    assert follow(memory, "b", tainted="ab", now=late) == ("", "a")
+    assert memory.tainted(late) == {B}
+    assert follow(memory, "b", tainted="ab", now=late + 1) == ("", ""), "the taint is about to be removed"
+    assert memory.tainted(late + 1) == {B}
+
+
 def given_up_after(pods: list[int], *, moves: list[int], minutes: float) -> float | None:
     """After how many minutes a node is given up: so many pods are on it, and so many moves have ended, pass by pass.
 
