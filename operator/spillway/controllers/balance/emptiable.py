@@ -174,6 +174,8 @@ class Emptiable:
         self._policy = policy
         self._rule = rule
         self._observed = observed
+        self._counted = {node.name: node for node in observed.nodes}
+        """The nodes over which zones are counted."""
         self._looks = looks
         self._turns = turns
         self._bounds = bounds
@@ -331,7 +333,7 @@ class Emptiable:
         if world.governance.is_exact(claim):
             return _Workload(key, {}, Left.EXACT_REPLICAS)
         pods = world.state.active_pods_of(owner.uid)
-        zones = pods_by_zone(pods, world.state.nodes, claim.zone_key)
+        zones = pods_by_zone(pods, self._counted, claim.zone_key)
         reason = (
             self._refused.get(key)
             # During a surge the workload is not read again.

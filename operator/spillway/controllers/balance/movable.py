@@ -115,8 +115,9 @@ def why_left(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord],
 
 
 def pods_by_zone(pods: Iterable[PodRecord], nodes: Mapping[NodeName, NodeRecord], zone_key: str) -> Mapping[Zone, int]:
-    """The number of these pods in each zone; those on no such node are left out."""
-    return Counter(nodes[pod.node].zone_by(zone_key) for pod in pods if pod.node in nodes)
+    """The number of these pods in each zone; those on no such node, or on one without a zone, are left out."""
+    zones = (nodes[pod.node].zone_by(zone_key) for pod in pods if pod.node in nodes)
+    return Counter(zone for zone in zones if zone)
 
 
 def _cannot(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], rule: Rebalance) -> Left | None:

@@ -237,8 +237,9 @@ class SurgeMovesController(SurgeController):
         nodes, governance = self.world.state.nodes, self.world.governance
         name = balance_of(self.world.state, governance, replicaset)
         spec = ZonalBalanceSpec() if name is None else governance.balances[name].spec
-        active = (one.node for one in self.world.state.active_pods_of(replicaset.uid))
-        zones = Counter(nodes[node].zone_by(spec.zone_key) for node in active if node in nodes)
+        found = (nodes.get(one.node) for one in self.world.state.active_pods_of(replicaset.uid))
+        physical = (node for node in found if node is not None and governance.budget_of(node) is None)
+        zones = Counter(zone for node in physical if (zone := node.zone_by(spec.zone_key)))
         if pod.node not in nodes or target not in nodes:
             return False
         source, to = (nodes[node].zone_by(spec.zone_key) for node in (pod.node, target))

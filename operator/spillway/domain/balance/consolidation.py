@@ -18,7 +18,7 @@ from typing import Final
 
 from spillway.domain.balance.disruption_budgets import DisruptionBudget
 from spillway.domain.balance.node import PlannedNode
-from spillway.domain.balance.skew import keeps_zones
+from spillway.domain.balance.skew import after_move, keeps_zones
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import ZONE_LABEL, NodeName, PodUid, Zone
 from spillway.domain.model.usage import NOTHING, Usage
@@ -192,7 +192,7 @@ class _Board:
         staying.sort(key=lambda one: (*self._rank[one.name], one.name))
         self._staying = {node.name: node for node in staying}
         self._room = sum((node.free.at_least(NOTHING) for node in with_room if node.usable), NOTHING)
-        self._zones: dict[str, dict[Zone, int]] = {}
+        self._zones: dict[str, Mapping[Zone, int]] = {}
         self._come: defaultdict[NodeName, list[NodePod]] = defaultdict(list)
         """The pods that go to each target."""
         self.failed: list[NodeName] = []
@@ -209,23 +209,24 @@ class _Board:
             return None
         leaving = [pod for pod in node.pods if not pod.going]
         free: dict[NodeName, Usage] = {}
-        zones: dict[str, dict[Zone, int]] = {}
+        zones: dict[str, Mapping[Zone, int]] = {}
         least = min((pod.requests.cpu_millis for pod in leaving), default=0)
         staying = [
             one for one in self._staying.values() if one is not node and self._free[one.name].cpu_millis >= least
         ]
         found: list[tuple[NodePod, NodeName]] = []
         for pod in sorted(leaving, key=lambda one: (-one.requests.cpu_millis, -one.requests.memory_bytes, one.uid)):
-            counts, here = zones.get(pod.workload), node.zone_by(pod.zone_key)
-            if counts is None:
-                counts = zones[pod.workload] = dict(self._zones.get(pod.workload, pod.zones))
+            here = node.zone_by(pod.zone_key)
+            counts = zones.get(pod.workload) or self._zones.get(pod.workload, pod.zones)
 
-            def takes(one: ConsolidationNode, *, pod: NodePod = pod, counts: dict[Zone, int] = counts) -> bool:
+            def takes(
+                one: ConsolidationNode, *, pod: NodePod = pod, here: Zone = here, counts: Mapping[Zone, int] = counts
+            ) -> bool:
                 coming = chain(self._come.get(one.name, ()), (other for other, there in found if there == one.name))
                 return (
                     one.tolerated_from(node)
                     and one.offers(pod, coming)
-                    and keeps_zones(counts, node.zone_by(pod.zone_key), one.zone_by(pod.zone_key), pod.max_skew)
+                    and keeps_zones(counts, here, one.zone_by(pod.zone_key), pod.max_skew)
                     and admits(pod, one.name)
                 )
 
@@ -234,9 +235,7 @@ class _Board:
                 self.failed.append(node.name)
                 return None
             free[target.name] = free.get(target.name, self._free[target.name]) - pod.requests
-            there = target.zone_by(pod.zone_key)
-            counts[here] = counts.get(here, 0) - 1
-            counts[there] = counts.get(there, 0) + 1
+            zones[pod.workload] = after_move(counts, here, target.zone_by(pod.zone_key))
             found.append((pod, target.name))
         self._free.update(free)
         self._zones.update(zones)

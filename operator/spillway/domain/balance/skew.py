@@ -1,8 +1,10 @@
 """The skew of a workload: how much more pods its fullest zone has than its emptiest; and how concentrated it is.
 
-Contract: pure. For the skew, zones without pods of the workload count; pods in other zones do not.
+Contract: pure. For the skew, zones without pods of the workload count; pods in other zones do not. A node without a
+zone, whose zone is empty, is in none.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -19,8 +21,16 @@ def keeps_zones(pods: Mapping[Z, int], source: Z, target: Z, max_skew: int) -> b
     """Whether a move leaves a workload's skew within `max_skew`, or no larger than it is."""
     if source == target:
         return True
-    after = {**pods, source: pods.get(source, 0) - 1, target: pods.get(target, 0) + 1}
+    after = after_move(pods, source, target)
     return zone_skew(after, after) <= max(max_skew, zone_skew(pods, pods))
+
+
+def after_move(pods: Mapping[Z, int], source: Z, target: Z) -> dict[Z, int]:
+    """The pods by zone after one of them has moved."""
+    after = Counter(pods)
+    after[source] -= 1
+    after[target] += 1
+    return {zone: count for zone, count in after.items() if zone}
 
 
 def concentration(pods: Mapping[Z, int]) -> float:

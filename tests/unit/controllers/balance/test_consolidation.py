@@ -526,6 +526,27 @@ async def test_the_node_of_two_replicas_is_not_given_up_while_the_first_one_is_m
     assert scene.status.emptying == ("e2",)
 
 
+@pytest.mark.parametrize(
+    "others", [None, {"type": "virtual", ZONE_LABEL: "v"}, {}], ids=["none", "virtual nodes", "without a zone"]
+)
+async def test_nodes_that_are_virtual_or_without_a_zone_are_no_zone(others: dict[str, str] | None) -> None:
+    """A replica of zone a would make b larger by two than c, which has no room."""
+    big = make_replicaset("big", replicas=5 if others is None else 8)
+    nodes = ["e1", "a1", "b1", "b1", "c1", *([] if others is None else ["other"] * 3)]
+    more: list[Record] = [
+        big,
+        make_node("other", labels=others or {}, cpu_millis=0),
+        *(make_node(f"{zone}1", labels={ZONE_LABEL: zone}, cpu_millis=0) for zone in "ac"),
+        make_node("b1", labels={ZONE_LABEL: "b"}),
+        *(make_pod(f"big-{n}", node=NodeName(node), owner_uid=big.uid) for n, node in enumerate(nodes)),
+    ]
+    virtual = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": {"type": "virtual"}})
+    scene = Scene(policy(), virtual, more=tuple(more))
+    for name in ("e2", "f1"):
+        scene.world.state.remove(scene.world.state.nodes[NodeName(name)])
+    assert await scene.shown() == ()
+
+
 async def test_an_empty_elastic_node_is_no_target() -> None:
     scene = Scene(more=(make_node("e3", labels=LABELS),))
     scene.world.state.remove(scene.world.state.nodes[NodeName("f1")])

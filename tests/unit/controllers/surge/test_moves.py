@@ -792,6 +792,21 @@ async def test_the_additional_replica_prefers_the_planned_node_until_the_move_is
     assert cluster.world.board.take_planned_node(UID) is None
 
 
+@pytest.mark.parametrize("labels", [VIRTUAL | {ZONE_LABEL: "v"}, {}], ids=["virtual", "without a zone"])
+async def test_replicas_on_virtual_nodes_and_on_those_without_a_zone_make_no_zone_fuller(
+    labels: dict[str, str],
+) -> None:
+    budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": VIRTUAL})
+    cluster = Cluster(budget, replicas=5)
+    for name, node_labels in (("hot", {ZONE_LABEL: "a"}), ("idle", {ZONE_LABEL: "b"}), ("v1", labels)):
+        cluster.changed(cluster.world.state.nodes[NodeName(name)], labels=node_labels)
+    # Two in zone a, which one leaves, and three elsewhere.
+    for index in (2, 3, 4):
+        cluster.changed(cluster.world.state.pods[cluster.pod(f"p{index}", "hot").uid], node=NodeName("v1"))
+    await cluster.begun()
+    assert cluster.planned == [True]
+
+
 async def test_one_replica_alone_prefers_the_planned_node() -> None:
     cluster = Cluster()
     await cluster.begun()

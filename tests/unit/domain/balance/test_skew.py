@@ -1,6 +1,6 @@
 import pytest
 
-from spillway.domain.balance.skew import keeps_zones, zone_skew
+from spillway.domain.balance.skew import after_move, keeps_zones, zone_skew
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,16 @@ def test_the_skew_of_a_workload(pods: dict[str, int], zones: list[str], skew: in
         pytest.param({"a": 1, "b": 2}, "b", False, id="beyond it"),
         pytest.param({"a": 5, "b": 1}, "b", True, id="more even than before"),
         pytest.param({"a": 1, "b": 9}, "a", True, id="in its zone"),
+        pytest.param({"a": 2, "b": 2}, "", True, id="to a node without a zone"),
+        pytest.param({"a": 1, "b": 2}, "", False, id="its zone has too few then"),
     ],
 )
 def test_a_move_that_keeps_the_zones(pods: dict[str, int], target: str, *, keeps: bool) -> None:
     assert keeps_zones(pods, "a", target, 1) is keeps
+
+
+def test_a_node_without_a_zone_is_in_none() -> None:
+    assert after_move({"a": 2}, "", "a") == {"a": 3}
+    assert after_move({"a": 2}, "a", "") == {"a": 1}
+    assert keeps_zones({"a": 1, "b": 1}, "", "b", 1)
+    assert not keeps_zones({"a": 1, "b": 2}, "", "b", 1)
