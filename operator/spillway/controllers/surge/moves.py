@@ -25,6 +25,7 @@ from spillway.controllers.surge.scaler import SurgeScaler, proven_surge, target_
 from spillway.domain.balance.arrivals import CLOCK_SECONDS, Arrivals
 from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.fit.neighbours import Incoming
+from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import NodeName, OwnerUid, PodUid
 from spillway.domain.model.owners import workload_of
@@ -170,7 +171,7 @@ class SurgeMovesController(SurgeController):
         since = float(int(self.world.now()))
         surge = Surge(replicaset.replicas, placed, since, pod.uid, request.purpose, request.asker)
         node = free.find(fit, pod.requests, among={request.target})
-        if node is not None and self._keeps_zones(replicaset, pod, node):
+        if node is not None and self._keeps_zones(replicaset, pod, node, fit):
             self.world.board.plan_node(replicaset.uid, node)
         outcome = await self.runner.begin(replicaset, target, surge)
         if outcome is not None:
@@ -232,7 +233,7 @@ class SurgeMovesController(SurgeController):
         room = await physical_room(self.world, waiting, without=avoided | {pod.node})
         return FreeNodes(state, room)
 
-    def _keeps_zones(self, replicaset: ReplicaSetRecord, pod: PodRecord, target: NodeName) -> bool:
+    def _keeps_zones(self, replicaset: ReplicaSetRecord, pod: PodRecord, target: NodeName, fit: PodFit) -> bool:
         """Whether a move to this node leaves the zones of the workload within `maxSkew`."""
         nodes, governance = self.world.state.nodes, self.world.governance
         name = balance_of(self.world.state, governance, replicaset)
@@ -243,7 +244,17 @@ class SurgeMovesController(SurgeController):
         if pod.node not in nodes or target not in nodes:
             return False
         source, to = (nodes[node].zone_by(spec.zone_key) for node in (pod.node, target))
-        return keeps_zones(zones, source, to, spec.max_skew)
+        open_ = {
+            zone
+            for node in nodes.values()
+            if (zone := node.zone_by(spec.zone_key)) not in zones
+            and zone
+            and takes_pods(node)
+            and not node.avoided
+            and governance.budget_of(node) is None
+            and fit.admits(node)
+        }
+        return keeps_zones(zones, source, to, spec.max_skew, open_)
 
     async def step(self, replicaset: ReplicaSetRecord) -> float | None:
         def look(surge: Surge, present: Json) -> Progress:

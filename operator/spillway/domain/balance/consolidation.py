@@ -11,16 +11,17 @@ nodes and `most` moves, and one for each workload; the rest of a node follows in
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
 from spillway.domain.balance.disruption_budgets import DisruptionBudget
-from spillway.domain.balance.node import PlannedNode
+from spillway.domain.balance.node import PlannedNode, by_zone, empty_zones
 from spillway.domain.balance.skew import after_move, keeps_zones
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import ZONE_LABEL, NodeName, PodUid, Zone
+from spillway.domain.model.records import Taint
 from spillway.domain.model.usage import NOTHING, Usage
 
 MOST_NODES: Final = 20
@@ -193,6 +194,10 @@ class _Board:
         self._staying = {node.name: node for node in staying}
         self._room = sum((node.free.at_least(NOTHING) for node in with_room if node.usable), NOTHING)
         self._zones: dict[str, Mapping[Zone, int]] = {}
+        self._in_zone: dict[str, Mapping[Zone, Sequence[ConsolidationNode]]] = {}
+        """By the label of the zones."""
+        self._empty_zones: dict[tuple[str, frozenset[Taint]], Collection[Zone]] = {}
+        """By workload, and the hard taints of the node of its pod: the zones without pods before the first move."""
         self._come: defaultdict[NodeName, list[NodePod]] = defaultdict(list)
         """The pods that go to each target."""
         self.failed: list[NodeName] = []
@@ -216,17 +221,14 @@ class _Board:
         ]
         found: list[tuple[NodePod, NodeName]] = []
         for pod in sorted(leaving, key=lambda one: (-one.requests.cpu_millis, -one.requests.memory_bytes, one.uid)):
-            here = node.zone_by(pod.zone_key)
             counts = zones.get(pod.workload) or self._zones.get(pod.workload, pod.zones)
 
-            def takes(
-                one: ConsolidationNode, *, pod: NodePod = pod, here: Zone = here, counts: Mapping[Zone, int] = counts
-            ) -> bool:
+            def takes(one: ConsolidationNode, *, pod: NodePod = pod, counts: Mapping[Zone, int] = counts) -> bool:
                 coming = chain(self._come.get(one.name, ()), (other for other, there in found if there == one.name))
                 return (
                     one.tolerated_from(node)
                     and one.offers(pod, coming)
-                    and keeps_zones(counts, here, one.zone_by(pod.zone_key), pod.max_skew)
+                    and self._keeps_zones(pod, node, one, counts, admits)
                     and admits(pod, one.name)
                 )
 
@@ -235,7 +237,7 @@ class _Board:
                 self.failed.append(node.name)
                 return None
             free[target.name] = free.get(target.name, self._free[target.name]) - pod.requests
-            zones[pod.workload] = after_move(counts, here, target.zone_by(pod.zone_key))
+            zones[pod.workload] = after_move(counts, node.zone_by(pod.zone_key), target.zone_by(pod.zone_key))
             found.append((pod, target.name))
         self._free.update(free)
         self._zones.update(zones)
@@ -244,6 +246,26 @@ class _Board:
         for pod, to in found:
             self._come[to].append(pod)
         return found
+
+    def _keeps_zones(
+        self,
+        pod: NodePod,
+        source: ConsolidationNode,
+        target: ConsolidationNode,
+        counts: Mapping[Zone, int],
+        admits: Callable[[NodePod, NodeName], bool],
+    ) -> bool:
+        here, there = source.zone_by(pod.zone_key), target.zone_by(pod.zone_key)
+        if here == there:
+            return True
+        key = pod.workload, source.taints
+        if key not in self._empty_zones:
+            if pod.zone_key not in self._in_zone:
+                self._in_zone[pod.zone_key] = by_zone(self.nodes.values(), lambda one: one.zone_by(pod.zone_key))
+            self._empty_zones[key] = empty_zones(
+                self._in_zone[pod.zone_key], pod.zones, source, lambda one: admits(pod, one.name)
+            )
+        return keeps_zones(counts, here, there, pod.max_skew, self._empty_zones[key])
 
     def _room_without(self, node: ConsolidationNode) -> Usage:
         """What stays free once the pods of a node are on others."""

@@ -8,14 +8,14 @@ has lost and got.
 import math
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from heapq import nlargest, nsmallest
 from typing import Final
 
 from spillway.domain.balance.load import Weights, load_points
-from spillway.domain.balance.node import PlannedNode
+from spillway.domain.balance.node import PlannedNode, by_zone, empty_zones
 from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName, PodUid, Zone
@@ -103,6 +103,9 @@ class MoveBoard:
         self.nodes = {node.name: node for node in nodes}
         self.percent = {name: node.percent for name, node in self.nodes.items()}
         self._free = {name: node.free for name, node in self.nodes.items()}
+        self._in_zone = by_zone(self.nodes.values(), lambda node: node.zone)
+        self._empty_zones: dict[tuple[str, frozenset[Taint]], Collection[Zone]] = {}
+        """By workload, and the hard taints of the node of its pod."""
         self._coldest: Sequence[NodeName] = ()
         """The three least loaded nodes; at least one of them is not in the move that is looked at."""
         self._hottest: Sequence[NodeName] = ()
@@ -156,9 +159,19 @@ class MoveBoard:
             and self._free[name].covers(pod.requests)
             and target.offers(pod, self._coming.get(name, ()))
             and target.tolerated_from(source)
-            and keeps_zones(pod.zones, source.zone, target.zone, self._limits.max_skew)
+            and self._keeps_zones(pod, source, target)
             and self._limits.admits(pod, name)
         )
+
+    def _keeps_zones(self, pod: MovablePod, source: LoadedNode, target: LoadedNode) -> bool:
+        if source.zone == target.zone:
+            return True
+        key = pod.workload, source.taints
+        if key not in self._empty_zones:
+            self._empty_zones[key] = empty_zones(
+                self._in_zone, pod.zones, source, lambda node: self._limits.admits(pod, node.name)
+            )
+        return keeps_zones(pod.zones, source.zone, target.zone, self._limits.max_skew, self._empty_zones[key])
 
     def gain(self, pod: MovablePod, target: NodeName) -> float:
         """By how much the busier of the two nodes would be less loaded, in percentage points."""

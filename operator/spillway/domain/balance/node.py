@@ -2,12 +2,13 @@
 
 Contract: pure. A pod that runs on one node is expected to run on another one that has no hard taint beside those of the
 first, because it tolerates these. Room is CPU, memory and a number of pods; what pods take beside that is compared by
-`offers`.
+`offers`. A zone is open to a pod if a node is there to which it may come, whether that has room or not: so the
+scheduler counts zones for a spread.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.taint_toleration import hard_taints
@@ -84,3 +85,26 @@ class PlannedNode:
     def tolerated_from(self, source: "PlannedNode") -> bool:
         """Whether pods of another node tolerate the hard taints of this one, as far as those of the other show it."""
         return self.taints <= source.taints
+
+
+N = TypeVar("N", bound=PlannedNode)
+
+
+def by_zone(nodes: Iterable[N], zone_of: Callable[[N], Zone]) -> Mapping[Zone, Sequence[N]]:
+    """The nodes to which pods may come, by their zones; one without a zone is left out."""
+    found: dict[Zone, list[N]] = {}
+    for node in nodes:
+        if node.accepts and (zone := zone_of(node)):
+            found.setdefault(zone, []).append(node)
+    return found
+
+
+def empty_zones(
+    nodes: Mapping[Zone, Sequence[N]], pods: Mapping[Zone, int], source: PlannedNode, admits: Callable[[N], bool]
+) -> Collection[Zone]:
+    """The zones without pods of a workload that are open to one of its pods, which runs on `source`."""
+    return [
+        zone
+        for zone, there in nodes.items()
+        if not pods.get(zone) and any(node.tolerated_from(source) and admits(node) for node in there)
+    ]

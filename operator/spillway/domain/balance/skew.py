@@ -17,12 +17,16 @@ def zone_skew(pods: Mapping[Z, int], zones: Iterable[Z]) -> int:
     return max(counts) - min(counts) if counts else 0
 
 
-def keeps_zones(pods: Mapping[Z, int], source: Z, target: Z, max_skew: int) -> bool:
-    """Whether a move leaves a workload's skew within `max_skew`, or no larger than it is."""
+def keeps_zones(pods: Mapping[Z, int], source: Z, target: Z, max_skew: int, empty: Iterable[Z]) -> bool:
+    """Whether a move leaves a workload's skew within `max_skew`, or no larger than it is.
+
+    `empty` are the zones without pods of the workload to which its pods may come.
+    """
     if source == target:
         return True
     after = after_move(pods, source, target)
-    return zone_skew(after, after) <= max(max_skew, zone_skew(pods, pods))
+    zones = {*pods, *after, *empty}
+    return zone_skew(after, zones) <= max(max_skew, zone_skew(pods, zones))
 
 
 def after_move(pods: Mapping[Z, int], source: Z, target: Z) -> dict[Z, int]:

@@ -12,7 +12,7 @@ from spillway.controllers.surge.scaler import LATE_SECONDS, SEEN_SECONDS, SurgeS
 from spillway.domain.balance.arrivals import CLOCK_SECONDS
 from spillway.domain.balance.hot_nodes import hot_taint
 from spillway.domain.model.names import POD_DELETION_COST, SURGE, ZONE_LABEL, NodeName, OwnerUid
-from spillway.domain.model.records import PodRecord, ReplicaSetRecord
+from spillway.domain.model.records import PodRecord, ReplicaSetRecord, Taint
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.patience import LONGEST_READY_SECONDS
 from spillway.domain.surge.readings import LONGEST_PAUSE_SECONDS
@@ -790,6 +790,31 @@ async def test_the_additional_replica_prefers_the_planned_node_until_the_move_is
     await cluster.step(1)
     assert cluster.results == [SurgeOutcome.OVERTAKEN]
     assert cluster.world.board.take_planned_node(UID) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "planned"),
+    [
+        pytest.param({}, False, id="pods may come there"),
+        pytest.param({"unschedulable": True}, True, id="cordoned"),
+        pytest.param({"taints": (hot_taint("even"),)}, True, id="to be avoided"),
+        pytest.param({"labels": VIRTUAL | {ZONE_LABEL: "c"}}, True, id="virtual"),
+        pytest.param({"taints": (Taint("gpu", "NoSchedule"),)}, True, id="not tolerated"),
+    ],
+)
+async def test_a_zone_to_which_no_replica_has_come_yet_counts(change: Mapping[str, Any], *, planned: bool) -> None:
+    budget = resource(Kind.VIRTUAL_NODE_BUDGET, "eci", nodeSelector={"matchLabels": VIRTUAL})
+    cluster = Cluster(budget, replicas=4)
+    spread = resource(Kind.ZONAL_BALANCE, "even", version=2, maxSkew=2, rebalance={"mode": "Active", "by": "Surge"})
+    cluster.world.catalog.replace(Kind.ZONAL_BALANCE, [spread], 60)
+    for name, zone in (("hot", "a"), ("idle", "b")):
+        cluster.changed(cluster.world.state.nodes[NodeName(name)], labels={ZONE_LABEL: zone})
+    for name in ("p2", "p3"):
+        cluster.changed(cluster.world.state.pods[cluster.pod(name, "hot").uid], node=NodeName("idle"))
+    new = {"labels": {ZONE_LABEL: "c"}, "cpu_millis": 0} | dict(change)
+    cluster.world.state.apply(make_node("new", **new))
+    await cluster.begun()
+    assert cluster.planned == [planned]
 
 
 @pytest.mark.parametrize("labels", [VIRTUAL | {ZONE_LABEL: "v"}, {}], ids=["virtual", "without a zone"])

@@ -259,3 +259,24 @@ def test_a_plan_keeps_room_zones_and_bounds(nodes: list[ConsolidationNode], most
         counts.subtract([by_name[move.source].zone])
         counts.update([by_name[move.target].zone])
         assert zone_skew(counts, [A, B]) <= max(1, before)
+
+
+@pytest.mark.parametrize("open_", [True, False])
+def test_a_zone_to_which_no_pod_has_come_yet_counts_if_pods_may_come_there(*, open_: bool) -> None:
+    leaves = replace(pod("p", zones={A: 2, B: 2}), max_skew=2)
+    new = replace(node("new", zone=Zone("c"), size=500), accepts=open_)
+    nodes = node("e", leaves, elastic=True), node("there", zone=B), new
+    assert planned(*nodes) == ({} if open_ else {"p": "there"})
+    roomy = replace(node("roomy", zone=Zone("c")), accepts=open_)
+    assert planned(*nodes, roomy) == {"p": "roomy" if open_ else "there"}
+
+
+def test_the_zones_without_pods_are_those_by_the_label_of_the_workload() -> None:
+    leaves = replace(pod("p", zones={A: 2, B: 2}), max_skew=2, zone_key="rack")
+    racks = [("e", A), ("there", B), ("new", Zone("c"))]
+    nodes = [
+        replace(node(name, *([leaves] if name == "e" else []), elastic=name == "e"), other_zones={"rack": rack})
+        for name, rack in racks
+    ]
+    assert planned(*nodes) == {"p": "new"}
+    assert planned(*nodes[:2]) == {"p": "there"}

@@ -159,3 +159,13 @@ def test_every_plan_is_bounded_and_makes_nodes_no_less_even(
         asked[move.target] += by_uid[move.pod].requests.cpu_millis
     assert all(asked[name] <= by_name[name].free.cpu_millis for name in asked)
     assert plan(list(reversed(nodes)), list(reversed(pods)), most=most) == found
+
+
+@pytest.mark.parametrize(("open_", "admitted"), [(True, True), (True, False), (False, True)])
+def test_a_zone_to_which_no_pod_has_come_yet_counts_if_pods_may_come_there(*, open_: bool, admitted: bool) -> None:
+    """Moved from zone a to b, pods would have to be moved on to c to keep zones even."""
+    nodes = [node("a1", 90.0, "a"), node("b1", 20.0, "b"), node("c1", 85.0, "c", accepts=open_)]
+    zones = {Zone("a"): 2, Zone("b"): 2}
+    pods = [pod(name, "a1", 20.0, "Deployment/shop/w", zones=zones) for name in ("p1", "p2")]
+    found = plan_moves(nodes, pods, limits(max_skew=2, admits=lambda _, name: name != "c1" or admitted))
+    assert [move.target for move in found.moves] == ([] if open_ and admitted else ["b1"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spillway.domain.balance.node import PlannedNode
+from spillway.domain.balance.node import PlannedNode, by_zone, empty_zones
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import CANDIDATE_TAINT, HOT_TAINT, ZONE_LABEL, NodeName, Zone
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
@@ -67,3 +67,19 @@ PORT = HostPort(80)
 def test_what_is_free_beside_cpu_and_memory(pod: PodRecord, coming: tuple[PodRecord, ...], *, offers: bool) -> None:
     node = PlannedNode.of(make_node("n1"), FREE, ZONE_LABEL, extended={"gpu": 2}, host_ports=(HostPort(443),))
     assert node.offers(pod, coming) is offers
+
+
+def test_a_zone_without_pods_is_open_if_a_node_there_takes_them_whether_it_has_room_or_not() -> None:
+    records = {
+        "source": make_node("source", labels={ZONE_LABEL: "a"}, taints=(SOFT,)),
+        "full": make_node("full", labels={ZONE_LABEL: "b"}),
+        "cordoned": make_node("cordoned", labels={ZONE_LABEL: "c"}, unschedulable=True),
+        "gpu": make_node("gpu", labels={ZONE_LABEL: "d"}, taints=(GPU,)),
+        "other": make_node("other", labels={ZONE_LABEL: "e"}),
+        "nowhere": make_node("nowhere"),
+    }
+    nodes = {name: PlannedNode.of(one, Usage(0, 0, 0), ZONE_LABEL) for name, one in records.items()}
+    in_zone = by_zone(nodes.values(), lambda one: one.zone)
+    assert sorted(in_zone) == ["a", "b", "d", "e"]
+    found = empty_zones(in_zone, {Zone("a"): 1, Zone("b"): 0}, nodes["source"], lambda one: one.name != "other")
+    assert found == ["b"]
