@@ -10,7 +10,7 @@ from tests.support.tight import is_ready
 
 APPS = tuple(f"app-{index}" for index in range(9))
 ELASTIC: dict[str, Any] = {"nodeSelector": {"matchLabels": {"tier": "elastic"}}}
-QUICK = {"below": 60, "settle": "1s", "nodeSettle": "1s"}
+QUICK = {"below": 60, "settle": "1s", "nodeSettle": "1s", "emptyFor": "1m"}
 
 
 class HalfEmpty:

@@ -5,7 +5,8 @@ the plan carry the soft taint `EMPTYING_TAINT`, and at most `maxMovesPerMinute` 
 mode the plan is only shown. A workload that cannot be moved keeps its node, with the reason. The taint of a policy that
 is gone, or that empties no nodes any more, is removed. While another descheduler runs, nothing is emptied. A node that
 a node autoscaler is removing is left to it, and the nodes of a Karpenter NodePool that are emptied at once stay within
-its disruption budgets (`NodePools`).
+its disruption budgets (`NodePools`). A new leader continues the nodes with the taint, and begins others once it knows
+how requests rise.
 """
 
 import asyncio
@@ -202,6 +203,7 @@ class ConsolidationController(Controller):
                 admits=found.admits,
                 budgets=budgets,
                 failed_before=memory.failed.last,
+                begins=memory.trend.known(rule.empty_for.seconds),
             )
             if await turns.read(found.readable(plan.nodes)) or await found.read_other_pods(plan.nodes):
                 continue

@@ -136,18 +136,21 @@ def plan_consolidation(
     admits: Callable[[NodePod, NodeName], bool] = _anywhere,
     budgets: Mapping[str, DisruptionBudget] = _NO_BUDGETS,
     failed_before: Mapping[NodeName, int] = _NONE_FAILED,
+    begins: bool = True,
 ) -> ConsolidationPlan:
     """Empty nodes of which less than the share `below` is requested; `reserve` is what stays free on the others.
 
     `budgets` are those of NodePools, by name. `admits` says whether a pod may run on a node, as far as its selectors,
     affinity and tolerations decide. Nodes of `failed_before` are tried after the others, the lowest numbers first.
+    Unless it `begins`, only nodes that are being emptied already are emptied.
     """
     board = _Board(nodes)
     emptied: list[NodeName] = []
     moves: list[ConsolidationMove] = []
     moved: set[str] = set()
     waiting: set[NodeName] = set()
-    wanted = [one for one in board.nodes.values() if one.may_empty and one.pods and (one.used < below or one.emptying)]
+    may_empty = (one for one in board.nodes.values() if one.may_empty and one.pods)
+    wanted = [one for one in may_empty if one.emptying or (begins and one.used < below)]
     begun: Counter[str] = Counter()
     over_budget: Counter[str] = Counter()
     tried_all = True

@@ -29,6 +29,7 @@ from spillway.domain.balance.emptying import (
     WAITING_SECONDS,
     emptying_taint,
 )
+from spillway.domain.balance.reserve import LEAST_TREND_SHARE
 from spillway.domain.fit.room import LONGEST_WAIT_SECONDS
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import (
@@ -58,6 +59,7 @@ from tests.support.fake_writer import FakeWriter
 from tests.support.world import ELASTIC, Record, exact, make_world, policy_resource, resource
 
 START = 100_000.0
+TREND_SECONDS = 1800.0 * LEAST_TREND_SHARE
 DEADLOCK_SECONDS = 5.0
 """How long a plan waits for the event loop, which never answers if the plan blocks it."""
 LABELS = {"pool": "elastic", ZONE_LABEL: "a"}
@@ -100,6 +102,7 @@ class Scene(Lists):
         """Karpenter's NodePools; None where its kinds are not in the cluster."""
         self.read: list[str] = []
         self.writer, self.events = FakeWriter(), FakeRecorder()
+        self.trend_known = False
         self.lead()
 
     def lead(self) -> None:
@@ -136,8 +139,18 @@ class Scene(Lists):
             "status": {"observedGeneration": 1, **status},
         }
 
+    async def learn_trends(self) -> None:
+        """Let the present leader have known all policies for long enough."""
+        self.trend_known = True
+        self.clock.forward(-TREND_SECONDS)
+        for key in self.world.governance.policies:
+            await self.controller.reconcile(key)
+        self.clock.forward(TREND_SECONDS)
+
     async def reconcile(self, *keys: str, seconds: float = 0.0) -> None:
-        """Reconcile, and show the state what was written."""
+        """Reconcile, and show the state what was written. The first leader has known all policies for long enough."""
+        if not self.trend_known:
+            await self.learn_trends()
         await self.clock.advance(seconds)
         for key in keys or ("online",):
             self.writer.writes.clear()
@@ -969,6 +982,40 @@ async def test_the_next_leader_keeps_the_taint_of_nodes_whose_workloads_it_has_n
     assert set(scene.asked) == set(many)
 
 
+async def test_the_next_leader_begins_no_node_until_it_knows_how_requests_rise() -> None:
+    big = make_node("big", labels={ZONE_LABEL: "a"}, cpu_millis=16_000)
+    scene = Scene(more=(big, make_replicaset("grows", replicas=1)))
+
+    async def grow(passes: int) -> None:
+        for _ in range(passes):
+            await scene.reconcile(seconds=PERIOD_SECONDS)
+            grows, index = scene.world.state.replicasets[OwnerUid("rs-grows")], int(scene.clock.now())
+            pod = make_pod(f"grows-{index}", node=big.name, owner_uid=grows.uid, cpu_millis=500, memory_bytes=1 << 20)
+            scene.world.state.apply(pod)
+            scene.change(grows, replicas=grows.replicas + 1)
+
+    await grow(15)
+    await scene.reconcile(seconds=MISSING_SECONDS)
+    assert scene.tainted == {}, "the rise needs their room"
+    scene.lead()
+    for _ in range(13):
+        await grow(1)
+        assert scene.tainted == {}, "first it does not know the rise, then it does"
+    await scene.reconcile(seconds=GIVEN_UP_SECONDS)
+    await scene.reconcile(seconds=GIVEN_UP_SECONDS)
+    assert scene.tainted, "the rise is over"
+
+
+async def test_a_new_leader_begins_nodes_after_a_sixth_of_the_time_for_which_they_have_to_stay_empty() -> None:
+    scene = Scene()
+    scene.trend_known = True
+    await scene.reconcile()
+    await scene.reconcile(seconds=TREND_SECONDS - 1.0)
+    assert (scene.tainted, scene.status.emptying) == ({}, ())
+    await scene.reconcile(seconds=1.0)
+    assert scene.tainted == {"e1": "online"}
+
+
 async def test_the_moves_in_progress_count_for_the_next_leader() -> None:
     scene = Scene(policy(maxMovesPerMinute=2))
     await scene.reconcile()
@@ -1152,7 +1199,9 @@ async def test_policies_with_nodes_of_one_node_pool_keep_its_budget_together(*, 
     if seen:
         await scene.reconcile("online")
         scene.lead()
+        await scene.learn_trends()
     else:
+        await scene.learn_trends()
         await scene.controller.reconcile("online")
     await scene.reconcile("batch")
     assert "b1" not in scene.tainted

@@ -280,3 +280,12 @@ def test_the_zones_without_pods_are_those_by_the_label_of_the_workload() -> None
     ]
     assert planned(*nodes) == {"p": "new"}
     assert planned(*nodes[:2]) == {"p": "there"}
+
+
+@pytest.mark.parametrize(("emptying", "moves"), [(True, {"p": "there"}), (False, {})])
+def test_a_plan_that_begins_no_node_continues_those_that_are_being_emptied(
+    moves: dict[str, str], *, emptying: bool
+) -> None:
+    nodes = [replace(node("e", pod("p"), elastic=True), emptying=emptying), node("there")]
+    plan = plan_consolidation(nodes, below=BELOW, most=10, begins=False)
+    assert {move.pod: move.target for move in plan.moves} == moves

@@ -33,6 +33,19 @@ def test_the_trend(seen: tuple[tuple[float, int], ...], cpu: int) -> None:
     assert rise(*seen) == Usage(0, cpu, 10 * cpu)
 
 
+def test_a_trend_is_known_once_enough_was_seen_and_anew_after_the_clock_was_set_back() -> None:
+    trend, known = RequestTrend(), dict[float, bool]()
+    assert not trend.known(WORTH_SECONDS)
+    for at in (10_000.0, 10_299.0, 10_300.0, 11_800.0, 5_000.0, 5_300.0):
+        trend.note(Usage(0, 1000, 0), at, WORTH_SECONDS)
+        known[at] = trend.known(WORTH_SECONDS)
+    assert [at for at, yes in known.items() if yes] == [10_300.0, 11_800.0, 5_300.0]
+
+
+def test_what_was_requested_before_the_clock_was_set_back_is_no_trend() -> None:
+    assert rise((10_000.0, 0), (9_000.0, 1000), (9_300.0, 1000)) == Usage(0, 0, 0)
+
+
 @given(st.lists(st.tuples(st.integers(1, 120), st.integers(0, 10_000)), max_size=40))
 def test_a_reserve_is_never_negative_and_never_beyond_what_the_highest_reading_explains(
     steps: list[tuple[int, int]],
