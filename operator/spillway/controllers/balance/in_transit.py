@@ -5,17 +5,19 @@ counts with the mean use of the pods of its workload that have been ready for `S
 while it starts says little. One that has left takes off what it used itself in the last reading, and if it came lately,
 its arrival counts with the same. If that is not known, or it was never ready, it counts neither as come nor as left:
 otherwise pods that are created and deleted again would move those of others. Where no pod of the workload has been
-ready for so long, and for pods without a ReplicaSet, the reading alone counts.
+ready for so long, and for pods without a ReplicaSet, the reading alone counts. Moves that other resources have asked
+for count with what the pod uses, as far as it has not left and its successor has not come.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Final
 
 from spillway.api.zonalbalance import Load, ZonalBalance
 from spillway.controllers.balance.readings import Readings
+from spillway.controllers.balance.under_way import MoveUnderWay
 from spillway.controllers.base import Unsubscribe, World
 from spillway.domain.balance.in_transit import Transit, expected_loads
 from spillway.domain.balance.load import COUNTED_SECONDS, SMOOTHING_SECONDS, Loads, load_points, weights_of
@@ -62,8 +64,12 @@ class PodsInTransit:
                 self._pod_changed(None, pod)
         return self._world.state.subscribe(PodRecord, self._pod_changed)
 
-    async def expected(self, balance: ZonalBalance, nodes: Mapping[NodeName, NodeRecord]) -> Mapping[NodeName, float]:
+    async def expected(
+        self, balance: ZonalBalance, nodes: Mapping[NodeName, NodeRecord], moves: Iterable[MoveUnderWay] = ()
+    ) -> Mapping[NodeName, float]:
         """The load of each of these nodes of a ZonalBalance, in percent; those without a reading are left out.
+
+        `moves` are those of other resources.
 
         Raises:
             RequestError: what pods use could not be read.
@@ -86,8 +92,27 @@ class PodsInTransit:
             if use is not None:
                 points = load_points(use.cpu_millis, use.memory_bytes, node.allocatable, weights)
                 transits.append(Transit(node.name, one.at, sign * points))
+        for move in moves:
+            transits += await self._transits_of(move, balance.spec.effective_load, nodes)
         expected = expected_loads(loads, transits)
         return {name: expected[name] for name in nodes if name in expected}
+
+    async def _transits_of(
+        self, move: MoveUnderWay, load: Load, nodes: Mapping[NodeName, NodeRecord]
+    ) -> Sequence[Transit]:
+        """What a move will change that no load shows; nothing if it is not known what the pod uses."""
+        changes = ((-1, move.pod.node, move.leaves), (1, move.target, move.comes))
+        awaited = [(sign, nodes[name]) for sign, name, counts in changes if counts and name in nodes]
+        if not awaited:
+            return ()
+        use, owner = (await self._readings.pods(move.pod.namespace, load)).get(move.pod.name), move.pod.owner_uid
+        if use is None and (known := self._world.state.replicasets.get(owner)) is not None:
+            use = await self._use_of(known, load)
+        if use is None:
+            return ()
+        weights, now = weights_of(load), self._world.now()
+        used = use.cpu_millis, use.memory_bytes
+        return [Transit(node.name, now, sign * load_points(*used, node.allocatable, weights)) for sign, node in awaited]
 
     async def _use_of(self, owner: ReplicaSetRecord, load: Load) -> PodMetrics | None:
         """What a pod of this workload uses, in the mean; None if that is not known."""

@@ -1,6 +1,7 @@
 """The plan of moves of one ZonalBalance, from the state, the loads on the board, and what pods use.
 
-Contract: reads and never writes. The load of a node counts with the pods that have come and gone since the reading.
+Contract: reads and never writes. The load of a node counts with the pods that have come and gone since the reading,
+and with the moves that other resources have asked for; those also count in the bound for each node.
 Workloads whose zones differ by more than `maxSkew`, and whose pods may run in another zone, come first; only without
 such moves are there moves for the load of nodes, without these for the requests on nodes that are little used, and
 without these for crowded load classes. The last two have no elastic node as a target, because a node autoscaler would
@@ -11,6 +12,7 @@ zone is down, or has come back less than `settle` ago, there is none.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, TypeVar
@@ -23,6 +25,7 @@ from spillway.controllers.balance.load import current_loads, nodes_of, physical_
 from spillway.controllers.balance.look_turns import LookTurns
 from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_zone, unsettled
 from spillway.controllers.balance.readings import Readings
+from spillway.controllers.balance.under_way import MovesUnderWay, MoveUnderWay
 from spillway.controllers.balance.workload_looks import WorkloadLooks
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController, incoming
@@ -77,6 +80,7 @@ class MovePlanner:
         self._readings = readings
         self._arrivals = surges.arrivals
         self.transit = PodsInTransit(world, readings)
+        self.under_way = MovesUnderWay(world, surges)
         self._looks = WorkloadLooks(surges, world.now)
 
     async def plan(
@@ -101,9 +105,10 @@ class MovePlanner:
             return NO_PLAN, {f"Zone/{zone}": Left.ZONE_DOWN for zone in down}
         if not current_loads(self._world, balance):
             return None
-        percent = await self.transit.expected(balance, {node.name: node for node in selected})
+        others = self.under_way.of_others(balance.metadata.name)
+        percent = await self.transit.expected(balance, {node.name: node for node in selected}, others)
         nodes = {node.name: node for node in selected if node.name in percent}
-        planned = [self._node(node, percent[name], zone_key) for name, node in nodes.items()]
+        planned = _beside([self._node(node, percent[name], zone_key) for name, node in nodes.items()], others)
         # A replica on a node that is not selected, or not measured, is a replica of its zone all the same.
         counted = {node.name: node for node in await physical_nodes(self._world)}
 
@@ -305,6 +310,13 @@ class MovePlanner:
         # A pod that went to an empty elastic node would keep it from the node autoscaler.
         idle = self._world.governance.elastic_owner(node) is not None and not leaving(self._world, node.name)
         return replace(found, accepts=False) if idle else found
+
+
+def _beside(nodes: Sequence[LoadedNode], others: Iterable[MoveUnderWay]) -> Sequence[LoadedNode]:
+    """The nodes with how many of the moves of other resources leave and come to each."""
+    lately = [one for one in others if one.lately]
+    gone, come = Counter(one.pod.node for one in lately), Counter(one.target for one in lately)
+    return [replace(one, others_gone=gone[one.name], others_come=come[one.name]) for one in nodes]
 
 
 def _evicts(balance: ZonalBalance) -> bool:

@@ -12,7 +12,8 @@ is looked at again, because state, spec and mode may have changed since it was p
 again with growing delays: those for even zones by workload, also where the zones do not stay even for an hour, the
 others by their reason. While moves for the load wait, so do those of the reasons after it. A pod that came by a move is
 left for an hour. While another descheduler runs, nothing is moved; and no pod is moved from or to a node that a node
-autoscaler is removing, or to an elastic node that is empty and may be removed next.
+autoscaler is removing, or to an elastic node that is empty and may be removed next. Moves of other ZonalBalances and of
+consolidation count in a plan as soon as they are asked for.
 """
 
 import math
@@ -43,6 +44,7 @@ from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model import event_reasons
 from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import reference_to, workload_of
+from spillway.domain.model.records import PodRecord
 from spillway.domain.surge.hindrance import Left
 from spillway.domain.surge.steps import Purpose, SurgeOutcome
 from spillway.domain.surge.told import told_move
@@ -209,7 +211,7 @@ class RebalanceController(Controller):
             any(now - since < EFFECT_SECONDS for since in going.values()) or self._waits(balance, plan, memory, now)
         ):
             return
-        begun, moves = False, self._beside(plan, memory, going, now)
+        begun, moves = False, self._beside(name, plan, memory, going, now)
         for move in moves[: memory.bounds.allowed(rule.max_moves_per_minute, now, going.values())]:
             if await self._begin(balance, rule, move, memory, now):
                 begun = True
@@ -219,14 +221,16 @@ class RebalanceController(Controller):
                 memory.effects[plan.reason].begun(plan.before, loads)
             self.changed.emit()
 
-    @staticmethod
-    def _beside(plan: Plan, memory: _Memory, going: Mapping[str, float], now: float) -> Sequence[Move | ZoneMove]:
+    def _beside(
+        self, balance: str, plan: Plan, memory: _Memory, going: Mapping[str, float], now: float
+    ) -> Sequence[Move | ZoneMove]:
         """The moves of a plan that may begin beside those that are in progress."""
         if isinstance(plan, MovePlan):
             return [move for move in plan.moves if move.workload not in going]
         # One that takes long delays no other workload.
-        quick = (move.source for workload, move in memory.begun.items() if now - going[workload] < EFFECT_SECONDS)
-        return moves_beside((move for move in plan.moves if move.workload not in going), quick)
+        quick = [move.source for workload, move in memory.begun.items() if now - going[workload] < EFFECT_SECONDS]
+        others = [move.pod.node for move in self._planner.under_way.of_others(balance) if move.lately]
+        return moves_beside((move for move in plan.moves if move.workload not in going), [*quick, *others])
 
     def _waits(self, balance: ZonalBalance, plan: MovePlan, memory: _Memory, now: float) -> bool:
         """Whether the moves of a plan wait: until the load shows what the last ones did, or as they did not help."""
@@ -254,7 +258,7 @@ class RebalanceController(Controller):
             return False
         memory.bounds.rest(move.workload, now)
         memory.begun[move.workload] = move
-        if not (await self._evict(balance, rule, move) if evicts else self._surge(balance, move, now)):
+        if not (await self._evict(balance, rule, move, now) if evicts else self._surge(balance, move, now)):
             memory.begun.pop(move.workload, None)
             return False
         memory.bounds.began(now)
@@ -315,7 +319,7 @@ class RebalanceController(Controller):
         left = why_left(world, owner, world.state.active_pods_of(owner.uid), rule)
         return left is None and self._planner.left_by_look(balance, owner.uid) is None
 
-    async def _evict(self, balance: ZonalBalance, rule: Rebalance, move: Move | ZoneMove) -> bool:
+    async def _evict(self, balance: ZonalBalance, rule: Rebalance, move: Move | ZoneMove, now: float) -> bool:
         pod = self.world.state.pods[move.pod]
         try:
             # The writer may wait for its rate, or try again.
@@ -327,6 +331,7 @@ class RebalanceController(Controller):
         metrics.MOVES.labels(balance.metadata.name, move.reason.value, result.value).inc()
         if result is not Eviction.EVICTED:
             return False
+        self._planner.under_way.note_eviction(_request(pod, balance, move, now), pod)
         self.log.info("pod moved", key=pod.key, balance=balance.metadata.name, source=move.source, target=move.target)
         owner = self.world.state.owner(pod.owner_uid)
         if owner is not None:
@@ -336,8 +341,7 @@ class RebalanceController(Controller):
 
     def _surge(self, balance: ZonalBalance, move: Move | ZoneMove, now: float) -> bool:
         """Ask for the move; what came of it is learned by `_ended`."""
-        pod, name = self.world.state.pods[move.pod], balance.metadata.name
-        return self._surges.ask(MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, name, move.target, now))
+        return self._surges.ask(_request(self.world.state.pods[move.pod], balance, move, now))
 
     def _ended(self, end: MoveEnd) -> None:
         if end.purpose is not Purpose.REBALANCE:
@@ -400,3 +404,7 @@ class RebalanceController(Controller):
                 {(name, one.reason.value): len(one.moves) for name, one in self.plans.items()}
             )
             self.changed.emit()
+
+
+def _request(pod: PodRecord, balance: ZonalBalance, move: Move | ZoneMove, now: float) -> MoveRequest:
+    return MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, balance.metadata.name, move.target, now)

@@ -99,6 +99,8 @@ class SurgeMovesController(SurgeController):
         self._surges: dict[OwnerUid, Surge] = {}
         self._nodes: dict[OwnerUid, NodeName] = {}
         """The node of the pod that each surge moves; the pod may be gone before its surge has ended."""
+        self._targets: dict[OwnerUid, NodeName] = {}
+        """The node to which the plan of each surge expects the pod to go; none for those that a former leader began."""
         self.arrivals = Arrivals()
         """The pods that came by a move, also by one of the rebalancer's evictions."""
         self.ended: Signal[MoveEnd] = Signal("MoveEnd", lambda end: end.replicaset.key)
@@ -124,6 +126,15 @@ class SurgeMovesController(SurgeController):
         found |= {uid: one.since for uid, one in self._surges.items() if (one.purpose, one.asker) == mine}
         owners = self.world.state.replicasets
         return {workload_of(owners[uid]).key: since for uid, since in found.items() if uid in owners}
+
+    def under_way(self) -> Sequence[MoveRequest]:
+        """The moves that go on, of all who asked; without a target where a former leader began the surge."""
+        surges = (
+            MoveRequest(uid, one.pod, one.purpose, one.asker, self._targets.get(uid, _UNKNOWN), one.since)
+            for uid, one in self._surges.items()
+            if one.pod is not None and uid not in self._asked
+        )
+        return [*self._asked.values(), *surges]
 
     def begun(self, purpose: Purpose, asker: str) -> Sequence[float]:
         """When the present surges of this resource began, as their marks say; the last leader's are among them."""
@@ -177,7 +188,7 @@ class SurgeMovesController(SurgeController):
         if outcome is not None:
             self._end(replicaset)
             return None, outcome
-        self._surges[replicaset.uid] = surge
+        self._surges[replicaset.uid], self._targets[replicaset.uid] = surge, request.target
         self._show()
         self.log.info(
             "surge begun",
@@ -267,6 +278,7 @@ class SurgeMovesController(SurgeController):
             return STEP_SECONDS
         self._end(replicaset)
         self._surges.pop(replicaset.uid, None)
+        self._targets.pop(replicaset.uid, None)
         self._show()
         surge = ended.surge
         if surge is not None and surge.pod is not None:
@@ -333,6 +345,7 @@ class SurgeMovesController(SurgeController):
         self.world.board.withdraw_planned_node(uid)
         self._asked.pop(uid, None)
         self._surges.pop(uid, None)
+        self._targets.pop(uid, None)
         self._nodes.pop(uid, None)
         self._show()
 

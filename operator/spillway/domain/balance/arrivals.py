@@ -13,7 +13,7 @@ AGAIN_SECONDS: Final = 3600.0
 """To even out load, a pod that came by a move is not moved again for so long."""
 CLOCK_SECONDS: Final = 30.0
 """The clocks of the API server and of the operator may differ by so much; `kubectl spillway doctor` reports less."""
-_SUCCESSOR_SECONDS: Final = 60.0
+SUCCESSOR_SECONDS: Final = 60.0
 """After an eviction, the owner creates the next pod within this time."""
 _KEPT_SECONDS: Final = 24 * 3600.0
 
@@ -31,7 +31,7 @@ class Arrivals:
 
     def note_eviction(self, workload: str, now: float) -> None:
         """Note that a pod of a workload is being evicted: its successor comes by that move."""
-        self.note(workload, float(int(now)), now + _SUCCESSOR_SECONDS)
+        self.note(workload, float(int(now)), now + SUCCESSOR_SECONDS)
 
     def moved(self, workload: str, created: float, now: float, *, within: float) -> bool:
         """Whether a pod of the workload, created at this time, came by a move that ended within so many seconds."""

@@ -28,7 +28,8 @@ AIM: Final = 0.75
 """Moves for the load end at this part of the accepted imbalance. Ended at the whole of it, the next change of the load
 would make nodes uneven again."""
 MOST_PER_NODE: Final = 2
-"""Moves from one node, and to one node, in one plan: the load shows what they did before there are more."""
+"""Moves from one node, and to one node, in one plan, with those of other resources that are in progress: the load shows
+what they did before there are more."""
 MOST_REQUESTED: Final = 90.0
 """Percent: a node of whose CPU or memory more is requested takes few new pods, or none."""
 
@@ -39,6 +40,10 @@ class LoadedNode(PlannedNode):
 
     percent: float
     """Its real load."""
+    others_gone: int = 0
+    """Moves from it of other resources that are in progress: they count in `MOST_PER_NODE`."""
+    others_come: int = 0
+    """The same of moves to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,7 @@ class MoveBoard:
     def targets(self) -> Sequence[NodeName]:
         """The nodes that may take a pod, the least loaded first."""
         open_ = (name for name, node in self.nodes.items() if node.accepts and not self.gone[name])
-        found = [name for name in open_ if self.come[name] < MOST_PER_NODE]
+        found = [name for name in open_ if self._may_come(name)]
         return sorted(found, key=lambda name: (self.percent[name], name))
 
     def with_room(self, names: Iterable[NodeName], pods: Iterable[MovablePod]) -> Sequence[NodeName]:
@@ -146,7 +151,8 @@ class MoveBoard:
 
     def gives(self, source: NodeName) -> bool:
         """Whether another pod may leave the node: not too many have, and none has come."""
-        return self.gone[source] < MOST_PER_NODE and not self.come[source]
+        gone = self.gone[source] + self.nodes[source].others_gone
+        return gone < MOST_PER_NODE and not self.come[source]
 
     def takes(self, pod: MovablePod, name: NodeName) -> bool:
         """Whether the pod may go there; no pod goes to a node that another one leaves."""
@@ -155,7 +161,7 @@ class MoveBoard:
             name != pod.node
             and not self.gone[name]
             and target.accepts
-            and self.come[name] < MOST_PER_NODE
+            and self._may_come(name)
             and self._free[name].covers(pod.requests)
             and target.offers(pod, self._coming.get(name, ()))
             and target.tolerated_from(source)
@@ -243,6 +249,9 @@ class MoveBoard:
         self.come[target] += 1
         self._coming[target].append(pod)
         self.moved.add(pod.workload)
+
+    def _may_come(self, name: NodeName) -> bool:
+        return self.come[name] + self.nodes[name].others_come < MOST_PER_NODE
 
     def _rank(self) -> None:
         self._coldest = nsmallest(3, self.percent, key=self.percent.__getitem__)

@@ -105,7 +105,7 @@ class _Board:
         source = self.nodes[pod.node]
         if source.zone != fullest_zone(pod.zones, self._zones, self._max_skew):
             return None
-        if self._gone[source.name] >= MOST_PER_NODE:
+        if self._gone[source.name] + source.others_gone >= MOST_PER_NODE:
             return None
         alike = alike_of(pod, source)
         if alike in self._nowhere:
@@ -117,7 +117,7 @@ class _Board:
             if node.accepts
             and node.zone in self._zones
             and here - pod.zones.get(node.zone, 0) > self._max_skew
-            and len(self._come[node.name]) < MOST_PER_NODE
+            and len(self._come[node.name]) + node.others_come < MOST_PER_NODE
             and self._free[node.name].covers(pod.requests)
             and node.offers(pod, self._come[node.name])
             and node.tolerated_from(source)

@@ -436,6 +436,19 @@ async def test_the_next_leader_continues_a_surge() -> None:
     assert cluster.results == [SurgeOutcome.SUCCEEDED]
 
 
+async def test_a_move_is_under_way_until_its_surge_has_ended_and_the_next_leader_does_not_know_its_target() -> None:
+    cluster = Cluster()
+    await cluster.begun()
+    (move,) = cluster.controller.under_way()
+    assert (move.pod, move.asker, move.target) == (cluster.pod("p0", "hot").uid, "even", "idle")
+    cluster.lead()
+    await cluster.step()
+    (move,) = cluster.controller.under_way()
+    assert (move.pod, move.asker, move.target) == (cluster.pod("p0", "hot").uid, "even", "")
+    cluster.controller.forget(UID)
+    assert cluster.controller.under_way() == []
+
+
 async def test_the_mark_of_a_bring_back_is_another_controllers() -> None:
     cluster = Cluster(surge=Surge(1, 0, 900.0).mark)
     assert await cluster.step() is None

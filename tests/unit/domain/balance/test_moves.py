@@ -1,6 +1,7 @@
 """Which pods would be moved to make nodes even, by tables and by properties that hold for every cluster."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,6 +127,12 @@ def test_a_workload_and_a_node_move_a_bounded_number_of_pods() -> None:
     others = [pod(f"p{index}", "hot", 5.0) for index in range(9)]
     assert len(plan([HOT, COLD], others).moves) == MOST_PER_NODE
     assert len(plan([HOT, COLD], others, most=1).moves) == 1
+
+
+@pytest.mark.parametrize(("gone", "come", "moves"), [(0, 0, 2), (1, 0, 1), (2, 0, 0), (0, 1, 1), (0, 2, 0)])
+def test_the_moves_of_other_resources_count_in_the_bound_for_each_node(gone: int, come: int, moves: int) -> None:
+    hot, cold = replace(HOT, others_gone=gone), replace(COLD, others_come=come)
+    assert len(plan([hot, cold], [pod(f"p{index}", "hot", 5.0) for index in range(9)]).moves) == moves
 
 
 @pytest.mark.parametrize(

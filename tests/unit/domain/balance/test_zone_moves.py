@@ -72,6 +72,9 @@ def test_a_node_gets_few_pods_at_once_and_a_plan_is_bounded() -> None:
     targets = Counter(move.target for move in plan_zone_moves(nodes, pods, max_skew=1, most=10, admits=anywhere))
     assert targets == {"c1": MOST_PER_NODE, "c2": MOST_PER_NODE}
     assert len(planned(*pods, nodes=nodes, most=1)) == 1
+    busy = tuple(replace(one, others_come=1) if one.name == "c1" else one for one in nodes)
+    targets = Counter(move.target for move in plan_zone_moves(busy, pods, max_skew=1, most=10, admits=anywhere))
+    assert targets == {"c1": MOST_PER_NODE - 1, "c2": MOST_PER_NODE}
 
 
 def test_what_is_taken_beside_cpu_and_memory_is_promised_once() -> None:
@@ -86,6 +89,9 @@ def test_few_pods_leave_a_node_at_once_and_those_of_others_take_their_turn() -> 
     pods = [pod(f"p{n}", "a1", f"w{n}", a=3) for n in range(9)]
     moves = plan_zone_moves(nodes, pods, max_skew=1, most=10, admits=anywhere)
     assert [move.workload for move in moves] == ["w0", "w1"]
+    for changed in (replace(nodes[0], others_gone=1), replace(nodes[0], others_gone=2)):
+        moves = plan_zone_moves((changed, *nodes[1:]), pods, max_skew=1, most=10, admits=anywhere)
+        assert len(moves) == MOST_PER_NODE - changed.others_gone, "with those of other resources"
     both = [*pods, *(pod(f"q{n}", "a2", f"w{n}", a=3) for n in range(9))]
     moves = plan_zone_moves(nodes, both, max_skew=1, most=10, admits=anywhere)
     assert Counter(move.source for move in moves) == {"a1": MOST_PER_NODE, "a2": MOST_PER_NODE}
