@@ -37,12 +37,15 @@ class MarkProof:
     def __init__(self, now: Callable[[], float] | None = None) -> None:
         self._now = now
         self._keys: tuple[bytes, ...] = (secrets.token_bytes(32),)
+        self.known = False
+        """Whether a secret is known; until then a mark that proves nothing may be one of another replica."""
         self.changed: Signal[()] = Signal("MarkProof")
         """Emitted when another key is accepted, so that marks that proved nothing may do so now."""
 
     def use(self, secret: bytes) -> None:
         """Derive the key from this secret from now on."""
         key = hashlib.blake2b(secret, person=_PURPOSE).digest()
+        self.known = True
         if key != self._keys[0]:
             self._keys = (key, *(one for one in self._keys if one != key))[:_KEYS]
             self.changed.emit()

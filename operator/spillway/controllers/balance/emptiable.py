@@ -15,7 +15,7 @@ from spillway.controllers.balance.movable import pods_by_zone, unsettled
 from spillway.controllers.balance.workload_looks import WorkloadLooks
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import incoming
-from spillway.controllers.surge.scaler import proven_surge
+from spillway.controllers.surge.scaler import may_surge, proven_surge
 from spillway.domain.balance.arrivals import Arrivals
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod
@@ -239,7 +239,7 @@ class Emptiable:
             (owners[uid], pod)
             for uid, pod in pods.items()
             # During a surge the workload has one replica too many, so what was read before counts.
-            if uid in owners and not owners[uid].surge
+            if uid in owners and not may_surge(self._world, owners[uid])
         ]
 
     def _node(self, node: NodeRecord, order: Mapping[NodeName, int]) -> ConsolidationNode:
@@ -337,7 +337,7 @@ class Emptiable:
         reason = (
             self._refused.get(key)
             # During a surge the workload is not read again.
-            or (self._looks.reason(owner.uid) if owner.surge else self._turns.reason(owner, pod))
+            or (self._looks.reason(owner.uid) if may_surge(world, owner) else self._turns.reason(owner, pod))
             or unsettled(world, owner, pods, world.now() - self._rule.settle.seconds)
         )
         surges, going = proven_surge(world, owner) is not None, _going(world, owner)

@@ -15,6 +15,7 @@ from spillway.api.zonalbalance import Rebalance, ZonalBalance
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import on_held_pool
+from spillway.controllers.surge.scaler import may_surge
 from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
 from spillway.domain.balance.move_board import MovablePod
 from spillway.domain.model.names import NodeName, Zone
@@ -105,7 +106,7 @@ def unsettled(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord]
     if not all_ready(owner, pods):
         return Left.NOT_READY
     # A time in the future is one of before the clock was set back.
-    return Left.SETTLING if owner.surge or since < owner.grew <= world.now() else None
+    return Left.SETTLING if may_surge(world, owner) or since < owner.grew <= world.now() else None
 
 
 def why_left(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], rule: Rebalance) -> Left | None:

@@ -87,6 +87,13 @@ def proven_surge(world: World, replicaset: ReplicaSetRecord) -> Surge | None:
     return Surge.parse(replicaset.surge)
 
 
+def may_surge(world: World, replicaset: ReplicaSetRecord) -> bool:
+    """Whether a ReplicaSet surges, by its mark; unless the keys are known that prove it, any mark counts."""
+    keys = world.membership.proof
+    known = keys is not None and keys.known
+    return bool(replicaset.surge) and (not known or proven_surge(world, replicaset) is not None)
+
+
 def _is_proven(keys: MarkProof | None, replicaset: ReplicaSetRecord) -> bool:
     mark, proof = proof_in(replicaset.surge)
     return keys is None or keys.proves_surge(proof, replicaset.namespace, replicaset.uid, mark)

@@ -19,13 +19,15 @@ from spillway.domain.balance.moves import MovePlan, plan_moves
 from spillway.domain.balance.reading_state import Measure
 from spillway.domain.balance.zone_effects import ZoneEffects
 from spillway.domain.model.host_ports import HostPort
-from spillway.domain.model.names import ZONE_LABEL, NodeName
+from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid
+from spillway.domain.model.proofs import with_proof
 from spillway.domain.model.records import PodRecord, Taint
 from spillway.domain.surge.hindrance import Left
-from spillway.domain.surge.steps import SurgeOutcome
+from spillway.domain.surge.steps import Purpose, Surge, SurgeOutcome
 from spillway.kube.errors import UnreachableError
 from spillway.kube.writer import Eviction
 from spillway.state.catalog import Kind
+from spillway.state.mark_proof import MarkProof
 from spillway.telemetry import balance as metrics
 from tests.builders import make_namespace, make_node, make_pod, make_replicaset
 from tests.support.rebalancing import NODES, SETTLE_SECONDS, START, Scene
@@ -198,6 +200,21 @@ async def test_a_pod_that_came_by_a_move_is_not_moved_again_for_an_hour(by: str)
     assert (moves.done, moves.last_day) == (1, 1)
     await scene.later(4 * PERIOD_SECONDS, others=30.0)
     assert scene.planned == ["shop/api-3"]
+
+
+async def test_a_mark_that_proves_nothing_keeps_no_workload_once_the_keys_are_known() -> None:
+    scene = Scene()
+    keys = scene.world.membership.proof = MarkProof()
+    mark = Surge(2, 1, START, make_pod("api-1").uid, Purpose.REBALANCE, "even").mark
+    api = scene.world.state.replicasets[make_replicaset("api").uid]
+    # As after the restore of a backup, in which the ReplicaSet had another uid.
+    mark = with_proof(mark, keys.of_surge(api.namespace, OwnerUid("before"), mark))
+    scene.world.state.apply(msgspec.structs.replace(api, surge=mark))
+    await scene.later()
+    assert scene.planned == ["shop/cart-1"], "another replica may have written the mark"
+    keys.use(b"secret")
+    await scene.later()
+    assert scene.planned == ["shop/api-1"]
 
 
 @pytest.mark.parametrize("why", [Left.AUTOSCALER_AT_MAXIMUM, Left.AT_QUOTA, Left.PAUSED, SurgeOutcome.NO_ROOM])
