@@ -7,8 +7,9 @@ there is no spread, which would keep every pod waiting. The additional replica o
 or without a ZonalBalance.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from spillway.api.zonalbalance import ZonalBalance
@@ -25,6 +26,7 @@ from spillway.domain.balance.zones import (
     within_skew,
 )
 from spillway.domain.fit.node_fit import NodeFit, constraints, takes_pods
+from spillway.domain.fit.term_count import weight_of
 from spillway.domain.model.additions import Addition
 from spillway.domain.model.documents import Json
 from spillway.domain.model.names import ZONE_LABEL, NodeName, OwnerUid, Zone
@@ -41,7 +43,11 @@ _REMEMBERED: Final = 4096
 _SHAPES: Final = 256
 """Pods that differ in which nodes may take them, for which the zones that are open to them are remembered."""
 _SHAPE_SECONDS: Final = 5.0
-"""How long they are: for a zone that is closed to a pod all of its nodes are looked at."""
+"""How long they are: for a zone that is closed to a pod its nodes are looked at, one after the other."""
+_NODE_WEIGHT: Final = 60
+"""What looking at a node costs beside the weight of what a pod says about nodes (`term_count`), measured."""
+_MOST_WEIGHT: Final = 300_000
+"""What may be spent on a zone, some 8 ms for 5,000 nodes; a zone with more nodes than that counts as open."""
 
 
 class _Answered(NamedTuple):
@@ -62,7 +68,7 @@ class Zones:
         self._answered: FairMemory[tuple[str, OwnerUid], tuple[_Answered, ...]] = FairMemory(_REMEMBERED)
         """By namespace and owner: of a kind that is not followed, anybody can name the owner of another namespace."""
         self._open: KeptFor[tuple[str, bytes], frozenset[Zone]] = KeptFor(_SHAPE_SECONDS, _SHAPES, board.now)
-        """By ZonalBalance and what decides which nodes may take a pod: the zones that are open to it."""
+        """By ZonalBalance and a digest of what decides which nodes may take a pod: the zones that are open to it."""
 
     def balance(self, namespace: str, workload: Workload, claim: Claim | None) -> ZonalBalance | None:
         """The ZonalBalance that adds something to new pods of the workload; None if none does."""
@@ -145,19 +151,25 @@ class Zones:
         return found
 
     def _open_zones(self, balance: ZonalBalance, pod: Json) -> Collection[Zone]:
-        """The zones with a physical node that takes pods and on which this one may run; full ones as well."""
+        """The zones with a physical node that takes pods and on which this one may run; full ones as well.
+
+        If a pod says so much about nodes that not all those of a zone are looked at, the zone counts as open.
+        """
         name, spec = balance.metadata.name, pod.get("spec") or {}
-        key = name, constraints(spec)
+        key = name, hashlib.blake2b(constraints(spec), digest_size=16).digest()
         known = self._open.get(key)
         if known is None:
-            reading, nodes, fit = self._board.zone_readings.get(name), self._places.state.nodes, NodeFit(spec)
-            known = frozenset(
-                zone
-                for zone, names in ({} if reading is None else reading.nodes).items()
-                if any((node := nodes.get(one)) is not None and takes_pods(node) and fit.admits(node) for one in names)
-            )
+            reading, most = self._board.zone_readings.get(name), _MOST_WEIGHT // (_NODE_WEIGHT + weight_of(spec))
+            zones = {} if reading is None else reading.nodes
+            fit = NodeFit(spec)
+            known = frozenset(zone for zone, names in zones.items() if self._is_open(fit, names, most))
             self._open.put(key, known)
         return known
+
+    def _is_open(self, fit: NodeFit, names: Sequence[NodeName], most: int) -> bool:
+        nodes = self._places.state.nodes
+        compared = (nodes.get(name) for name in names[:most])
+        return len(names) > most or any(node is not None and takes_pods(node) and fit.admits(node) for node in compared)
 
     def _stays_out(self, pod: PodRecord) -> bool:
         """Whether a pod without a node will come to no zone soon: it is for a pool, or no node has room for it."""

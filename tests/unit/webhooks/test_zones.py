@@ -12,6 +12,7 @@ from spillway.domain.model.names import LOAD_CLASS, ZONE_LABEL, ZONE_SPREAD, Nod
 from spillway.domain.model.records import Pending, Phase, Taint
 from spillway.domain.policies.governance import Governance
 from spillway.domain.surge.steps import Purpose, Surge
+from spillway.webhooks import zones
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.json_patch import applied
 from tests.support.placement import incoming, labels_of, manual, placing
@@ -240,6 +241,24 @@ async def test_every_zone_that_is_open_to_the_pod_counts(
         pod["spec"]["affinity"] = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": terms}}}
     spec = dict(applied(pod, (await made.ask(pod)).additions)["spec"])
     assert (preferred(spec), zones_of(spec)) == found
+
+
+@pytest.mark.parametrize(
+    ("most", "found"), [(zones._MOST_WEIGHT, [["a"]]), (3 * zones._NODE_WEIGHT, [])], ids=["few", "too many"]
+)
+async def test_a_zone_of_which_not_all_nodes_can_be_looked_at_counts_as_open(
+    most: int, found: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zones, "_MOST_WEIGHT", most)
+    made = scene({"maxSkew": 2, **PREFERENCE})
+    replicas(made, "a", "pqr")
+    replicas(made, "b", "stu")
+    closed = [make_node(f"in-c{n}", labels={ZONE_LABEL: "c"}, ready=False) for n in range(4)]
+    for node in closed:
+        made.state.apply(node)
+    nodes = {Zone(zone): [NodeName(f"in-{zone}")] for zone in "ab"} | {Zone("c"): [node.name for node in closed]}
+    made.board.set_zone_reading("even", ZoneReading(0.0, {"shop/web": {"a": 100, "b": 0}}, 180.0, nodes))
+    assert preferred(await created(made)) == found
 
 
 @pytest.mark.parametrize(
