@@ -27,7 +27,7 @@ from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.fit.neighbours import Incoming
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model.documents import Json
-from spillway.domain.model.names import NodeName, OwnerUid, PodUid
+from spillway.domain.model.names import NodeName, OwnerUid, PodUid, Zone
 from spillway.domain.model.owners import workload_of
 from spillway.domain.model.records import PodRecord, ReplicaSetRecord
 from spillway.domain.policies.governance import Governance
@@ -182,7 +182,7 @@ class SurgeMovesController(SurgeController):
         since = float(int(self.world.now()))
         surge = Surge(replicaset.replicas, placed, since, pod.uid, request.purpose, request.asker)
         node = free.find(fit, pod.requests, among={request.target})
-        if node is not None and self._keeps_zones(replicaset, pod, node, fit):
+        if node is not None and await self._keeps_zones(replicaset, pod, node, fit):
             self.world.board.plan_node(replicaset.uid, node)
         outcome = await self.runner.begin(replicaset, target, surge)
         if outcome is not None:
@@ -244,7 +244,7 @@ class SurgeMovesController(SurgeController):
         room = await physical_room(self.world, waiting, without=avoided | {pod.node})
         return FreeNodes(state, room)
 
-    def _keeps_zones(self, replicaset: ReplicaSetRecord, pod: PodRecord, target: NodeName, fit: PodFit) -> bool:
+    async def _keeps_zones(self, replicaset: ReplicaSetRecord, pod: PodRecord, target: NodeName, fit: PodFit) -> bool:
         """Whether a move to this node leaves the zones of the workload within `maxSkew`."""
         nodes, governance = self.world.state.nodes, self.world.governance
         name = balance_of(self.world.state, governance, replicaset)
@@ -255,17 +255,14 @@ class SurgeMovesController(SurgeController):
         if pod.node not in nodes or target not in nodes:
             return False
         source, to = (nodes[node].zone_by(spec.zone_key) for node in (pod.node, target))
-        open_ = {
-            zone
-            for node in nodes.values()
-            if (zone := node.zone_by(spec.zone_key)) not in zones
-            and zone
-            and takes_pods(node)
-            and not node.avoided
-            and governance.budget_of(node) is None
-            and fit.admits(node)
-        }
-        return keeps_zones(zones, source, to, spec.max_skew, open_)
+        empty: set[Zone] = set()
+        # A pod may say much about nodes, so not all of them are compared with it at once.
+        async for node in in_slices(list(nodes.values())):
+            zone = node.zone_by(spec.zone_key)
+            known = not zone or zone in zones or zone in empty or governance.budget_of(node) is not None
+            if not known and takes_pods(node) and not node.avoided and fit.admits(node):
+                empty.add(zone)
+        return keeps_zones(zones, source, to, spec.max_skew, empty)
 
     async def step(self, replicaset: ReplicaSetRecord) -> float | None:
         def look(surge: Surge, present: Json) -> Progress:

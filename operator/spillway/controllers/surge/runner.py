@@ -185,7 +185,9 @@ class SurgeRunner:
             self._scaler.busy.discard(uid)
         if gone:
             self._unmarked.pop(uid, None)
-            self._scaler.drop(uid)
+            # A surge for another purpose goes on without its ReplicaSet, and needs what is known of its requests.
+            if uid not in self._scaler.busy:
+                self._scaler.drop(uid)
 
     def _occupy(self, uid: OwnerUid, surge: Surge) -> bool:
         if uid not in self._running and uid in self._scaler.busy:

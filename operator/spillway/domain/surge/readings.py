@@ -36,7 +36,9 @@ class SurgeReading:
 
     def holds(self, replicaset: ReplicaSetRecord, progress: Progress, now: float) -> bool:
         """Whether the workload need not be read again; `progress` is by this reading and the present state."""
-        return now < self.due and replicaset == self.replicaset and _timeless(progress) == self.progress
+        # It is never due later than that; if it seems so, the clock was set back.
+        in_time = 0 < self.due - now <= LONGEST_PAUSE_SECONDS
+        return in_time and replicaset == self.replicaset and _timeless(progress) == self.progress
 
 
 def reading_of(

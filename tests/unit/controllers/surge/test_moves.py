@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spillway.controllers.spill.bring_back import BringBackController
 from spillway.controllers.surge.moves import MoveEnd, MoveRequest, SurgeMovesController
 from spillway.controllers.surge.runner import GOING_SECONDS, STEP_SECONDS
 from spillway.controllers.surge.scaler import LATE_SECONDS, SEEN_SECONDS, SurgeScaler
@@ -22,6 +23,7 @@ from spillway.state.catalog import Kind
 from tests.builders import make_node, make_pod, make_replicaset
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_reader import Lists
+from tests.support.fake_recorder import FakeRecorder
 from tests.support.fake_writer import FakeWriter
 from tests.support.world import Record, exact, make_world, policy_resource, resource
 
@@ -382,6 +384,27 @@ async def test_a_replicaset_that_is_deleted_during_its_surge_leaves_no_replica()
     assert not cluster.scaler.busy
     assert await cluster.step(1) is None
     assert cluster.written == ["2->1"]
+
+
+async def test_a_lost_request_may_still_add_a_replica_after_the_replicaset_was_deleted() -> None:
+    cluster = Cluster()
+    # Both controllers of surges follow the ReplicaSets.
+    other = BringBackController(
+        cluster.world, cluster.scaler, FakeRecorder(), hold_seconds=600.0, at_once=5, ready_seconds=READY_SECONDS
+    )
+    unsubscribe = [*other.subscribe()]
+    cluster.scale_error = UNREACHABLE
+    cluster.ask()
+    with pytest.raises(RequestError):
+        await cluster.step()
+    cluster.scale_error = None
+    cluster.world.state.remove(cluster.seen)
+    assert await cluster.step(1) == STEP_SECONDS
+    cluster.replicas = 2
+    await cluster.step(1)
+    assert (cluster.results, cluster.replicas) == ([SurgeOutcome.WITHDRAWN], 1)
+    for end in unsubscribe:
+        end()
 
 
 async def test_after_the_replicaset_was_deleted_the_number_that_another_client_has_set_stays() -> None:

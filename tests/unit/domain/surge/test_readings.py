@@ -56,6 +56,7 @@ def test_what_changes_in_the_state_is_a_reason_to_read() -> None:
     assert quiet.holds(WEB, WAITS, 214.0)
     assert quiet.holds(WEB, replace(WAITS, unschedulable_seconds=5.0), 214.0), "the clock alone"
     assert not quiet.holds(WEB, WAITS, 200.0 + LONGEST_PAUSE_SECONDS)
+    assert not quiet.holds(WEB, WAITS, 199.0), "the clock was set back"
     assert not quiet.holds(WEB, replace(WAITS, ready=3), 201.0)
     assert not quiet.holds(WEB, replace(WAITS, wanted=False), 201.0)
     scaled = msgspec.structs.replace(WEB, replicas=4)
