@@ -1,6 +1,6 @@
 """The moves that other resources have asked for, and whose effect no load shows yet.
 
-Contract: it reads the state, and remembers the evictions for moves for `SUCCESSOR_SECONDS`. Several ZonalBalances may
+Contract: it reads the state, and remembers the evictions for moves for `EFFECT_SECONDS`. Several ZonalBalances may
 select the same nodes, and consolidation moves pods between them too: without this, each would plan as if it were alone,
 and together they would move too much.
 """
@@ -53,10 +53,13 @@ class MovesUnderWay:
     def of_others(self, balance: str) -> Sequence[MoveUnderWay]:
         """The moves that are not of this ZonalBalance."""
         now, pods, found = self._world.now(), self._world.state.pods, list[MoveUnderWay]()
-        while self._evicted and self._evicted[0][0].at <= now - SUCCESSOR_SECONDS:
+        # A time in the future is one of before the clock was set back.
+        while self._evicted and not 0 <= now - self._evicted[0][0].at < EFFECT_SECONDS:
             self._evicted.popleft()
-        going = [(one, pods.get(one.pod)) for one in self._surges.under_way()]
-        for request, pod in (*going, *self._evicted):
+        going = [(one, pods.get(one.pod), True) for one in self._surges.under_way()]
+        # The owner of an evicted pod creates the next one within this time.
+        evicted = [(one, pod, now - one.at < SUCCESSOR_SECONDS) for one, pod in self._evicted]
+        for request, pod, awaited in (*going, *evicted):
             if pod is None or (request.purpose, request.asker) == (Purpose.REBALANCE, balance):
                 continue
             present = pods.get(request.pod)
@@ -65,7 +68,7 @@ class MovesUnderWay:
                     pod,
                     request.target,
                     leaves=present is not None and not present.finished,
-                    comes=bool(request.target) and not self._has_come(request),
+                    comes=bool(request.target) and awaited and not self._has_come(request),
                     lately=now - request.at < EFFECT_SECONDS,
                 )
             )

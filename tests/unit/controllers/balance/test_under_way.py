@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from spillway.controllers.balance.under_way import MovesUnderWay
 from spillway.controllers.surge.moves import MoveRequest
 from spillway.domain.balance.arrivals import SUCCESSOR_SECONDS
 from spillway.domain.balance.load import Loads
@@ -108,6 +109,24 @@ async def test_an_eviction_counts_until_its_successor_could_be_there() -> None:
     assert scene.evicted == ["web-1"]
     await scene.passed(95.0, 20.0, 60.0, seconds=SUCCESSOR_SECONDS / 2)
     assert scene.evicted == ["web-1", "api-1"]
+
+
+async def test_an_eviction_counts_among_the_pods_of_a_node_until_the_load_shows_it_or_the_clock_is_set_back() -> None:
+    scene = Several("Evict")
+    pod = scene.world.state.pods[make_pod("web-1").uid]
+    found = MovesUnderWay(scene.world, scene.surges)
+    found.note_eviction(
+        MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, "even", NodeName("idle"), scene.clock.now()), pod
+    )
+    assert [(one.comes, one.lately) for one in found.of_others("second")] == [(True, True)]
+    await scene.clock.advance(SUCCESSOR_SECONDS)
+    assert [(one.comes, one.lately) for one in found.of_others("second")] == [(False, True)]
+    await scene.clock.advance(EFFECT_SECONDS - SUCCESSOR_SECONDS)
+    assert not found.of_others("second")
+    found.note_eviction(
+        MoveRequest(pod.owner_uid, pod.uid, Purpose.REBALANCE, "even", NodeName("idle"), scene.clock.now() + 3600), pod
+    )
+    assert not found.of_others("second")
 
 
 async def test_at_most_two_pods_leave_a_node_at_once_whoever_moves_them() -> None:
