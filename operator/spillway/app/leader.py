@@ -7,7 +7,6 @@ controller.
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from spillway.app.controllers import Controllers
@@ -26,16 +25,21 @@ LONGEST_TAKE_OVER_SECONDS: Final = 10.0
 """How long controllers wait at most for those for which admission waits."""
 
 
-async def run_in_order(controller: Controller, board: Board) -> None:
+async def run_in_order(controller: Controller, board: Board, stopping: asyncio.Event) -> None:
     """Run a controller, once it is known what the pools have cost, if admission does not wait for it.
 
     All controllers take turns in one event loop. The first passes of all of them at once would make admission wait
-    for what a new leader takes over as long as for all of them.
+    for what a new leader takes over as long as for all of them. A leader that is stopping before begins it no more.
     """
     if not controller.admission_waits:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_TAKE_OVER_SECONDS):
-                await board.spent_read.wait()
+        waits = [asyncio.ensure_future(event.wait()) for event in (board.spent_read, stopping)]
+        try:
+            await asyncio.wait(waits, timeout=LONGEST_TAKE_OVER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if stopping.is_set():
+            return
     await controller.run()
 
 
@@ -71,7 +75,7 @@ class Leader:
         async with asyncio.TaskGroup() as group:
             recorder = group.create_task(events.run(), name="events")
             tasks = [
-                group.create_task(run_in_order(controller, self._world.board), name=controller.name)
+                group.create_task(run_in_order(controller, self._world.board, stopping), name=controller.name)
                 for controller in controllers
             ]
             await stopping.wait()

@@ -44,7 +44,7 @@ async def test_controllers_for_which_admission_does_not_wait_begin_when_costs_ar
     first, plain = First(world), Plain(world)
     async with asyncio.TaskGroup() as group:
         for controller in (plain, first):
-            group.create_task(run_in_order(controller, world.board))
+            group.create_task(run_in_order(controller, world.board, asyncio.Event()))
         await settle()
         assert (first.begun, plain.begun) == (True, False)
         world.board.set_spent({"eci": Decimal(1)})
@@ -55,5 +55,16 @@ async def test_they_do_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(leader, "LONGEST_TAKE_OVER_SECONDS", 0.01)
     world = make_world([], [], FakeClock())
     plain = Plain(world)
-    await run_in_order(plain, world.board)
+    await run_in_order(plain, world.board, asyncio.Event())
     assert plain.begun
+
+
+async def test_a_leader_that_stops_meanwhile_does_not_wait_and_begins_no_further_one() -> None:
+    world, stopping = make_world([], [], FakeClock()), asyncio.Event()
+    plain = Plain(world)
+    waiting = asyncio.ensure_future(run_in_order(plain, world.board, stopping))
+    await settle()
+    stopping.set()
+    async with asyncio.timeout(1):
+        await waiting
+    assert not plain.begun
