@@ -5,6 +5,7 @@ all of them carry the value's time, and a set that is not complete or not of one
 2,000 workloads fit into one, and so do the load classes of 10,000.
 """
 
+import asyncio
 import base64
 import gzip
 import zlib
@@ -71,7 +72,9 @@ class PackedStore(Generic[T]):
         Raises:
             DoesNotFitError: it does not fit.
         """
-        bodies = packed(value, self._prefix, made)
+        # Others may change the value meanwhile, so only its encoded form is compressed in a thread.
+        encoded = msgspec.json.encode(value)
+        bodies = await asyncio.to_thread(packed, encoded, self._prefix, made)
         for index, body in enumerate(bodies):
             await self._writer.apply(self._paths[index], body)
         for index in range(len(bodies), self._written):
@@ -88,13 +91,13 @@ class PackedStore(Generic[T]):
         return found
 
 
-def packed(value: object, prefix: str, made: float, *, chunk_bytes: int = CHUNK_BYTES) -> list[dict[str, Any]]:
-    """The ConfigMaps that hold a value.
+def packed(encoded: bytes, prefix: str, made: float, *, chunk_bytes: int = CHUNK_BYTES) -> list[dict[str, Any]]:
+    """The ConfigMaps that hold a value, which is given as JSON.
 
     Raises:
         DoesNotFitError: it takes more than `CHUNKS`.
     """
-    data = gzip.compress(msgspec.json.encode(value), mtime=0)
+    data = gzip.compress(encoded, mtime=0)
     chunks = [data[first : first + chunk_bytes] for first in range(0, len(data), chunk_bytes)]
     if len(chunks) > CHUNKS:
         raise DoesNotFitError(f"{prefix}*: {len(data)} bytes packed are too many")

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from spillway.kube.packed_store import LOAD_CLASSES, THRESHOLDS, DoesNotFitError, kept_paths, packed, unpacked
@@ -12,7 +13,7 @@ KIND = dict[str, float]
 
 
 def cut(size: int = 2000) -> list[dict[str, Any]]:
-    return packed(VALUE, LOAD_CLASSES, 1000.0, chunk_bytes=size)
+    return packed(msgspec.json.encode(VALUE), LOAD_CLASSES, 1000.0, chunk_bytes=size)
 
 
 def test_a_value_in_several_config_maps_is_read_again() -> None:
@@ -31,7 +32,7 @@ def test_what_is_not_whole_is_ignored(broken: str) -> None:
         case "missing":
             parts.pop()
         case "of another value":
-            parts[-1] = packed(VALUE, LOAD_CLASSES, 2000.0, chunk_bytes=2000)[-1]
+            parts[-1] = packed(msgspec.json.encode(VALUE), LOAD_CLASSES, 2000.0, chunk_bytes=2000)[-1]
         case "cut off":
             parts[0] = {**parts[0], "binaryData": {"plan.json.gz": "AAAA"}}
         case "none":
