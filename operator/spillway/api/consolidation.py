@@ -48,7 +48,7 @@ class ConsolidationStatus(Model):
     """Workloads that now run an additional replica, so that a pod can be moved."""
     left: _LINES = ()
     """Why nodes that are little used are not emptied: workloads whose pods cannot be moved, NodePools whose disruption
-    budgets allow no further node, and last nodes with a pod for which other nodes have no room; 10 at most, for example
+    budgets allow no further node, and then nodes with a pod for which other nodes have no room; 10 at most, for example
     "Deployment/shop/web: AutoscalerAtMaximum"."""
     moved: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] = 0
     """Pods moved since the current replica of the operator became the leader."""

@@ -1,10 +1,10 @@
 """Which workloads are read in one pass of a planner of moves, so that none keeps the others from being read.
 
-Contract: at most `LOOKS` workloads are read. Those of the plan come first, of these the ones that were never read, and
-no namespace has more than `NAMESPACE_LOOKS` while workloads of another one have to be read. A workload that was never
-read counts as movable only while it may be read in this pass. The other reads are for workloads with a reason that are
-due to be read again: of each namespace the one that was read longest ago, then the next one of each. Until then, they
-count as they were read the last time.
+Contract: for each reason to move pods, at most `LOOKS` workloads are read. Those of the plan come first, of these the
+ones that were never read, and no namespace has more than `NAMESPACE_LOOKS` while workloads of another one have to be
+read. A workload that was never read counts as movable only while it may be read in this pass. The other reads are for
+workloads with a reason that are due to be read again: of each namespace the one that was read longest ago, then the
+next one of each. Until then, they count as they were read the last time.
 """
 
 from collections import Counter

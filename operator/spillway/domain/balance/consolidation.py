@@ -4,10 +4,10 @@ Contract: pure, deterministic and greedy. A node is emptied only as a whole: it 
 pods may be moved, each of them fits on a node that stays, and the zones of each workload stay within its `max_skew` or
 become no less even. Nodes are looked at in the shared emptying order, those that are being emptied already before the
 others; the latter begin with those that did not fail before (`FailedNodes`), and among these with those that
-cluster-autoscaler is going to drain. At most as many nodes of a NodePool
-are emptied as its disruption budgets allow. The nodes that stay keep `reserve` free: the rise of requests that is
-expected within the time for which a node has to stay empty to be worth its moves. A plan names at most `MOST_NODES`
-nodes and `most` moves, and one for each workload; the rest of a node follows in later plans.
+cluster-autoscaler is going to drain. At most as many nodes of a NodePool are emptied as its disruption budgets allow.
+The nodes that stay keep `reserve` free: the rise of requests that is expected within the time for which a node has to
+stay empty to be worth its moves. A plan names at most `MOST_NODES` nodes and `most` moves, and one for each workload;
+the rest of a node follows in later plans.
 """
 
 from collections import Counter, defaultdict
