@@ -11,17 +11,16 @@ the rest of a node follows in later plans.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
 from spillway.domain.balance.disruption_budgets import DisruptionBudget
-from spillway.domain.balance.node import PlannedNode, by_zone, empty_zones
+from spillway.domain.balance.node import OpenZones, PlannedNode
 from spillway.domain.balance.skew import after_move, keeps_zones
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import ZONE_LABEL, NodeName, PodUid, Zone
-from spillway.domain.model.records import Taint
 from spillway.domain.model.usage import NOTHING, Usage
 
 MOST_NODES: Final = 20
@@ -197,10 +196,8 @@ class _Board:
         self._staying = {node.name: node for node in staying}
         self._room = sum((node.free.at_least(NOTHING) for node in with_room if node.usable), NOTHING)
         self._zones: dict[str, Mapping[Zone, int]] = {}
-        self._in_zone: dict[str, Mapping[Zone, Sequence[ConsolidationNode]]] = {}
+        self._open: dict[str, OpenZones[ConsolidationNode]] = {}
         """By the label of the zones."""
-        self._empty_zones: dict[tuple[str, frozenset[Taint]], Collection[Zone]] = {}
-        """By workload, and the hard taints of the node of its pod: the zones without pods before the first move."""
         self._come: defaultdict[NodeName, list[NodePod]] = defaultdict(list)
         """The pods that go to each target."""
         self.failed: list[NodeName] = []
@@ -261,14 +258,10 @@ class _Board:
         here, there = source.zone_by(pod.zone_key), target.zone_by(pod.zone_key)
         if here == there:
             return True
-        key = pod.workload, source.taints
-        if key not in self._empty_zones:
-            if pod.zone_key not in self._in_zone:
-                self._in_zone[pod.zone_key] = by_zone(self.nodes.values(), lambda one: one.zone_by(pod.zone_key))
-            self._empty_zones[key] = empty_zones(
-                self._in_zone[pod.zone_key], pod.zones, source, lambda one: admits(pod, one.name)
-            )
-        return keeps_zones(counts, here, there, pod.max_skew, self._empty_zones[key])
+        if pod.zone_key not in self._open:
+            self._open[pod.zone_key] = OpenZones(self.nodes.values(), lambda one: one.zone_by(pod.zone_key))
+        empty = self._open[pod.zone_key].empty(pod.workload, pod.zones, source, lambda one: admits(pod, one.name))
+        return keeps_zones(counts, here, there, pod.max_skew, empty)
 
     def _room_without(self, node: ConsolidationNode) -> Usage:
         """What stays free once the pods of a node are on others."""

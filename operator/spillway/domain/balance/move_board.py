@@ -8,14 +8,14 @@ has lost and got.
 import math
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from heapq import nlargest, nsmallest
 from typing import Final
 
 from spillway.domain.balance.load import Weights, load_points
-from spillway.domain.balance.node import PlannedNode, by_zone, empty_zones
+from spillway.domain.balance.node import OpenZones, PlannedNode
 from spillway.domain.balance.skew import keeps_zones
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import NodeName, PodUid, Zone
@@ -108,16 +108,14 @@ class MoveBoard:
         self.nodes = {node.name: node for node in nodes}
         self.percent = {name: node.percent for name, node in self.nodes.items()}
         self._free = {name: node.free for name, node in self.nodes.items()}
-        self._in_zone = by_zone(self.nodes.values(), lambda node: node.zone)
-        self._empty_zones: dict[tuple[str, frozenset[Taint]], Collection[Zone]] = {}
-        """By workload, and the hard taints of the node of its pod."""
+        self._open = OpenZones(self.nodes.values(), lambda node: node.zone)
         self._coldest: Sequence[NodeName] = ()
         """The three least loaded nodes; at least one of them is not in the move that is looked at."""
         self._hottest: Sequence[NodeName] = ()
         self._rank()
         self.gone: Counter[NodeName] = Counter()
-        self.come: Counter[NodeName] = Counter()
-        self._coming: defaultdict[NodeName, list[MovablePod]] = defaultdict(list)
+        self._come: defaultdict[NodeName, list[MovablePod]] = defaultdict(list)
+        """The pods that go to each node."""
         self.moved: set[str] = set()
         """The workloads of which a pod has moved."""
 
@@ -152,7 +150,7 @@ class MoveBoard:
     def gives(self, source: NodeName) -> bool:
         """Whether another pod may leave the node: not too many have, and none has come."""
         gone = self.gone[source] + self.nodes[source].others_gone
-        return gone < MOST_PER_NODE and not self.come[source]
+        return gone < MOST_PER_NODE and source not in self._come
 
     def takes(self, pod: MovablePod, name: NodeName) -> bool:
         """Whether the pod may go there; no pod goes to a node that another one leaves."""
@@ -163,7 +161,7 @@ class MoveBoard:
             and target.accepts
             and self._may_come(name)
             and self._free[name].covers(pod.requests)
-            and target.offers(pod, self._coming.get(name, ()))
+            and target.offers(pod, self._come.get(name, ()))
             and target.tolerated_from(source)
             and self._keeps_zones(pod, source, target)
             and self._limits.admits(pod, name)
@@ -172,12 +170,8 @@ class MoveBoard:
     def _keeps_zones(self, pod: MovablePod, source: LoadedNode, target: LoadedNode) -> bool:
         if source.zone == target.zone:
             return True
-        key = pod.workload, source.taints
-        if key not in self._empty_zones:
-            self._empty_zones[key] = empty_zones(
-                self._in_zone, pod.zones, source, lambda node: self._limits.admits(pod, node.name)
-            )
-        return keeps_zones(pod.zones, source.zone, target.zone, self._limits.max_skew, self._empty_zones[key])
+        empty = self._open.empty(pod.workload, pod.zones, source, lambda node: self._limits.admits(pod, node.name))
+        return keeps_zones(pod.zones, source.zone, target.zone, self._limits.max_skew, empty)
 
     def gain(self, pod: MovablePod, target: NodeName) -> float:
         """By how much the busier of the two nodes would be less loaded, in percentage points."""
@@ -246,12 +240,11 @@ class MoveBoard:
         self._free[pod.node] += pod.requests
         self._free[target] -= pod.requests
         self.gone[pod.node] += 1
-        self.come[target] += 1
-        self._coming[target].append(pod)
+        self._come[target].append(pod)
         self.moved.add(pod.workload)
 
     def _may_come(self, name: NodeName) -> bool:
-        return self.come[name] + self.nodes[name].others_come < MOST_PER_NODE
+        return len(self._come.get(name, ())) + self.nodes[name].others_come < MOST_PER_NODE
 
     def _rank(self) -> None:
         self._coldest = nsmallest(3, self.percent, key=self.percent.__getitem__)

@@ -6,9 +6,9 @@ first, because it tolerates these. Room is CPU, memory and a number of pods; wha
 scheduler counts zones for a spread.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.taint_toleration import hard_taints
@@ -90,21 +90,27 @@ class PlannedNode:
 N = TypeVar("N", bound=PlannedNode)
 
 
-def by_zone(nodes: Iterable[N], zone_of: Callable[[N], Zone]) -> Mapping[Zone, Sequence[N]]:
-    """The nodes to which pods may come, by their zones; one without a zone is left out."""
-    found: dict[Zone, list[N]] = {}
-    for node in nodes:
-        if node.accepts and (zone := zone_of(node)):
-            found.setdefault(zone, []).append(node)
-    return found
+class OpenZones(Generic[N]):
+    """The zones that are open to the pods of workloads; for each workload they are found once."""
 
+    def __init__(self, nodes: Iterable[N], zone_of: Callable[[N], Zone]) -> None:
+        self._nodes: dict[Zone, list[N]] = {}
+        """The nodes to which pods may come, by their zones; one without a zone is left out."""
+        for node in nodes:
+            if node.accepts and (zone := zone_of(node)):
+                self._nodes.setdefault(zone, []).append(node)
+        self._empty: dict[tuple[str, frozenset[Taint]], Collection[Zone]] = {}
+        """By workload, and the hard taints of the node of its pod."""
 
-def empty_zones(
-    nodes: Mapping[Zone, Sequence[N]], pods: Mapping[Zone, int], source: PlannedNode, admits: Callable[[N], bool]
-) -> Collection[Zone]:
-    """The zones without pods of a workload that are open to one of its pods, which runs on `source`."""
-    return [
-        zone
-        for zone, there in nodes.items()
-        if not pods.get(zone) and any(node.tolerated_from(source) and admits(node) for node in there)
-    ]
+    def empty(
+        self, workload: str, pods: Mapping[Zone, int], source: PlannedNode, admits: Callable[[N], bool]
+    ) -> Collection[Zone]:
+        """The zones that are open to a pod of a workload, which runs on `source`, and in which it had no pod."""
+        key = workload, source.taints
+        if key not in self._empty:
+            self._empty[key] = [
+                zone
+                for zone, nodes in self._nodes.items()
+                if not pods.get(zone) and any(node.tolerated_from(source) and admits(node) for node in nodes)
+            ]
+        return self._empty[key]

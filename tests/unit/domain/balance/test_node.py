@@ -2,7 +2,7 @@
 
 import pytest
 
-from spillway.domain.balance.node import PlannedNode, by_zone, empty_zones
+from spillway.domain.balance.node import OpenZones, PlannedNode
 from spillway.domain.model.host_ports import HostPort
 from spillway.domain.model.names import CANDIDATE_TAINT, HOT_TAINT, ZONE_LABEL, NodeName, Zone
 from spillway.domain.model.records import NodeRecord, PodRecord, Taint
@@ -79,7 +79,7 @@ def test_a_zone_without_pods_is_open_if_a_node_there_takes_them_whether_it_has_r
         "nowhere": make_node("nowhere"),
     }
     nodes = {name: PlannedNode.of(one, Usage(0, 0, 0), ZONE_LABEL) for name, one in records.items()}
-    in_zone = by_zone(nodes.values(), lambda one: one.zone)
-    assert sorted(in_zone) == ["a", "b", "d", "e"]
-    found = empty_zones(in_zone, {Zone("a"): 1, Zone("b"): 0}, nodes["source"], lambda one: one.name != "other")
-    assert found == ["b"]
+    zones = OpenZones(nodes.values(), lambda one: one.zone)
+    assert sorted(zones.empty("shop/api", {}, nodes["gpu"], lambda _: True)) == ["a", "b", "d", "e"]
+    pods = {Zone("a"): 1, Zone("b"): 0}
+    assert zones.empty("shop/web", pods, nodes["source"], lambda one: one.name != "other") == ["b"]
