@@ -11,7 +11,7 @@ from typing import Final
 
 from spillway.api.consolidation import Consolidation
 from spillway.controllers.balance.look_turns import LookTurns
-from spillway.controllers.balance.movable import pods_by_zone, unsettled
+from spillway.controllers.balance.movable import unsettled
 from spillway.controllers.balance.workload_looks import WorkloadLooks
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import incoming
@@ -19,6 +19,7 @@ from spillway.controllers.surge.scaler import may_surge, proven_surge
 from spillway.domain.balance.arrivals import Arrivals
 from spillway.domain.balance.bounds import MoveBounds
 from spillway.domain.balance.consolidation import ConsolidationNode, NodePod
+from spillway.domain.balance.zone_loads import pods_by_zone
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.taint_toleration import lasting_taints
 from spillway.domain.model.names import (

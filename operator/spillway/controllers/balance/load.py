@@ -13,6 +13,7 @@ from typing import ClassVar
 from spillway.api.zonalbalance import Load, ZonalBalance
 from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.surge.room import physical_nodes
 from spillway.domain.balance.load import (
     YOUNG_SECONDS,
     Evenness,
@@ -112,12 +113,6 @@ def current_loads(world: World, balance: ZonalBalance) -> Mapping[NodeName, floa
     """The present load of each node of a ZonalBalance in percent; empty while it is not known, or too old."""
     known = world.board.loads.get(balance.metadata.name, Loads())
     return known.current(world.now(), balance.spec.effective_load.stale_after.seconds)
-
-
-async def physical_nodes(world: World) -> list[NodeRecord]:
-    """The nodes that are not virtual, whether a ZonalBalance selects them or not."""
-    nodes, governance = list(world.state.nodes.values()), world.governance
-    return [node async for node in in_slices(nodes) if governance.budget_of(node) is None]
 
 
 async def nodes_of(world: World, balance: ZonalBalance) -> list[NodeRecord]:

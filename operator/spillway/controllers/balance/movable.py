@@ -7,8 +7,7 @@ nodes can be emptied, workloads are scaled down again and again. A pod that came
 Pods of StatefulSets are not moved, neither by surge nor by eviction.
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
 from spillway.api.zonalbalance import Rebalance, ZonalBalance
@@ -18,7 +17,8 @@ from spillway.controllers.surge.moves import on_held_pool
 from spillway.controllers.surge.scaler import may_surge
 from spillway.domain.balance.arrivals import AGAIN_SECONDS, Arrivals
 from spillway.domain.balance.move_board import MovablePod
-from spillway.domain.model.names import NodeName, Zone
+from spillway.domain.balance.zone_loads import pods_by_zone
+from spillway.domain.model.names import NodeName
 from spillway.domain.model.owners import CAN_SURGE, workload_of
 from spillway.domain.model.records import NodeRecord, PodRecord, ReplicaSetRecord, StatefulSetRecord
 from spillway.domain.surge.hindrance import Left, all_ready
@@ -113,12 +113,6 @@ def why_left(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord],
     """Why no pod of the workload may be moved now, as far as the state shows it; `pods` are its active."""
     since = world.now() - rule.settle.seconds
     return unsettled(world, owner, pods, since) or _cannot(world, owner, pods, rule)
-
-
-def pods_by_zone(pods: Iterable[PodRecord], nodes: Mapping[NodeName, NodeRecord], zone_key: str) -> Mapping[Zone, int]:
-    """The number of these pods in each zone; those on no such node, or on one without a zone, are left out."""
-    zones = (nodes[pod.node].zone_by(zone_key) for pod in pods if pod.node in nodes)
-    return Counter(zone for zone in zones if zone)
 
 
 def _cannot(world: World, owner: ReplicaSetRecord, pods: Collection[PodRecord], rule: Rebalance) -> Left | None:

@@ -21,19 +21,21 @@ from spillway.api.zonalbalance import BalanceTarget, Rebalance, ZonalBalance
 from spillway.controllers.balance.class_use import class_use
 from spillway.controllers.balance.emptiable import leaving
 from spillway.controllers.balance.in_transit import PodsInTransit
-from spillway.controllers.balance.load import current_loads, nodes_of, physical_nodes
+from spillway.controllers.balance.load import current_loads, nodes_of
 from spillway.controllers.balance.look_turns import LookTurns
-from spillway.controllers.balance.movable import Movable, movable_pods, pods_by_zone, unsettled
+from spillway.controllers.balance.movable import Movable, movable_pods, unsettled
 from spillway.controllers.balance.readings import Readings
 from spillway.controllers.balance.under_way import MovesUnderWay, MoveUnderWay
 from spillway.controllers.balance.workload_looks import WorkloadLooks
 from spillway.controllers.base import World
 from spillway.controllers.surge.moves import SurgeMovesController, incoming
+from spillway.controllers.surge.room import physical_nodes
 from spillway.domain.balance.class_moves import crowded_nodes, plan_class_moves
 from spillway.domain.balance.load import weights_of
 from spillway.domain.balance.move_board import Admits, LoadedNode, MovablePod, MoveLimits
 from spillway.domain.balance.moves import Move, MovePlan, Reason, busy_nodes, plan_moves
 from spillway.domain.balance.request_moves import plan_request_moves, reserved_nodes
+from spillway.domain.balance.zone_loads import pods_by_zone
 from spillway.domain.balance.zone_moves import ZoneMove, fullest_zone, open_zones, plan_zone_moves
 from spillway.domain.balance.zone_watch import WatchedNode, ZoneWatch
 from spillway.domain.fit.node_fit import takes_pods

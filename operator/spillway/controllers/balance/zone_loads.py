@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 from spillway.api.zonalbalance import ZonalBalance, ZonePreference
-from spillway.controllers.balance.load import physical_nodes
 from spillway.controllers.balance.readings import MetricsError, Readings, Refreshes, problem_of
 from spillway.controllers.balance.selected import owners_by_namespace, ready_by_workload
 from spillway.controllers.base import Controller, Unsubscribe, World
+from spillway.controllers.surge.room import physical_nodes
 from spillway.domain.balance.load import LoadProblem
 from spillway.domain.balance.reading_state import Measure
 from spillway.domain.balance.zone_loads import PodsByZone, checked_zones, mean_cpu, with_gaps

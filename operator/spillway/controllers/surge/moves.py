@@ -19,11 +19,12 @@ from spillway.api.zonalbalance import ZonalBalanceSpec
 from spillway.controllers.base import World
 from spillway.controllers.surge.base import SurgeController
 from spillway.controllers.surge.namespace_bounds import NamespaceBounds
-from spillway.controllers.surge.room import physical_room
+from spillway.controllers.surge.room import physical_nodes, physical_room
 from spillway.controllers.surge.runner import STEP_SECONDS
 from spillway.controllers.surge.scaler import SurgeScaler, proven_surge, target_of
 from spillway.domain.balance.arrivals import CLOCK_SECONDS, Arrivals
 from spillway.domain.balance.skew import keeps_zones
+from spillway.domain.balance.zone_loads import pods_by_zone
 from spillway.domain.fit.neighbours import Incoming
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.model.documents import Json
@@ -249,17 +250,16 @@ class SurgeMovesController(SurgeController):
         nodes, governance = self.world.state.nodes, self.world.governance
         name = balance_of(self.world.state, governance, replicaset)
         spec = ZonalBalanceSpec() if name is None else governance.balances[name].spec
-        found = (nodes.get(one.node) for one in self.world.state.active_pods_of(replicaset.uid))
-        physical = (node for node in found if node is not None and governance.budget_of(node) is None)
-        zones = Counter(zone for node in physical if (zone := node.zone_by(spec.zone_key)))
+        physical = {node.name: node for node in await physical_nodes(self.world)}
+        zones = pods_by_zone(self.world.state.active_pods_of(replicaset.uid), physical, spec.zone_key)
         if pod.node not in nodes or target not in nodes:
             return False
         source, to = (nodes[node].zone_by(spec.zone_key) for node in (pod.node, target))
         empty: set[Zone] = set()
         # A pod may say much about nodes, so not all of them are compared with it at once.
-        async for node in in_slices(list(nodes.values())):
+        async for node in in_slices(list(physical.values())):
             zone = node.zone_by(spec.zone_key)
-            known = not zone or zone in zones or zone in empty or governance.budget_of(node) is not None
+            known = not zone or zone in zones or zone in empty
             if not known and takes_pods(node) and not node.avoided and fit.admits(node):
                 empty.add(zone)
         return keeps_zones(zones, source, to, spec.max_skew, empty)

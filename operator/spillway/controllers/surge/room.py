@@ -1,4 +1,4 @@
-"""The free room on physical nodes for the additional replica of a surge.
+"""The physical nodes, and their free room for the additional replica of a surge.
 
 Contract: it reads only the state. Pods that wait for a node, and cannot start on a pool of virtual nodes alone, are
 served first.
@@ -10,9 +10,15 @@ from spillway.controllers.base import World
 from spillway.domain.fit.node_fit import takes_pods
 from spillway.domain.fit.room import NodeRoom, waiting_requests
 from spillway.domain.model.names import NodeName
-from spillway.domain.model.records import PodRecord
+from spillway.domain.model.records import NodeRecord, PodRecord
 from spillway.domain.model.usage import Usage
 from spillway.kube.slices import in_slices
+
+
+async def physical_nodes(world: World) -> list[NodeRecord]:
+    """The nodes that are not virtual, whether a ZonalBalance selects them or not."""
+    nodes, governance = list(world.state.nodes.values()), world.governance
+    return [node async for node in in_slices(nodes) if governance.budget_of(node) is None]
 
 
 async def physical_room(world: World, waiting: Iterable[PodRecord], *, without: Collection[NodeName] = ()) -> NodeRoom:

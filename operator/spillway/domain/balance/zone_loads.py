@@ -1,18 +1,18 @@
-"""The load of a workload in each of its zones, and whether a reading of such loads is good.
+"""The pods and the load of a workload in each of its zones, and whether a reading of such loads is good.
 
 Contract: pure. The load of a zone is nan where it is not known, and then all zones of the workload count as equal
 (`zones.zone_weights`).
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from spillway.api.common import is_label_value
 from spillway.domain.balance.load import LEAST_SHARE, LoadProblem
 from spillway.domain.balance.zones import usable_load
-from spillway.domain.model.names import NodeName
+from spillway.domain.model.names import NodeName, Zone
 from spillway.domain.model.records import NodeRecord, PodRecord
 
 LEAST_MEASURED: Final = 0.8
@@ -32,6 +32,12 @@ class CpuUse(Protocol):
     @property
     def cpu_millis(self) -> float:
         """CPU in use, in thousandths of a core."""
+
+
+def pods_by_zone(pods: Iterable[PodRecord], nodes: Mapping[NodeName, NodeRecord], zone_key: str) -> Mapping[Zone, int]:
+    """The number of these pods in each zone; those on no such node, or on one without a zone, are left out."""
+    zones = (nodes[pod.node].zone_by(zone_key) for pod in pods if pod.node in nodes)
+    return Counter(zone for zone in zones if zone)
 
 
 def ready_by_zone(pods: Iterable[PodRecord], nodes: Mapping[NodeName, NodeRecord], zone_key: str) -> PodsByZone:

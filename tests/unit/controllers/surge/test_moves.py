@@ -393,11 +393,7 @@ async def test_a_lost_request_may_still_add_a_replica_after_the_replicaset_was_d
         cluster.world, cluster.scaler, FakeRecorder(), hold_seconds=600.0, at_once=5, ready_seconds=READY_SECONDS
     )
     unsubscribe = [*other.subscribe()]
-    cluster.scale_error = UNREACHABLE
-    cluster.ask()
-    with pytest.raises(RequestError):
-        await cluster.step()
-    cluster.scale_error = None
+    await asked_in_vain(cluster, UNREACHABLE)
     cluster.world.state.remove(cluster.seen)
     assert await cluster.step(1) == STEP_SECONDS
     cluster.replicas = 2
@@ -617,6 +613,15 @@ DENIED = ApiError(403, "Forbidden", "admission webhook denied the request: one r
 UNREACHABLE = UnreachableError("connection refused")
 
 
+async def asked_in_vain(cluster: Cluster, error: RequestError) -> None:
+    """A move for which the request for the additional replica ends with this error."""
+    cluster.scale_error = error
+    cluster.ask()
+    with pytest.raises(type(error)):
+        await cluster.step()
+    cluster.scale_error = None
+
+
 @pytest.mark.parametrize(
     ("error", "result"),
     [(OOPS, Left.UNREAD), (DENIED, Left.UNREAD), (UNREACHABLE, SurgeOutcome.WITHDRAWN)],
@@ -678,11 +683,7 @@ async def test_while_a_lost_request_may_still_be_carried_out_the_mark_stays(
     error: RequestError, result: SurgeOutcome
 ) -> None:
     cluster = Cluster()
-    cluster.scale_error = error
-    cluster.ask()
-    with pytest.raises(RequestError):
-        await cluster.step()
-    cluster.scale_error = None
+    await asked_in_vain(cluster, error)
     assert await cluster.step(LATE_SECONDS - 1) == STEP_SECONDS
     assert (cluster.results, cluster.written) == ([], ["mark"])
     assert cluster.world.board.redirected(UID), "the replica may still come"
@@ -693,10 +694,7 @@ async def test_while_a_lost_request_may_still_be_carried_out_the_mark_stays(
 
 async def test_a_request_that_the_server_certainly_did_not_carry_out_is_over_at_once() -> None:
     cluster = Cluster()
-    cluster.scale_error = ApiError(429, "TooManyRequests", "later", retry_after=1.0)
-    cluster.ask()
-    with pytest.raises(ApiError):
-        await cluster.step()
+    await asked_in_vain(cluster, ApiError(429, "TooManyRequests", "later", retry_after=1.0))
     assert not cluster.world.board.redirected(UID)
     assert await cluster.step(1) is None
     assert (cluster.results, cluster.written) == ([SurgeOutcome.REFUSED], ["mark", "unmark"])
@@ -708,11 +706,7 @@ async def test_a_replica_that_was_added_although_the_answer_was_lost_continues_t
     seconds: float, error: RequestError
 ) -> None:
     cluster = Cluster()
-    cluster.scale_error = error
-    cluster.ask()
-    with pytest.raises(RequestError):
-        await cluster.step()
-    cluster.scale_error = None
+    await asked_in_vain(cluster, error)
     await cluster.step(seconds - 1)
     cluster.replicas = 2
     assert await cluster.step(1) == STEP_SECONDS
