@@ -11,11 +11,10 @@ import yaml
 from localcluster import ClusterApi
 from spillway.app.restore import Restore
 from spillway.domain.model.names import SURGE
-from spillway.domain.surge.steps import Surge
 from spillway.kube.client import KubeClient
 from spillway.kube.errors import ApiError, UnreachableError
 from spillway.kube.writer import Writer
-from tests.support.installed import annotations, deployment
+from tests.support.installed import annotations, deployment, surging
 from tests.support.lost_answers import LostAnswers
 
 
@@ -92,12 +91,7 @@ async def test_restore_takes_back_one_replica_although_the_answer_is_lost(
     cluster: ClusterApi, namespace: str, account: Path
 ) -> None:
     path = f"/apis/apps/v1/namespaces/{namespace}"
-    cluster.apply(deployment(namespace, "web", 3, nodeSelector={"no": "node"}))
-    cluster.wait_until(lambda: len(cluster.pods(namespace)) == 3, "its pods")
-    [replicaset] = cluster.rest.items(f"{path}/replicasets")
-    marked = f"{path}/replicasets/{replicaset['metadata']['name']}"
-    cluster.rest.merge(marked, {"metadata": {"annotations": {SURGE: Surge(3, 1, time.time()).mark}}})
-    cluster.rest.merge(f"{path}/deployments/web/scale", {"spec": {"replicas": 4}})
+    marked = surging(cluster, namespace, time.time(), asked=4)
 
     with LostAnswers.of(cluster.kubeconfig, 1) as proxy:
         async with await KubeClient.connect(through(proxy, account), patient=True) as client:

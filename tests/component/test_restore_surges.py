@@ -8,9 +8,8 @@ from localcluster import ClusterApi
 from spillway.app.restore import Restore
 from spillway.domain.model.names import SURGE
 from spillway.domain.model.units import DAY_SECONDS
-from spillway.domain.surge.steps import Surge
 from spillway.kube.client import KubeClient
-from tests.support.installed import annotations, deployment
+from tests.support.installed import annotations, surging
 
 
 @pytest.mark.parametrize(
@@ -25,13 +24,7 @@ async def test_a_surge_is_undone_with_its_mark(
     cluster: ClusterApi, namespace: str, asked: int, days: int, left: int
 ) -> None:
     path = f"/apis/apps/v1/namespaces/{namespace}"
-    cluster.apply(deployment(namespace, "web", 3, nodeSelector={"no": "node"}))
-    cluster.wait_until(lambda: len(cluster.pods(namespace)) == 3, "its pods")
-    [replicaset] = cluster.rest.items(f"{path}/replicasets")
-    marked = f"{path}/replicasets/{replicaset['metadata']['name']}"
-    mark = Surge(3, 1, time.time() - days * DAY_SECONDS).mark
-    cluster.rest.merge(marked, {"metadata": {"annotations": {SURGE: mark, "theirs": "1"}}})
-    cluster.rest.merge(f"{path}/deployments/web/scale", {"spec": {"replicas": asked}})
+    marked = surging(cluster, namespace, time.time() - days * DAY_SECONDS, asked=asked, theirs="1")
 
     async with await KubeClient.connect(str(cluster.kubeconfig)) as client:
         planned = await Restore(client, say=lambda _: None, dry_run=True).run()

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from localcluster import DEFAULT_WAIT_SECONDS, ClusterApi, metrics_server
 from localcluster.cluster import Cluster
 from localcluster.rest import Object, RestError
-from spillway.domain.model.names import ELASTIC_TAINT
+from spillway.domain.model.names import ELASTIC_TAINT, SURGE
 from spillway.domain.nodes.sweep import unmark_annotations
+from spillway.domain.surge.steps import Surge
 
 T = TypeVar("T")
 
@@ -146,6 +147,21 @@ def closed(cluster: ClusterApi, pool: str) -> set[str]:
 def annotations(item: Object) -> Mapping[str, str]:
     found: Mapping[str, str] = item["metadata"].get("annotations") or {}
     return found
+
+
+def surging(cluster: ClusterApi, namespace: str, since: float, *, asked: int, **marks: str) -> str:
+    """A Deployment `web` of three pods that no node takes, with a surge since then; the path of its ReplicaSet.
+
+    The Deployment asks for `asked` replicas. `marks` are further annotations of the ReplicaSet.
+    """
+    path = f"/apis/apps/v1/namespaces/{namespace}"
+    cluster.apply(deployment(namespace, "web", 3, nodeSelector={"no": "node"}))
+    cluster.wait_until(lambda: len(cluster.pods(namespace)) == 3, "its pods")
+    [replicaset] = cluster.rest.items(f"{path}/replicasets")
+    marked = f"{path}/replicasets/{replicaset['metadata']['name']}"
+    cluster.rest.merge(marked, {"metadata": {"annotations": {SURGE: Surge(3, 1, since).mark, **marks}}})
+    cluster.rest.merge(f"{path}/deployments/web/scale", {"spec": {"replicas": asked}})
+    return marked
 
 
 def marked(items: Iterable[Object]) -> list[str]:
